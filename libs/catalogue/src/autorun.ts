@@ -1,0 +1,160 @@
+/**
+ * Files that some tool executes or obeys by itself: a change to one is shown apart and may need an approval (SECURITY §6.6, A20). Must never be
+ * read as complete: a list of names cannot be; it is the part that can be decided without reading content.
+ */
+import { asciiLower } from './paths.ts';
+
+/**
+ * Names of files and folders anywhere in a path: exact, `prefix*` or `*suffix`, ASCII case ignored. The same forms as the policy operator
+ * `anyNamed`, so that a policy can say the same thing.
+ */
+export const AUTO_RUN_PATTERNS: readonly string[] = [
+  // git itself and hook managers
+  '.gitattributes',
+  '.gitmodules',
+  '.gitconfig',
+  '.githooks',
+  '.husky',
+  'lefthook*',
+  '.lefthook*',
+  '.pre-commit-config.*',
+  '.pre-commit-hooks.*',
+  '.lintstagedrc*',
+  'lint-staged.config.*',
+  '.overcommit.yml',
+  '.simple-git-hooks.*',
+  // continuous integration and delivery
+  '.github',
+  '.gitlab',
+  '.gitlab-ci*',
+  '.circleci',
+  '.buildkite',
+  '.drone*',
+  '.travis.yml',
+  '.appveyor.yml',
+  'appveyor.yml',
+  '.woodpecker*',
+  '.semaphore',
+  '.teamcity',
+  '.tekton',
+  'jenkinsfile*',
+  'azure-pipelines*',
+  '.azure-pipelines*',
+  'bitbucket-pipelines.yml',
+  'cloudbuild.*',
+  'buildspec.*',
+  // package managers: scripts that run on install, registries, plugins
+  'package.json',
+  '.npmrc',
+  '.yarnrc*',
+  '.yarn',
+  '.pnpmfile.*',
+  'pnpm-workspace.yaml',
+  'bunfig.toml',
+  '.bunfig.toml',
+  'binding.gyp',
+  'setup.py',
+  '.pypirc',
+  'pip.conf',
+  '*.pth',
+  'sitecustomize.py',
+  'usercustomize.py',
+  'build.rs',
+  '.cargo',
+  '.bundle',
+  '.gemrc',
+  'extconf.rb',
+  '.mvn',
+  'gradlew*',
+  'mvnw*',
+  'init.gradle*',
+  'nuget.config',
+  // shells and environments
+  '.envrc',
+  '.direnv',
+  '.env',
+  '.tool-versions',
+  '.mise*',
+  'mise.toml',
+  '.asdfrc',
+  '.bashrc',
+  '.bash_*',
+  '.profile',
+  '.zshrc',
+  '.zshenv',
+  '.zprofile',
+  '.inputrc',
+  // editors
+  '.vscode',
+  '.idea',
+  '.fleet',
+  '.zed',
+  '.vs',
+  '.devcontainer*',
+  '*.code-workspace',
+  '.vimrc',
+  '.exrc',
+  '.nvimrc',
+  '.nvim.lua',
+  '.dir-locals.el',
+  '*.sublime-project',
+  // coding agents
+  '.openexec',
+  '.claude',
+  'claude.md',
+  'claude.local.md',
+  '.mcp.json',
+  'mcp.json',
+  '.codex',
+  'agents.md',
+  'agents.override.md',
+  '.agents',
+  '.gemini',
+  'gemini.md',
+  '.cursor',
+  '.cursorrules',
+  '.cursorignore',
+  '.windsurf*',
+  '.clinerules',
+  '.roo*',
+  '.aider*',
+  '.continue',
+  '.goosehints',
+  '.junie',
+  '.kiro',
+  '.opencode',
+  'opencode.json*',
+];
+
+interface Matcher {
+  readonly exact: ReadonlySet<string>;
+  readonly prefixes: readonly string[];
+  readonly suffixes: readonly string[];
+}
+
+function compileNames(names: readonly string[]): Matcher {
+  const exact = new Set<string>();
+  const prefixes: string[] = [];
+  const suffixes: string[] = [];
+  for (const name of names) {
+    const star = name.indexOf('*');
+    if (star < 0) exact.add(name);
+    else if (star === name.length - 1) prefixes.push(name.slice(0, -1));
+    else suffixes.push(name.slice(1));
+  }
+  return { exact, prefixes, suffixes };
+}
+
+const MATCHER = compileNames(AUTO_RUN_PATTERNS);
+
+/** Whether any segment of the path has a name that some tool runs or obeys by itself. */
+export function isAutoRun(path: string): boolean {
+  return asciiLower(path)
+    .split('/')
+    .some(
+      (name) =>
+        MATCHER.exact.has(name) ||
+        MATCHER.prefixes.some((prefix) => name.startsWith(prefix)) ||
+        MATCHER.suffixes.some((suffix) => name.endsWith(suffix)),
+    );
+}

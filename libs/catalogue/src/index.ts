@@ -1,0 +1,62 @@
+/**
+ * The catalogue: what actions exist, what they take and touch, how they are shown, the patch format, the sandbox profile, and the ports of the hands.
+ * Declarations and pure checks only. ARCHITECTURE §3 floor 3, PROTOCOL §§6 and 9.
+ */
+
+export { ACTION_LIMITS, builtinActions, builtinToolsets, RESOLVED_COMMIT, TIMEOUT_MS } from './actions.ts';
+export { type ArgumentProblem, checkActionArguments, checkArguments } from './arguments.ts';
+export { AUTO_RUN_PATTERNS, isAutoRun } from './autorun.ts';
+export type {
+  ArgumentError,
+  ArgumentErrorCode,
+  PatchConflict,
+  PatchConflictCode,
+  PatchProblem,
+  PatchProblemCode,
+  PathError,
+  PathErrorCode,
+} from './errors.ts';
+export {
+  type FileMode,
+  type Hunk,
+  type ParsedPatch,
+  PATCH_LIMITS,
+  type PatchFile,
+  type PatchLine,
+  parsePatch,
+  REDACTION_MARKER,
+} from './patch.ts';
+export { applyPatch, type PatchEdit, type Shift } from './patchApply.ts';
+export { checkPath } from './paths.ts';
+export type {
+  ActionHost,
+  ApprovalQuestion,
+  Approver,
+  BaseTree,
+  CommandOutcome,
+  Execution,
+  ExecutionFailure,
+  ExecutionOrder,
+  FileEdit,
+  LandOrder,
+  ModelAdapter,
+  ModelAnswer,
+  ModelFailure,
+  ModelMessage,
+  ModelRequest,
+  NeutralAnswer,
+  Sandbox,
+  SandboxFailure,
+  SandboxOrder,
+  SandboxReport,
+  SignedWrit,
+  StopSignal,
+  StreamCapture,
+  ToolDeclaration,
+  TreeChanges,
+  Workspace,
+  WorkspaceFailure,
+} from './ports.ts';
+export { compileProfile, DEFAULT_LIMITS, type ProfileOptions, PROTECTED_PATHS } from './profile.ts';
+export { splitClaims, toolDeclaration } from './tools.ts';
+export { type PatchTouch, pathsOf, patchTouches, type TouchedPaths } from './touches.ts';

@@ -1,0 +1,275 @@
+/**
+ * The ports of the hands that a run needs: models, actions, the sandbox, the workspace and the approver. Contracts in prose; each adapter
+ * runs the contract suite of its port. Nothing here decides anything (ARCHITECTURE §4).
+ */
+import type { Bytes, Digest, Instant, Json, Result } from '@openexec/canon';
+import type { FileChange, SandboxProfile, SignedWrit, TreeEntry } from '@openexec/protocol';
+
+/** A wish to stop; once stopped it stays so. Listeners are called at most once; the returned function takes a listener off. */
+export interface StopSignal {
+  readonly stopped: boolean;
+  onStop(listener: () => void): () => void;
+}
+
+// ---- models
+
+/** One provider-neutral message; the bodies are already redacted and recorded (PROTOCOL §2 "Redaction first"). */
+export type ModelMessage =
+  | { readonly role: 'system' | 'user'; readonly text: string }
+  | { readonly role: 'assistant'; readonly answer: NeutralAnswer }
+  | { readonly role: 'tool'; readonly call: string; readonly text: string };
+/** A tool as shown to a model; `parameters` is JSON Schema. */
+export interface ToolDeclaration {
+  readonly name: string;
+  readonly description: string;
+  readonly parameters: Json;
+}
+export interface ModelRequest {
+  readonly ask: Digest;
+  readonly model: string;
+  readonly messages: readonly ModelMessage[];
+  readonly tools: readonly ToolDeclaration[];
+  readonly maxOutputTokens: number;
+  readonly timeoutMs: number;
+  /** 1-based turn of the stage and name of the stage, for adapters that script answers; never sent to a provider. */
+  readonly stage: string;
+  readonly visit: number;
+  readonly turn: number;
+}
+/** What a model said, in the shape the kernel reads. `arguments` is the raw text: the kernel parses it strictly. */
+export interface NeutralAnswer {
+  readonly text: string;
+  readonly calls: readonly { readonly id: string; readonly name: string; readonly arguments: string }[];
+  readonly finish: 'stop' | 'calls' | 'length' | 'refusal' | 'other';
+}
+export interface ModelAnswer {
+  readonly answer: NeutralAnswer;
+  /** Null where the provider reported none: the reservation is then settled in full. */
+  readonly usage: { readonly inputTokens: number; readonly outputTokens: number } | null;
+  /** The exact response body as received. */
+  readonly raw: Bytes;
+}
+export interface ModelFailure {
+  readonly code:
+    | 'model.unauthorized'
+    | 'model.rateLimited'
+    | 'model.timeout'
+    | 'model.unreachable'
+    | 'model.malformed'
+    | 'model.refused'
+    | 'model.server'
+    | 'model.stopped'
+    | 'model.exhausted';
+  readonly message: string;
+  readonly retryable: boolean;
+  readonly retryAfterMs: number | null;
+  readonly status: number | null;
+  readonly raw: Bytes | null;
+}
+/**
+ * Asks one model once. Never retries (each retry is a judgement of the kernel), never reads authority, never persists. Concurrency: calls are
+ * independent. After `model.timeout`, `model.unreachable` or `model.server` the outcome at the provider is unknown.
+ */
+export interface ModelAdapter {
+  readonly provider: string;
+  ask(request: ModelRequest, stop: StopSignal): Promise<Result<ModelAnswer, ModelFailure>>;
+}
+
+// ---- sandbox
+
+export interface SandboxOrder {
+  readonly profile: SandboxProfile;
+  /** Exact argv; `argv[0]` is looked up in the sandbox's fixed PATH. */
+  readonly argv: readonly string[];
+  /** Directory inside the workspace, '' for its root. */
+  readonly directory: string;
+  /** Host path of the workspace root. */
+  readonly workspace: string;
+  /** Host path of the git view shown read-only at `.git`, or null. */
+  readonly gitView: string | null;
+  readonly deadlineMs: number;
+  readonly stdin: Bytes | null;
+}
+/** Bytes kept per stream are bounded; digest and count cover everything produced. */
+export interface StreamCapture {
+  readonly head: Bytes;
+  readonly tail: Bytes;
+  readonly bytes: number;
+  readonly digest: Digest;
+}
+export interface CommandOutcome {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly stopped: 'no' | 'deadline' | 'output' | 'memory' | 'disk' | 'signal';
+  readonly stdout: StreamCapture;
+  readonly stderr: StreamCapture;
+  readonly durationMs: number;
+  readonly limiter: string;
+}
+export interface SandboxFailure {
+  readonly code: 'sandbox.unavailable' | 'sandbox.refused' | 'sandbox.broken';
+  readonly message: string;
+}
+/** What stands between a command and the machine; `sound` only after the canary set was run and refused. */
+export interface SandboxReport {
+  readonly sound: boolean;
+  readonly kind: string;
+  readonly version: string;
+  readonly uid: number;
+  readonly limiter: string;
+  readonly canaries: readonly { readonly name: string; readonly blocked: boolean; readonly control: boolean }[];
+  readonly problem: string | null;
+}
+/**
+ * Runs one command under a profile and answers when it and all its descendants are gone. Never runs anything unconfined: what cannot be
+ * confined is `sandbox.unavailable` and no process was started. Concurrency: many at once, in different workspaces.
+ */
+export interface Sandbox {
+  check(): Promise<SandboxReport>;
+  run(order: SandboxOrder, stop: StopSignal): Promise<Result<CommandOutcome, SandboxFailure>>;
+}
+
+// ---- workspace
+
+export interface WorkspaceFailure {
+  readonly code:
+    | 'workspace.notARepository'
+    | 'workspace.dirty'
+    | 'workspace.objectMissing'
+    | 'workspace.pathRefused'
+    | 'workspace.notAFile'
+    | 'workspace.tooLarge'
+    | 'workspace.quota'
+    | 'workspace.conflict'
+    | 'workspace.refExists'
+    | 'workspace.secret'
+    | 'workspace.io'
+    | 'workspace.git';
+  readonly message: string;
+  readonly path?: string;
+}
+export interface BaseTree {
+  readonly commit: string;
+  readonly tree: string;
+  readonly objectFormat: 'sha1' | 'sha256';
+  readonly listing: readonly TreeEntry[];
+}
+/** A file to be written (content and mode) or removed (content null). */
+export interface FileEdit {
+  readonly path: string;
+  readonly content: Bytes | null;
+  readonly mode: '100644' | '100755';
+}
+/** Changes of the tree against the committed one, and the new bytes by digest. */
+export interface TreeChanges {
+  readonly changes: readonly FileChange[];
+  readonly contents: ReadonlyMap<Digest, Bytes>;
+}
+export interface LandOrder {
+  readonly branch: string;
+  readonly tree: string;
+  readonly parent: string;
+  readonly message: string;
+  readonly author: { readonly name: string; readonly email: string; readonly seconds: number; readonly offset: string };
+}
+/**
+ * The run's own tree. Only the runtime writes its git directory; the user's repository is only read, until `land` adds one new branch.
+ * Concurrency: one holder of the run's lease; edits and commands of one run never overlap. All operations may be repeated after a crash.
+ */
+export interface Workspace {
+  /** Host path of the tree, given to the sandbox. */
+  readonly root: string;
+  readonly gitView: string | null;
+  /** Makes the tree equal base plus `files` (last committed state), from nothing or from whatever a crash left. */
+  rebuild(files: readonly { readonly change: FileChange; readonly content: Bytes | null }[]): Promise<Result<void, WorkspaceFailure>>;
+  /** Every regular file and link against the committed state (base plus what was accepted). Writes objects to the run's git directory. */
+  changes(): Promise<Result<TreeChanges, WorkspaceFailure>>;
+  /** Takes these changes as committed: later `changes()` and `restore()` compare with them. */
+  accept(changes: readonly FileChange[]): Promise<Result<void, WorkspaceFailure>>;
+  /** Puts the tree back to the committed state. */
+  restore(): Promise<Result<void, WorkspaceFailure>>;
+  read(path: string, limits: { readonly maxBytes: number }): Promise<Result<Bytes, WorkspaceFailure>>;
+  /** Paths of the committed state, sorted by bytes, under `directory` ('' for all). */
+  list(directory: string): Promise<Result<readonly TreeEntry[], WorkspaceFailure>>;
+  /** All edits or none; every path is checked and walked without following a link. */
+  edit(edits: readonly FileEdit[]): Promise<Result<void, WorkspaceFailure>>;
+  /** Git tree id of the committed state. */
+  tree(): Promise<Result<string, WorkspaceFailure>>;
+  /** Adds the commit and one new branch to the user's repository; a branch that already points at this very commit is the same success. */
+  land(order: LandOrder): Promise<Result<{ readonly commit: string; readonly ref: string }, WorkspaceFailure>>;
+}
+
+// ---- actions
+
+/** One started execution, exactly as the ledger has it. */
+export interface ExecutionOrder {
+  readonly execution: Digest;
+  readonly idempotencyKey: Digest;
+  readonly action: string;
+  readonly arguments: Json;
+  readonly command: readonly string[] | null;
+  readonly profile: SandboxProfile;
+  readonly deadlineMs: number;
+  /** Bodies of the artifacts the stage takes in, by name. */
+  readonly artifacts: ReadonlyMap<string, Bytes>;
+  readonly task: string;
+}
+export interface Execution {
+  /** `failed` is a check's own verdict (tests red), not an error of the action. */
+  readonly status: 'ok' | 'failed';
+  readonly summary: string;
+  /** Shown to a model and to people; bounded and redacted by the host. */
+  readonly output: Bytes;
+  readonly outputMediaType: string;
+  readonly exitCode: number | null;
+  readonly durationMs: number;
+  readonly changes: readonly FileChange[];
+  readonly contents: ReadonlyMap<Digest, Bytes>;
+  /** Paths a check left behind that were put back. */
+  readonly scratch: readonly string[];
+  /** Changes outside the declared patterns that would have survived; they fail the stage (PROTOCOL §9). */
+  readonly undeclared: readonly string[];
+  readonly artifacts: readonly { readonly name: string; readonly bytes: Bytes; readonly mediaType: string }[];
+  readonly landed: { readonly ref: string; readonly commit: string; readonly tree: string } | null;
+}
+export interface ExecutionFailure {
+  readonly code: string;
+  readonly message: string;
+  /** False when it is certain that nothing happened outside the workspace. */
+  readonly effectUnknown: boolean;
+  readonly output: Bytes | null;
+}
+/**
+ * Performs one execution of one run in its workspace. Called only for an `execution.started` that is durable; the key is the same for every
+ * attempt of a proposal. Never judges, never retries. Serialised by the caller per run.
+ */
+export interface ActionHost {
+  execute(order: ExecutionOrder, stop: StopSignal): Promise<Result<Execution, ExecutionFailure>>;
+}
+
+// ---- approver
+
+export interface ApprovalQuestion {
+  readonly request: Digest;
+  readonly run: string;
+  readonly digest: Digest;
+  readonly action: string;
+  readonly because: string;
+  readonly rule: string;
+  readonly detail: string;
+  readonly until: Instant;
+}
+/** Brings a signed vote from a person, or null where nobody can be asked now; never decides. */
+export interface Approver {
+  ask(
+    question: ApprovalQuestion,
+    stop: StopSignal,
+  ): Promise<{
+    readonly body: Json;
+    readonly signatures: readonly { readonly key: string; readonly value: string }[];
+    readonly assurance: 'file' | 'passphrase' | 'hardware';
+  } | null>;
+}
+
+/** Named again here because hosts check a writ's host grants before they dial. */
+export type { SignedWrit };

@@ -1,0 +1,113 @@
+/**
+ * From an observation to a commit: postconditions first, then the delta to the world, its root, the artifacts and the settlement. What was not
+ * declared is rejected, not recorded as if it had been meant (PROTOCOL §§4.3, 8, 9).
+ */
+import type { Json } from '@openexec/canon';
+import { pathsOf } from '@openexec/catalogue';
+import type { ActionContract, ArtifactRef, DeltaStep, ExecutionObserved, FileChange, Reason } from '@openexec/protocol';
+import { fileChange } from '@openexec/protocol';
+import { ONE_CALL, policyInForce } from './compile.ts';
+import { inlineOrBlob, judgement, nextId } from './emit.ts';
+import { inlineOrParsed } from './foldJudgement.ts';
+import { type Pen, write } from './pen.ts';
+import { committedOid } from './precondition.ts';
+import type { IntentState, RunState } from './state.ts';
+import { applyDelta, lookUp, worldRoot } from './world.ts';
+
+/** The changes of an observation, read from its inline list or its hydrated blob; null where they cannot be read. */
+export function changesOf(pen: Pen, observed: ExecutionObserved): readonly FileChange[] | null {
+  const json = inlineOrParsed(observed.changes as { readonly inline: Json }, pen.state.fact?.event.blobs ?? new Map());
+  const list = fileChange.array().safeParse(json);
+  return list.success ? list.data : null;
+}
+
+function undeclared(contract: ActionContract, args: Json, changes: readonly FileChange[]): Reason | null {
+  if (changes.length === 0) return null;
+  const paths = pathsOf(contract, args);
+  const declared = new Set(contract.writes === 'declared' && paths.ok ? paths.value.write : []);
+  const beyond = changes.filter((change) => !declared.has(change.path));
+  return beyond.length === 0 ? null : { code: 'effect.undeclared', message: `${contract.name} changed what it did not declare: ${beyond.slice(0, 5).map((change) => change.path).join(', ')}` };
+}
+
+function preImage(state: RunState, changes: readonly FileChange[]): Reason | null {
+  for (const change of changes) {
+    const known = committedOid(state, change.path);
+    if (known !== change.before) return { code: 'postcondition.preImage', message: `${change.path} was ${change.before ?? 'absent'} when it was changed, but the committed state has ${known ?? 'nothing'}` };
+  }
+  return null;
+}
+
+/** A landing must have produced the very commit that the ledger had computed beforehand. */
+function landedElsewhere(intent: IntentState, observed: ExecutionObserved): Reason | null {
+  const input = intent.execution?.input;
+  const expected = typeof input === 'object' && input !== null && !Array.isArray(input) ? (input as { readonly [key: string]: Json })['commit'] : undefined;
+  if (intent.action !== 'commit_changes' || observed.landed?.commit === expected) return null;
+  return { code: 'postcondition.commit', message: `the branch holds ${observed.landed?.commit ?? 'nothing'}; the ledger computed ${String(expected)}` };
+}
+
+/** Steps that bring the world's files to what was observed. A file of the base tree enters the world with its first change. */
+function fileSteps(state: RunState, changes: readonly FileChange[]): DeltaStep[] {
+  const steps: DeltaStep[] = [];
+  for (const change of changes) {
+    const known = lookUp(state.world, 'file', change.path);
+    const live = known !== undefined && !known.retracted;
+    const version = known?.version ?? 0;
+    const named = { kind: 'file', id: change.path };
+    if (change.after !== null) steps.push({ op: live ? 'replace' : 'create', ...named, version, value: { ...change.after } });
+    else if (live) steps.push({ op: 'retract', ...named, version });
+    else if (change.before !== null) steps.push({ op: 'create', ...named, version, value: { base: change.before } }, { op: 'retract', ...named, version: version + 1 });
+  }
+  return steps;
+}
+
+function landingSteps(state: RunState, observed: ExecutionObserved): DeltaStep[] {
+  const landed = observed.landed;
+  if (landed === null) return [];
+  const known = lookUp(state.world, 'branch', landed.ref);
+  return [{ op: known === undefined || known.retracted ? 'create' : 'replace', kind: 'branch', id: landed.ref, version: known?.version ?? 0, value: { commit: landed.commit, tree: landed.tree } }];
+}
+
+function artifactsOf(state: RunState, contract: ActionContract, observed: ExecutionObserved): ArtifactRef[] {
+  return observed.artifacts
+    .filter((artifact) => contract.outputs.includes(artifact.name))
+    .map((artifact) => ({ name: artifact.name, version: (state.artifacts.get(artifact.name)?.version ?? 0) + 1, blob: artifact.blob }));
+}
+
+/** Records the commit of an observed execution, or rejects it where a postcondition fails. */
+export function recordCommit(pen: Pen, intent: IntentState, contract: ActionContract, observed: ExecutionObserved): void {
+  const { state } = pen;
+  const proposal = intent.proposal;
+  const execution = intent.execution;
+  if (proposal === null || execution === null || intent.decision === null) throw new Error('kernel: an observed intent has no proposal');
+  const changes = changesOf(pen, observed);
+  const problem =
+    changes === null
+      ? { code: 'observation.invalid', message: 'the list of changes cannot be read' }
+      : (undeclared(contract, intent.arguments, changes) ?? preImage(state, changes) ?? landedElsewhere(intent, observed));
+  const steps = [...fileSteps(state, changes ?? []), ...landingSteps(state, observed)];
+  const applied = applyDelta(state.world, steps, state.nextSeq);
+  if (problem !== null || !('world' in applied)) {
+    const because = problem ?? { code: 'postcondition.version', message: 'the delta does not fit the world' };
+    return write(pen, judgement('proposal.rejected', { proposal, intent: intent.intent, at: 'postcondition', because, rule: null }));
+  }
+  const held = inlineOrBlob(steps as unknown as Json);
+  write(
+    pen,
+    judgement(
+      'commit.recorded',
+      {
+        commit: nextId(state, 'commit'),
+        proposal,
+        execution: execution.id,
+        decision: intent.decision.id,
+        delta: 'inline' in held.value ? { inline: steps } : held.value,
+        worldRoot: worldRoot(applied.world),
+        policySet: policyInForce(state, pen.law),
+        settled: ONE_CALL,
+        artifacts: artifactsOf(state, contract, observed),
+        landed: observed.landed,
+      },
+      held.blobs,
+    ),
+  );
+}

@@ -1,0 +1,189 @@
+/**
+ * What a fact does to the state once it is its turn. A fact that answers nothing open leaves a refusal behind, which the judgement then says
+ * (late, or a violation); nothing here looks at the law, the clock or another queued fact (PROTOCOL §4.1).
+ */
+import { canonicalText, instantToMs } from '@openexec/canon';
+import { addAmount, subtractAmount } from '@openexec/authority';
+import type { Amount, Body, Reason } from '@openexec/protocol';
+import { readAnswer } from './answer.ts';
+import { readRunLaw } from './open.ts';
+import { textPart } from './parts.ts';
+import type { EventOf, IntentState, OpenAsk, OpenExecution, QueuedFact, RunState, StageState } from './state.ts';
+
+const ASSISTANT = 'application/vnd.openexec.answer+json';
+
+/** Leaves the fact without effect and says why. */
+function refuse(state: RunState, why: string, message: string, violation: boolean): RunState {
+  return { ...state, refusal: { why, message, violation } };
+}
+
+/** The driver's own facts must carry the epoch in force. */
+function staleDriver(state: RunState, body: { readonly driver: string; readonly epoch: number }): RunState | null {
+  if (body.epoch === state.epoch && body.driver === state.driver) return null;
+  return refuse(state, 'driver.stale', `driver ${body.driver} of epoch ${body.epoch} wrote while epoch ${state.epoch} was in force`, true);
+}
+
+/** The intent that is being worked on: the first that has not ended. */
+export function currentIntent(stage: StageState): IntentState | undefined {
+  return stage.intents.find((intent) => intent.phase !== 'ended');
+}
+
+/** Replaces one intent of the stage. */
+export function withIntent(state: RunState, intent: IntentState): RunState {
+  if (state.stage === null) return state;
+  return { ...state, stage: { ...state.stage, intents: state.stage.intents.map((other) => (other.intent === intent.intent ? intent : other)) } };
+}
+
+/** Price of a call, rounded up; a model without a price costs nothing here, and the shell refuses a money budget for it. */
+export function priceOf(state: RunState, input: number, output: number): number {
+  const model = state.law?.model;
+  const price = model === null || model === undefined ? undefined : state.law?.prices.models[`${model.provider}:${model.model}`];
+  if (price === undefined) return 0;
+  return Math.ceil((input * price.inputUsdMicrosPerMillion + output * price.outputUsdMicrosPerMillion) / 1_000_000);
+}
+
+function foldOpened(state: RunState, event: EventOf<'run.opened'>): RunState {
+  if (state.status !== 'unopened') return refuse(state, 'run.openedTwice', 'the run was opened before', true);
+  const law = readRunLaw(event.body, event.blobs);
+  const opened: RunState = { ...state, status: 'running', driver: event.body.driver, epoch: event.body.epoch };
+  if (!law.ok) return { ...opened, lawProblem: law.error };
+  return { ...opened, law: law.value, next: law.value.blueprint.stages[0]?.id ?? 'fail' };
+}
+
+function foldResumed(state: RunState, seq: number, body: Body<'run.resumed'>): RunState {
+  if (body.epoch <= state.epoch) return refuse(state, 'epoch.notHigher', `epoch ${body.epoch} is not higher than ${state.epoch}`, true);
+  const resumed: RunState = { ...state, driver: body.driver, epoch: body.epoch, status: state.status === 'parked' ? 'running' : state.status, pause: null, parked: null };
+  const stage = resumed.stage;
+  if (stage === null) return resumed;
+  const interrupted = { interrupted: true } as const;
+  const ask = stage.ask;
+  const withAsk = ask !== null && ask.ended === null && ask.startedSeq < seq ? { ...resumed, stage: { ...stage, ask: { ...ask, ended: interrupted } } } : resumed;
+  const intent = currentIntent(stage);
+  const execution = intent?.execution ?? null;
+  if (intent === undefined || execution === null || execution.ended !== null || execution.startedSeq >= seq) return withAsk;
+  return withIntent(withAsk, { ...intent, execution: { ...execution, ended: interrupted } });
+}
+
+function openAsk(state: RunState, ask: string): OpenAsk | null {
+  const open = state.stage?.ask ?? null;
+  return open !== null && open.ended === null && open.id === ask ? open : null;
+}
+
+/** Releases a reservation and books what was really spent. */
+export function settle(state: RunState, reservation: Amount, spent: Amount): RunState {
+  return { ...state, reserved: subtractAmount(state.reserved, reservation), settled: addAmount(state.settled, spent) };
+}
+
+function foldAnswered(state: RunState, event: EventOf<'model.answered'>): RunState {
+  const body = event.body;
+  const stale = staleDriver(state, body);
+  if (stale !== null) return stale;
+  const ask = openAsk(state, body.ask);
+  const stage = state.stage;
+  if (ask === null || stage === null) return refuse(state, 'ask.notOpen', `no open model.asked has the id ${body.ask}`, true);
+  const spent: Amount =
+    body.usage === null
+      ? ask.reservation
+      : { tokens: body.usage.inputTokens + body.usage.outputTokens, usdMicros: priceOf(state, body.usage.inputTokens, body.usage.outputTokens), calls: 1 };
+  const settled = settle(state, ask.reservation, spent);
+  const answer = readAnswer(event.blobs.get(body.answer.digest));
+  const asked = [...stage.asked, { role: 'assistant' as const, call: null, body: { ...body.answer, mediaType: ASSISTANT } }];
+  const next: StageState = { ...stage, ask: null, asked };
+  if (!answer.ok) return { ...settled, stage: { ...next, result: { outcome: 'failed', because: answer.error } } };
+  const { text, finish, calls } = answer.value;
+  if (calls.length > 0) return { ...settled, stage: { ...next, calls, intents: [] } };
+  if (finish === 'length') return { ...settled, stage: { ...next, result: { outcome: 'failed', because: { code: 'model.truncated', message: 'the answer was cut at its length limit' } } } };
+  if (finish === 'refusal') return { ...settled, stage: { ...next, result: { outcome: 'failed', because: { code: 'model.refused', message: 'the model refused to answer' } } } };
+  return {
+    ...settled,
+    stage: { ...next, finalText: text, result: { outcome: 'succeeded', because: { code: 'answer.final', message: 'the model answered without a further call' } } },
+  };
+}
+
+function foldModelFailed(state: RunState, body: Body<'model.failed'>): RunState {
+  const stale = staleDriver(state, body);
+  if (stale !== null) return stale;
+  const ask = openAsk(state, body.ask);
+  if (ask === null || state.stage === null) return refuse(state, 'ask.notOpen', `no open model.asked has the id ${body.ask}`, true);
+  return { ...state, stage: { ...state.stage, ask: { ...ask, ended: { failed: body } } } };
+}
+
+function openExecution(state: RunState, id: string): { readonly intent: IntentState; readonly execution: OpenExecution } | null {
+  const intent = state.stage === null ? undefined : currentIntent(state.stage);
+  const execution = intent?.execution ?? null;
+  return intent !== undefined && execution !== null && execution.ended === null && execution.id === id ? { intent, execution } : null;
+}
+
+function foldExecutionEnd(state: RunState, event: EventOf<'execution.observed'> | EventOf<'execution.failed'> | EventOf<'effect.undeclared'>): RunState {
+  const stale = staleDriver(state, event.body);
+  if (stale !== null) return stale;
+  const open = openExecution(state, event.body.execution);
+  if (open === null) return refuse(state, 'execution.notOpen', `no open execution has the id ${event.body.execution}`, true);
+  const { intent, execution } = open;
+  if (event.kind === 'execution.observed') return withIntent(state, { ...intent, execution: { ...execution, ended: { observed: event.body } } });
+  if (event.kind === 'effect.undeclared') return endFailed(state, intent, event.body.because, true);
+  if (retries(state, intent, event.body)) return withIntent(state, { ...intent, execution: { ...execution, ended: { failed: event.body } } });
+  return endFailed(state, intent, event.body.error, false);
+}
+
+/** Whether a failed execution is followed by another judgement on the same proposal: a retry of a check, or its loss. */
+function retries(state: RunState, intent: IntentState, failed: Body<'execution.failed'>): boolean {
+  const idempotence = state.law?.actions.get(intent.action)?.idempotence ?? 'none';
+  if (failed.effectUnknown && idempotence === 'none') return true;
+  const stage = state.stage === null ? undefined : state.law?.stages.get(state.stage.id);
+  return intent.author === 'blueprint' && idempotence !== 'none' && (state.stage?.failures ?? 0) + 1 < (stage?.retryLimit ?? 1);
+}
+
+/** The execution is settled at its reservation, its author is told, and a stage of the blueprint fails with it. */
+function endFailed(state: RunState, intent: IntentState, because: Reason, always: boolean): RunState {
+  const settled = intent.reservation === null ? state : settle(state, intent.reservation, intent.reservation);
+  const ended = withIntent(settled, { ...intent, phase: 'ended', execution: null, reservation: null });
+  if (ended.stage === null) return ended;
+  if (intent.author === 'blueprint' || always) return { ...ended, stage: { ...ended.stage, calls: [], result: { outcome: 'failed', because } } };
+  const text = canonicalText({ failed: { code: because.code, message: because.message } });
+  return { ...ended, stage: { ...ended.stage, unasked: [...ended.stage.unasked, textPart('tool', intent.call, text)] } };
+}
+
+function foldExpired(state: RunState, event: EventOf<'approval.expired'>): RunState {
+  const stale = staleDriver(state, event.body);
+  if (stale !== null) return stale;
+  const request = state.request;
+  if (request === null || request.id !== event.body.request) return refuse(state, 'approval.late', `no open request has the id ${event.body.request}`, false);
+  if (instantToMs(event.at) < instantToMs(request.until)) return refuse(state, 'approval.notExpired', `request ${request.id} is open until ${request.until}`, true);
+  return state;
+}
+
+/** Folds the fact whose turn it is. */
+export function foldFact(state: RunState, fact: QueuedFact): RunState {
+  const event = fact.event;
+  if (state.status === 'closed') return refuse(state, 'run.closed', 'the run is closed', true);
+  if (state.status === 'unopened' && event.kind !== 'run.opened') return refuse(state, 'run.notOpened', 'the run was not opened', true);
+  switch (event.kind) {
+    case 'run.opened':
+      return foldOpened(state, event);
+    case 'run.resumed':
+      return foldResumed(state, fact.seq, event.body);
+    case 'run.pauseRequested':
+      return state.status === 'parked' ? refuse(state, 'run.parkedAlready', 'the run is parked already', false) : { ...state, pause: event.body.because };
+    case 'run.cancelRequested':
+      return { ...state, cancel: event.body.because };
+    case 'model.answered':
+      return foldAnswered(state, event);
+    case 'model.failed':
+      return foldModelFailed(state, event.body);
+    case 'execution.observed':
+    case 'execution.failed':
+    case 'effect.undeclared':
+      return foldExecutionEnd(state, event);
+    case 'approval.expired':
+      return foldExpired(state, event);
+    case 'approval.voted':
+      // Whether a vote counts depends on the law; `judge` looks at it (approve.ts).
+      return state;
+    case 'intent.submitted':
+      return refuse(state, 'intent.notTaken', 'this run takes intents from its own stages only', false);
+    default:
+      return refuse(state, 'fact.unexpected', `${event.kind} answers nothing open in this run`, true);
+  }
+}
+

@@ -1,0 +1,283 @@
+/**
+ * What a judgement does to the state. Reads nothing but the state and the recorded body, so that a recorded judgement that this kernel would not
+ * make is folded all the same and the verifier can go on (PROTOCOL §4.1).
+ */
+import { canonicalText, type Json, parseJson } from '@openexec/canon';
+import { addAmount } from '@openexec/authority';
+import type { Amount, ArtifactRef, Body, DeltaStep } from '@openexec/protocol';
+import { currentIntent, settle, withIntent } from './foldFact.ts';
+import type { Artifact, EventOf, IntentState, Part, RunEvent, RunState, StageState } from './state.ts';
+import { textPart } from './parts.ts';
+import { applyDelta } from './world.ts';
+
+const NOTHING: Amount = { tokens: 0, usdMicros: 0, calls: 0 };
+
+function intentOf(state: RunState, id: string): IntentState | undefined {
+  return state.stage?.intents.find((intent) => intent.intent === id);
+}
+
+/** The answer to a model's call goes into the conversation, unless the blueprint asked. */
+function answerCall(state: RunState, intent: IntentState, part: Part): RunState {
+  if (state.stage === null || intent.call === null) return state;
+  return { ...state, stage: { ...state.stage, unasked: [...state.stage.unasked, { ...part, call: intent.call }] } };
+}
+
+function end(state: RunState, intent: IntentState): RunState {
+  return withIntent(state, { ...intent, phase: 'ended', execution: null, reservation: null });
+}
+
+/** What an open ask is settled at: a definite refusal by the provider cost a call, anything else its full reservation (PROTOCOL §4.4). */
+function settlementOf(stage: StageState): Amount {
+  const ended = stage.ask?.ended ?? null;
+  const status = ended !== null && 'failed' in ended ? ended.failed.status : null;
+  return status !== null && status >= 400 && status < 500 ? { ...NOTHING, calls: 1 } : (stage.ask?.reservation ?? NOTHING);
+}
+
+function settleAsk(state: RunState, stage: StageState): RunState {
+  return stage.ask === null ? state : settle(state, stage.ask.reservation, settlementOf(stage));
+}
+
+function withArtifacts(state: RunState, refs: readonly ArtifactRef[], blobs: ReadonlyMap<string, Uint8Array>): RunState {
+  if (refs.length === 0) return state;
+  const artifacts = new Map<string, Artifact>(state.artifacts);
+  for (const ref of refs) {
+    const bytes = blobs.get(ref.blob.digest);
+    const parsed = bytes === undefined || !ref.blob.mediaType.endsWith('json') ? undefined : parseJson(bytes, { numbers: 'doubles' });
+    artifacts.set(ref.name, { ...ref, json: parsed?.ok === true ? parsed.value : undefined });
+  }
+  return { ...state, artifacts };
+}
+
+function foldStageEntered(state: RunState, seq: number, body: Body<'stage.entered'>): RunState {
+  const stage: StageState = {
+    id: body.stage,
+    visit: body.visit,
+    enteredSeq: seq,
+    worldAtEntry: state.world,
+    inputs: body.inputs,
+    failures: 0,
+    turn: 0,
+    malformedInRow: 0,
+    permission: null,
+    asked: [],
+    unasked: [],
+    lastAsk: null,
+    ask: null,
+    calls: [],
+    intents: [],
+    declared: false,
+    finalText: null,
+    result: null,
+    resultApproved: false,
+  };
+  return { ...state, stage, next: null, visits: { ...state.visits, [body.stage]: body.visit } };
+}
+
+function foldStageLeft(state: RunState, event: EventOf<'stage.left'>): RunState {
+  const body = event.body;
+  const settled = state.stage === null ? state : settleAsk(state, state.stage);
+  const flowing = withArtifacts(settled, body.outputs, event.blobs);
+  return { ...flowing, stage: null, next: body.next, lastStage: body.stage, failure: body.outcome === 'failed' ? body.because : null };
+}
+
+function foldDeclared(state: RunState, event: EventOf<'intent.declared'>): RunState {
+  if (state.stage === null) return state;
+  const body = event.body;
+  const intent: IntentState = {
+    intent: body.intent,
+    author: body.author,
+    action: body.action,
+    arguments: inlineOrParsed(body.arguments, event.blobs),
+    malformed: body.malformed,
+    claims: body.claims,
+    call: body.call,
+    phase: 'declared',
+    decision: null,
+    proposal: null,
+    request: null,
+    granted: null,
+    withheld: null,
+    reservation: null,
+    execution: null,
+  };
+  return { ...state, stage: { ...state.stage, declared: true, calls: state.stage.calls.slice(body.call === null ? 0 : 1), intents: [...state.stage.intents, intent] } };
+}
+
+/** The JSON that stands inline or in a hydrated blob; null where the blob is gone. */
+export function inlineOrParsed(value: { readonly inline: Json } | { readonly blob: { readonly digest: string } }, blobs: ReadonlyMap<string, Uint8Array>): Json {
+  if ('inline' in value) return value.inline;
+  const bytes = blobs.get(value.blob.digest);
+  const parsed = bytes === undefined ? undefined : parseJson(bytes, { maxBytes: 64 * 1024 * 1024, numbers: 'doubles' });
+  return parsed?.ok === true ? parsed.value : null;
+}
+
+function foldDecided(state: RunState, event: EventOf<'policy.decided'>): RunState {
+  const body = event.body;
+  if (body.intent === null) {
+    if (state.stage === null) return state;
+    return { ...state, stage: { ...state.stage, permission: { decision: body.decision, law: event.law ?? -1, verdict: body.verdict, because: body.because } } };
+  }
+  const intent = intentOf(state, body.intent);
+  if (intent === undefined) return state;
+  return withIntent(state, { ...intent, phase: 'decided', decision: { id: body.decision, verdict: body.verdict, because: body.because } });
+}
+
+function foldRejected(state: RunState, body: Body<'proposal.rejected'>): RunState {
+  const intent = intentOf(state, body.intent);
+  if (intent === undefined || state.stage === null) return state;
+  const malformedInRow = intent.malformed === null ? 0 : state.stage.malformedInRow + 1;
+  const counted: RunState = { ...state, stage: { ...state.stage, malformedInRow } };
+  const settled = intent.reservation === null ? counted : settle(counted, intent.reservation, intent.reservation);
+  const told = canonicalText({ rejected: { code: body.because.code, message: body.because.message, ...(body.rule === null ? {} : { rule: `${body.rule.layer}/${body.rule.rule}` }) } });
+  const answered = answerCall(settled, intent, textPart('tool', intent.call, told));
+  const ended = end(answered, intent);
+  if (intent.author === 'blueprint' || body.at === 'postcondition') return failStage(ended, body.because);
+  if (malformedInRow >= 3) return failStage(ended, { code: 'arguments.malformedThrice', message: 'three calls in a row had malformed arguments' });
+  return ended;
+}
+
+function failStage(state: RunState, because: { readonly code: string; readonly message: string }): RunState {
+  if (state.stage === null || state.stage.result !== null) return state;
+  return { ...state, stage: { ...state.stage, calls: [], result: { outcome: 'failed', because } } };
+}
+
+function foldResolved(state: RunState, body: Body<'approval.resolved'>): RunState {
+  const running: RunState = { ...state, request: null, status: state.status === 'parked' ? 'running' : state.status, pause: null, parked: null };
+  const stage = running.stage;
+  if (stage === null) return running;
+  const granted = body.outcome === 'approved';
+  const intent = stage.intents.find((other) => other.request === body.request);
+  if (intent !== undefined) return withIntent(running, { ...intent, phase: 'resolved', granted: granted ? { request: body.request, digest: state.request?.digest ?? body.request } : null, withheld: granted ? null : body.because });
+  if (granted) return { ...running, stage: { ...stage, resultApproved: true } };
+  return { ...running, stage: { ...stage, resultApproved: true, result: { outcome: 'failed', because: body.because } } };
+}
+
+function foldStarted(state: RunState, seq: number, event: EventOf<'execution.started'>): RunState {
+  const body = event.body;
+  const intent = state.stage === null ? undefined : currentIntent(state.stage);
+  if (intent === undefined || state.stage === null) return state;
+  const retried = body.replaces === null ? state : { ...state, stage: { ...state.stage, failures: state.stage.failures + 1 } };
+  return withIntent(retried, {
+    ...intent,
+    phase: 'started',
+    execution: {
+      id: body.execution,
+      attempt: body.attempt,
+      startedSeq: seq,
+      input: inlineOrParsed(body.input, event.blobs),
+      command: body.command,
+      idempotencyKey: body.idempotencyKey,
+      deadlineMs: body.deadlineMs,
+      ended: null,
+    },
+  });
+}
+
+function observedOf(intent: IntentState): Body<'execution.observed'> | null {
+  const ended = intent.execution?.ended ?? null;
+  return ended !== null && 'observed' in ended ? ended.observed : null;
+}
+
+function foldCommit(state: RunState, seq: number, event: EventOf<'commit.recorded'>): RunState {
+  const body = event.body;
+  const stage = state.stage;
+  const intent = stage?.intents.find((other) => other.proposal === body.proposal);
+  if (stage === null || intent === undefined) return state;
+  // The delta's shape was checked when the entry was written; a blob that is gone folds as no change and the verifier names it.
+  const delta = (inlineOrParsed(body.delta, event.blobs) ?? []) as unknown as readonly DeltaStep[];
+  const applied = applyDelta(state.world, delta, seq);
+  const observed = observedOf(intent);
+  const settled = settle(state, intent.reservation ?? NOTHING, body.settled);
+  const changed: RunState = { ...settled, world: 'world' in applied ? applied.world : state.world, landed: body.landed ?? state.landed };
+  const flowing = withArtifacts(changed, body.artifacts, event.blobs);
+  const answered = observed === null ? flowing : answerCall(flowing, intent, { role: 'tool', call: intent.call, body: observed.output, text: null });
+  const ended = end({ ...answered, stage: answered.stage === null ? null : { ...answered.stage, malformedInRow: 0 } }, intent);
+  if (intent.author !== 'blueprint' || ended.stage === null || observed === null) return ended;
+  const outcome = observed.status === 'ok' ? 'succeeded' : 'failed';
+  return { ...ended, stage: { ...ended.stage, result: { outcome, because: { code: outcome === 'succeeded' ? 'action.done' : 'check.failed', message: observed.summary } } } };
+}
+
+function foldLost(state: RunState, body: Body<'execution.lost'>): RunState {
+  const stage = state.stage;
+  const intent = stage === null ? undefined : currentIntent(stage);
+  if (intent === undefined) return state;
+  const settled = intent.reservation === null ? state : settle(state, intent.reservation, intent.reservation);
+  return failStage(end(settled, intent), body.because);
+}
+
+function foldAsked(state: RunState, seq: number, body: Body<'model.asked'>): RunState {
+  const stage = state.stage;
+  if (stage === null) return state;
+  const settled = settleAsk(state, stage);
+  const ask = { id: body.ask, attempt: body.attempt, startedSeq: seq, reservation: body.reservation, turn: body.turn, backoffMs: body.backoffMs, timeoutMs: body.timeoutMs, ended: null };
+  return {
+    ...settled,
+    reserved: addAmount(settled.reserved, body.reservation),
+    stage: { ...stage, ask, turn: body.turn, asked: [...stage.asked, ...body.added], unasked: [], lastAsk: body.ask, intents: [], calls: [] },
+  };
+}
+
+function foldNoted(state: RunState, body: Body<'fact.noted'>): RunState {
+  const fact = state.fact;
+  if (body.why !== 'vote.counted' || fact === null || fact.event.kind !== 'approval.voted' || state.request === null) return state;
+  const vote = fact.event.body.vote;
+  const key = vote.signatures[0]?.key ?? '';
+  return { ...state, request: { ...state.request, votes: [...state.request.votes, { key, seq: fact.seq, decision: vote.body.decision }] } };
+}
+
+function foldRequested(state: RunState, body: Body<'approval.requested'>): RunState {
+  const asked: RunState = { ...state, request: { id: body.request, subject: body.subject, digest: body.digest, terms: body.terms, until: body.until, votes: [] } };
+  const intent = asked.stage?.intents.find((other) => other.request === body.request);
+  return intent === undefined ? asked : withIntent(asked, { ...intent, phase: 'requested' });
+}
+
+/** Folds one judgement; each emission counts its noun's ordinal. */
+export function foldJudgement(state: RunState, seq: number, event: RunEvent): RunState {
+  switch (event.kind) {
+    case 'stage.entered':
+      return foldStageEntered(state, seq, event.body);
+    case 'stage.left':
+      return foldStageLeft(state, event);
+    case 'intent.declared':
+      return foldDeclared(count(state, 'intent'), event);
+    case 'policy.decided':
+      return foldDecided(count(state, 'decision'), event);
+    case 'proposal.staged': {
+      const intent = intentOf(state, event.body.intent);
+      const held = { ...count(state, 'proposal'), reserved: addAmount(state.reserved, event.body.reservation) };
+      return intent === undefined ? held : withIntent(held, { ...intent, phase: 'staged', proposal: event.body.proposal, reservation: event.body.reservation });
+    }
+    case 'proposal.suspended': {
+      const intent = intentOf(state, event.body.intent);
+      const counted = count(state, 'proposal');
+      return intent === undefined ? counted : withIntent(counted, { ...intent, phase: 'suspended', proposal: event.body.proposal, request: event.body.request });
+    }
+    case 'proposal.rejected':
+      return foldRejected(count(state, 'proposal'), event.body);
+    case 'approval.requested':
+      return foldRequested(count(state, 'request'), event.body);
+    case 'approval.resolved':
+      return foldResolved(state, event.body);
+    case 'execution.started':
+      return foldStarted(count(state, 'execution'), seq, event);
+    case 'execution.lost':
+      return foldLost(state, event.body);
+    case 'commit.recorded':
+      return foldCommit(count(state, 'commit'), seq, event);
+    case 'model.asked':
+      return foldAsked(count(state, 'ask'), seq, event.body);
+    case 'fact.noted':
+      return foldNoted(state, event.body);
+    case 'run.parked':
+      // A run parked by its blueprint goes on, once resumed, where it was.
+      return { ...state, status: 'parked', parked: event.body, pause: null, next: state.next === 'paused' ? state.lastStage : state.next };
+    case 'run.closed':
+      return { ...state, status: 'closed', closed: event.body, stage: null, queue: [] };
+    default:
+      return state;
+  }
+}
+
+function count(state: RunState, noun: string): RunState {
+  return { ...state, ordinals: { ...state.ordinals, [noun]: (state.ordinals[noun] ?? 0) + 1 } };
+}

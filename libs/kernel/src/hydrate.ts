@@ -1,0 +1,34 @@
+/**
+ * Which blobs an event must carry for the kernel to read it. The shell and the verifier hydrate exactly these, so that both judge the same input
+ * and nothing large is read in vain (SEAM).
+ */
+import type { BlobRef } from '@openexec/protocol';
+import type { RunEvent } from './state.ts';
+
+const held = (value: object): readonly BlobRef[] => ('blob' in value ? [(value as { readonly blob: BlobRef }).blob] : []);
+
+/** The blobs that `evolve` and `judge` read of this event, in the order of its members. */
+export function neededBlobs(event: Pick<RunEvent, 'kind' | 'body'>): readonly BlobRef[] {
+  // The pair is taken from one event, so kind tells which body it is.
+  const { kind, body } = event as RunEvent;
+  switch (kind) {
+    case 'run.opened':
+      return [body.task, body.blueprint, body.policySet, body.catalogue, body.toolsets, body.prices, body.profile, body.base.listing];
+    case 'model.answered':
+      return [body.answer];
+    case 'intent.declared':
+      return held(body.arguments);
+    case 'execution.started':
+      return held(body.input);
+    case 'execution.observed':
+      return held(body.changes);
+    case 'commit.recorded':
+      return [...held(body.delta), ...body.artifacts.map((artifact) => artifact.blob)];
+    case 'stage.left':
+      return body.outputs.map((artifact) => artifact.blob);
+    case 'policy.adopted':
+      return [body.body.bundle];
+    default:
+      return [];
+  }
+}

@@ -1,0 +1,15 @@
+/**
+ * The kernel: three pure functions. `evolve` folds, `judge` decides, `pending` says what the hands have to do. It knows no clock, no chance, no
+ * file, no network and no database (ARCHITECTURE §2).
+ */
+export { evolve, initialState, isFact } from './fold.ts';
+export { judge } from './judge.ts';
+export { pending } from './pending.ts';
+export type { PendingEffect } from './pending.ts';
+export { neededBlobs } from './hydrate.ts';
+export { KERNEL_FLAGS, KERNEL_VERSION } from './flags.ts';
+export { committedListing, committedTree, resultBranch } from './execution.ts';
+export { changedFiles, lookUp, recordOf, worldRoot } from './world.ts';
+export type { Resource, World } from './world.ts';
+export type { Judgement, KernelBlob } from './emit.ts';
+export type { EventOf, FactEvent, IntentState, OpenRequest, QueuedFact, RunEvent, RunLaw, RunState, StageState } from './state.ts';

@@ -1,0 +1,140 @@
+/**
+ * `judge`: the only writer of judgements. Takes the oldest queued fact and returns its complete, never empty, list of judgements. Pure and total:
+ * no clock, no chance, no input but the state and the fold of `law` at one position (PROTOCOL §4.1, ARCHITECTURE §2).
+ */
+import { checkChain, keyWithRole, runTrajectory, type LawView } from '@openexec/authority';
+import type { Reason } from '@openexec/protocol';
+import { asksAgain, askNext } from './ask.ts';
+import { resolveExpired, resolveVote, withdrawRequest } from './approve.ts';
+import { factTime, type Judgement, judgement } from './emit.ts';
+import { takeFact } from './fold.ts';
+import { currentIntent } from './foldFact.ts';
+import { declareBlueprintIntent, declareCall, rejectWaiting, stepIntent } from './intent.ts';
+import { KERNEL_FLAGS, KERNEL_VERSION } from './flags.ts';
+import { type Pen, write } from './pen.ts';
+import { closeRun, enterNext, leaveStage, requestStageApproval, skipReason } from './stage.ts';
+import type { RunState } from './state.ts';
+
+/** Judges the oldest queued fact. Throws only when nothing is queued, which is the caller's error. */
+export function judge(state: RunState, law: LawView): readonly Judgement[] {
+  const fact = state.queue[0];
+  if (fact === undefined) throw new Error('judge: no fact is queued');
+  const taken = takeFact(state, fact.seq);
+  const pen: Pen = { law, at: factTime(taken), cause: fact.seq, state: taken, written: [] };
+  react(pen);
+  while (advance(pen)) {
+    // Each step wrote at least one judgement; `write` bounds their number.
+  }
+  if (pen.written.length === 0) write(pen, judgement('fact.noted', { why: 'fact.taken', message: `${fact.event.kind} was taken; nothing follows from it yet`, violation: false }));
+  return pen.written;
+}
+
+/** What follows from the fact itself, before the run goes on. */
+function react(pen: Pen): void {
+  const { refusal, fact } = pen.state;
+  if (refusal !== null) return write(pen, judgement('fact.noted', { why: refusal.why, message: refusal.message, violation: refusal.violation }));
+  if (fact === null) return;
+  if (fact.event.kind === 'run.opened') return reactToOpening(pen);
+  if (fact.event.kind === 'approval.voted') return resolveVote(pen, fact.event.body);
+  if (fact.event.kind === 'approval.expired') return resolveExpired(pen);
+}
+
+/** A run whose law does not hold is closed at once; nothing was asked, nothing was done. */
+function reactToOpening(pen: Pen): void {
+  const problem = pen.state.lawProblem ?? openingProblem(pen);
+  if (problem !== null) closeRun(pen, 'denied', problem);
+}
+
+function openingProblem(pen: Pen): Reason | null {
+  const { law, state } = pen;
+  const opened = state.law?.opened;
+  const writ = opened?.writs.at(-1)?.body;
+  if (opened === undefined || writ === undefined) return { code: 'run.notOpened', message: 'the run carries no writ' };
+  if (opened.kernel.version !== KERNEL_VERSION || opened.kernel.flags.some((flag) => !KERNEL_FLAGS.includes(flag)))
+    return { code: 'kernel.unknown', message: `the run was opened for kernel ${opened.kernel.version} with flags [${opened.kernel.flags.join(', ')}]; this kernel is ${KERNEL_VERSION}` };
+  const chain = checkChain({ writs: opened.writs, law, at: pen.at, ledger: law.ledger });
+  if (!chain.ok) return { code: chain.error.code, message: chain.error.message };
+  if (writ.use !== 'run') return { code: 'writ.standing', message: 'a standing writ does not open a run; carve one from it' };
+  const named = runTrajectory({ issuer: writ.issuer, nonce: writ.nonce });
+  if (named !== state.run) return { code: 'writ.otherRun', message: `the writ opens ${named}, not ${state.run}` };
+  const runtime = keyWithRole(law, { key: writ.subject, roles: ['runtime'], at: pen.at });
+  return runtime.ok ? null : { code: 'writ.subject', message: `the writ's subject ${writ.subject} is not a runtime key of this ledger: ${runtime.error.message}` };
+}
+
+/** One step of the run, if one is due. Order: stop wishes, limits, then the stage machine. */
+function advance(pen: Pen): boolean {
+  const state = pen.state;
+  if (state.status !== 'running') return false;
+  if (inFlight(state)) return false;
+  if (state.cancel !== null) {
+    withdrawRequest(pen, 'the run is cancelled');
+    closeRun(pen, 'cancelled', { code: 'run.cancelled', message: state.cancel });
+    return true;
+  }
+  const wallMs = state.law?.opened.writs.at(-1)?.body.wallMs ?? 0;
+  if (state.activeMs > wallMs) {
+    withdrawRequest(pen, 'the time of the run is used up');
+    closeRun(pen, 'exhausted', { code: 'wall.exhausted', message: `the run was active for ${state.activeMs} ms; its writ grants ${wallMs} ms` });
+    return true;
+  }
+  if (state.pause !== null) {
+    write(pen, judgement('run.parked', { because: state.pause, request: state.request?.id ?? null }));
+    return true;
+  }
+  if (state.request !== null) return false;
+  if (state.stage === null) return enterNext(pen);
+  return advanceStage(pen);
+}
+
+/** Whether the shell owes an answer: an ask or an execution is open. */
+function inFlight(state: RunState): boolean {
+  const stage = state.stage;
+  if (stage === null) return false;
+  if (stage.ask !== null && stage.ask.ended === null) return true;
+  const execution = currentIntent(stage)?.execution ?? null;
+  return execution !== null && execution.ended === null;
+}
+
+function advanceStage(pen: Pen): boolean {
+  const { stage, law } = pen.state;
+  const contract = stage === null ? undefined : law?.stages.get(stage.id);
+  if (stage === null || contract === undefined) {
+    closeRun(pen, 'failed', { code: 'stage.unknown', message: `the blueprint has no stage ${stage?.id ?? ''}` });
+    return true;
+  }
+  if (stage.result !== null) {
+    rejectWaiting(pen, stage.result.because);
+    const wantsApproval = contract.approvalRequired && stage.result.outcome === 'succeeded' && !stage.resultApproved;
+    if (wantsApproval) requestStageApproval(pen, stage, contract);
+    else leaveStage(pen, stage, contract, stage.result);
+    return true;
+  }
+  if (stage.calls[0] !== undefined) {
+    declareCall(pen, stage, stage.calls[0]);
+    return true;
+  }
+  const intent = currentIntent(stage);
+  if (intent !== undefined) return stepIntent(pen, intent);
+  const skip = stage.declared || stage.lastAsk !== null ? null : skipReason(pen.state, contract);
+  if (skip !== null) {
+    leaveStage(pen, stage, contract, { outcome: 'skipped', because: skip });
+    return true;
+  }
+  if (contract.type === 'deterministic') {
+    declareBlueprintIntent(pen, stage, contract);
+    return true;
+  }
+  if (stage.ask !== null && !asksAgain(stage.ask)) {
+    leaveStage(pen, stage, contract, { outcome: 'failed', because: askFailure(stage.ask) });
+    return true;
+  }
+  const next = askNext(pen.state, pen.law, pen.at, stage, contract);
+  if ('fail' in next) leaveStage(pen, stage, contract, { outcome: 'failed', because: next.fail });
+  else write(pen, next);
+  return true;
+}
+
+function askFailure(ask: NonNullable<NonNullable<RunState['stage']>['ask']>): Reason {
+  if (ask.ended !== null && 'failed' in ask.ended) return ask.ended.failed.error;
+  return { code: 'model.interrupted', message: `the model was asked ${ask.attempt} times and the runtime was interrupted each time` };
+}

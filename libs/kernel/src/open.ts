@@ -1,0 +1,76 @@
+/**
+ * Reads `run.opened`: every blob that steers the run is parsed once, strictly, by the schemas of the protocol. Total: a bad blob is a reason,
+ * never a throw, because recorded input may be anything (PROTOCOL §4.2).
+ */
+import { type Bytes, type Digest, type Json, parseJson, type Result, err, ok, utf8Decode } from '@openexec/canon';
+import {
+  type BlobRef,
+  type Body,
+  catalogue as catalogueSchema,
+  checkedBlueprint,
+  policySet as policySetSchema,
+  prices as pricesSchema,
+  type Reason,
+  sandboxProfile,
+  toolsets as toolsetsSchema,
+  treeListing,
+} from '@openexec/protocol';
+import type { RunLaw } from './state.ts';
+
+/** A base listing may be large; every other part of the law is small. */
+const MAX_BLOB_BYTES = 64 * 1024 * 1024;
+
+interface Parser<T> {
+  safeParse(value: unknown): { success: true; data: T } | { success: false; error: { message: string } };
+}
+
+function text(blobs: ReadonlyMap<Digest, Bytes>, ref: BlobRef, what: string): Result<string, Reason> {
+  const bytes = blobs.get(ref.digest);
+  if (bytes === undefined) return err({ code: 'law.blobMissing', message: `run.opened names ${what} ${ref.digest}, which is not there` });
+  const decoded = utf8Decode(bytes);
+  return decoded.ok ? decoded : err({ code: 'law.blobInvalid', message: `${what} is not UTF-8` });
+}
+
+function parsed<T>(blobs: ReadonlyMap<Digest, Bytes>, ref: BlobRef, what: string, schema: Parser<T>): Result<T, Reason> {
+  const source = text(blobs, ref, what);
+  if (!source.ok) return source;
+  const json: Result<Json, { message: string }> = parseJson(source.value, { maxBytes: MAX_BLOB_BYTES, numbers: 'doubles' });
+  if (!json.ok) return err({ code: 'law.blobInvalid', message: `${what} is not strict JSON: ${json.error.message}` });
+  const checked = schema.safeParse(json.value);
+  return checked.success ? ok(checked.data) : err({ code: 'law.blobInvalid', message: `${what} does not have its shape: ${checked.error.message.slice(0, 500)}` });
+}
+
+/** Everything that `run.opened` fixes, parsed, or the first reason why it cannot be. */
+export function readRunLaw(opened: Body<'run.opened'>, blobs: ReadonlyMap<Digest, Bytes>): Result<RunLaw, Reason> {
+  const task = text(blobs, opened.task, 'the task');
+  if (!task.ok) return task;
+  const blueprint = parsed(blobs, opened.blueprint, 'the blueprint', checkedBlueprint);
+  if (!blueprint.ok) return blueprint;
+  const policySet = parsed(blobs, opened.policySet, 'the policy set', policySetSchema);
+  if (!policySet.ok) return policySet;
+  const catalogue = parsed(blobs, opened.catalogue, 'the catalogue', catalogueSchema);
+  if (!catalogue.ok) return catalogue;
+  const toolsets = parsed(blobs, opened.toolsets, 'the toolsets', toolsetsSchema);
+  if (!toolsets.ok) return toolsets;
+  const prices = parsed(blobs, opened.prices, 'the price table', pricesSchema);
+  if (!prices.ok) return prices;
+  const profile = parsed(blobs, opened.profile, 'the sandbox profile', sandboxProfile);
+  if (!profile.ok) return profile;
+  const listing = parsed(blobs, opened.base.listing, 'the base listing', treeListing);
+  if (!listing.ok) return listing;
+  return ok({
+    opened,
+    task: task.value,
+    blueprint: blueprint.value,
+    stages: new Map(blueprint.value.stages.map((stage) => [stage.id, stage])),
+    policySet: policySet.value,
+    catalogue: catalogue.value,
+    actions: new Map(catalogue.value.actions.map((action) => [action.name, action])),
+    toolsets: toolsets.value,
+    prices: prices.value,
+    profile: profile.value,
+    model: opened.model,
+    base: new Map(listing.value.map((entry) => [entry.path, entry])),
+    baseTree: opened.base.tree,
+  });
+}

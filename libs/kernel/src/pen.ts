@@ -1,0 +1,30 @@
+/**
+ * The list of judgements being written for one fact, with the state after each of them. Mutable only inside one call of `judge`.
+ */
+import type { Instant } from '@openexec/canon';
+import type { LawView } from '@openexec/authority';
+import type { Judgement } from './emit.ts';
+import { foldJudgement } from './foldJudgement.ts';
+import type { RunEvent, RunState } from './state.ts';
+
+/** More judgements than this on one fact mean that the kernel does not come to rest. */
+const MAX_JUDGEMENTS = 2000;
+
+export interface Pen {
+  readonly law: LawView;
+  readonly at: Instant;
+  readonly cause: number;
+  state: RunState;
+  readonly written: Judgement[];
+}
+
+/** Appends one judgement and folds it exactly as `evolve` will. */
+export function write(pen: Pen, made: Judgement): void {
+  if (pen.written.length >= MAX_JUDGEMENTS) throw new Error(`kernel: more than ${MAX_JUDGEMENTS} judgements on one fact`);
+  const seq = pen.state.nextSeq;
+  const blobs = new Map(made.blobs.map((blob) => [blob.digest, blob.bytes]));
+  // Kind and body belong together in a Judgement; the mapped event union cannot be built from them without saying so.
+  const event = { kind: made.kind, at: pen.at, cause: pen.cause, law: pen.law.position, body: made.body, blobs } as unknown as RunEvent;
+  pen.written.push(made);
+  pen.state = { ...foldJudgement(pen.state, seq, event), nextSeq: seq + 1 };
+}

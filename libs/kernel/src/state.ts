@@ -1,0 +1,191 @@
+/**
+ * The state of one run: plain immutable data, a fold of its events and of nothing else. Cheap to extend by one event; never stored as truth
+ * (SEAM). Whatever is needed of blueprint, policy, catalogue and writ was parsed once from `run.opened`.
+ */
+import type { Bytes, Digest, Instant, TrajectoryId } from '@openexec/canon';
+import type {
+  ActionContract,
+  Amount,
+  ApprovalTerms,
+  ArtifactRef,
+  Body,
+  Catalogue,
+  CheckedBlueprint,
+  CheckedStage,
+  Claims,
+  CommitRecorded,
+  ExecutionObserved,
+  FactKind,
+  Kind,
+  ModelChoice,
+  PartRef,
+  PolicySet,
+  Prices,
+  Reason,
+  RunOpened,
+  SandboxProfile,
+  Toolsets,
+  TreeEntry,
+} from '@openexec/protocol';
+import type { Json } from '@openexec/canon';
+import type { World } from './world.ts';
+
+/** An event as the kernel sees it: its body, and the blobs it needs (see `neededBlobs`), already read. */
+export interface EventOf<K extends Kind> {
+  readonly kind: K;
+  readonly at: Instant;
+  /** For a judgement, the seq of its fact; null for a fact. */
+  readonly cause: number | null;
+  /** For a judgement, the law position it was made under. */
+  readonly law: number | null;
+  readonly body: Body<K>;
+  readonly blobs: ReadonlyMap<Digest, Bytes>;
+}
+/** Any event, told apart by its kind. */
+export type RunEvent = { [K in Kind]: EventOf<K> }[Kind];
+export type FactEvent = { [K in FactKind]: EventOf<K> }[FactKind];
+/** A fact waiting to be judged. */
+export interface QueuedFact {
+  readonly seq: number;
+  readonly event: FactEvent;
+}
+
+/** Everything that `run.opened` fixed, parsed. */
+export interface RunLaw {
+  readonly opened: RunOpened;
+  readonly task: string;
+  readonly blueprint: CheckedBlueprint;
+  readonly stages: ReadonlyMap<string, CheckedStage>;
+  readonly policySet: PolicySet;
+  readonly catalogue: Catalogue;
+  readonly actions: ReadonlyMap<string, ActionContract>;
+  readonly toolsets: Toolsets;
+  readonly prices: Prices;
+  readonly profile: SandboxProfile;
+  readonly model: ModelChoice | null;
+  readonly base: ReadonlyMap<string, TreeEntry>;
+  readonly baseTree: string;
+}
+
+/** An intent on its way through the state machine of PROTOCOL §4.3. */
+export interface IntentState {
+  readonly intent: Digest;
+  readonly author: 'model' | 'blueprint' | 'gateway' | 'canary';
+  readonly action: string;
+  readonly arguments: Json;
+  readonly malformed: Reason | null;
+  readonly claims: Claims;
+  readonly call: string | null;
+  readonly phase: 'declared' | 'decided' | 'suspended' | 'requested' | 'resolved' | 'staged' | 'started' | 'ended';
+  readonly decision: { readonly id: Digest; readonly verdict: 'permit' | 'deny' | 'approve'; readonly because: Reason } | null;
+  readonly proposal: Digest | null;
+  readonly request: Digest | null;
+  /** A consumed, granted request: the next compile reads it. */
+  readonly granted: { readonly request: Digest; readonly digest: Digest } | null;
+  /** Why the request was not granted. */
+  readonly withheld: Reason | null;
+  readonly reservation: Amount | null;
+  readonly execution: OpenExecution | null;
+}
+export interface OpenExecution {
+  readonly id: Digest;
+  readonly attempt: number;
+  readonly startedSeq: number;
+  readonly input: Json;
+  readonly command: readonly string[] | null;
+  readonly idempotencyKey: Digest;
+  readonly deadlineMs: number;
+  /** Set by the fact that ended it, until its judgement is folded. */
+  readonly ended: { readonly observed: ExecutionObserved } | { readonly failed: Body<'execution.failed'> } | { readonly undeclared: Body<'effect.undeclared'> } | { readonly interrupted: true } | null;
+}
+export interface OpenAsk {
+  readonly id: Digest;
+  readonly attempt: number;
+  readonly startedSeq: number;
+  readonly reservation: Amount;
+  readonly turn: number;
+  readonly backoffMs: number;
+  readonly timeoutMs: number;
+  readonly ended: { readonly failed: Body<'model.failed'> } | { readonly interrupted: true } | null;
+}
+export interface OpenRequest {
+  readonly id: Digest;
+  readonly subject: 'action' | 'stage';
+  readonly digest: Digest;
+  readonly terms: ApprovalTerms;
+  readonly until: Instant;
+  readonly votes: readonly { readonly key: string; readonly seq: number; readonly decision: 'approve' | 'deny' }[];
+}
+/** A call of a model's answer, before it is declared. */
+export interface Call {
+  readonly id: string;
+  readonly name: string;
+  readonly arguments: Json;
+  readonly claims: Claims;
+  readonly malformed: Reason | null;
+}
+/** A message part not yet asked; `text` is given where the kernel made it and its blob is not recorded yet. */
+export interface Part extends PartRef {
+  readonly text: string | null;
+}
+export interface StageState {
+  readonly id: string;
+  readonly visit: number;
+  readonly enteredSeq: number;
+  readonly worldAtEntry: World;
+  readonly inputs: readonly ArtifactRef[];
+  /** Completed executions that ended in an error, this visit. */
+  readonly failures: number;
+  readonly turn: number;
+  readonly malformedInRow: number;
+  /** The verdict on model.ask, kept per stage and law position. */
+  readonly permission: { readonly decision: Digest; readonly law: number; readonly verdict: 'permit' | 'deny' | 'approve'; readonly because: Reason } | null;
+  readonly asked: readonly PartRef[];
+  readonly unasked: readonly Part[];
+  readonly lastAsk: Digest | null;
+  readonly ask: OpenAsk | null;
+  readonly calls: readonly Call[];
+  readonly intents: readonly IntentState[];
+  readonly declared: boolean;
+  readonly finalText: string | null;
+  readonly result: { readonly outcome: 'succeeded' | 'failed' | 'skipped'; readonly because: Reason } | null;
+  readonly resultApproved: boolean;
+}
+/** A named value between stages, with its parsed form where a condition may ask for a field. */
+export interface Artifact extends ArtifactRef {
+  readonly json: Json | undefined;
+}
+export interface RunState {
+  readonly run: TrajectoryId;
+  readonly nextSeq: number;
+  readonly queue: readonly QueuedFact[];
+  /** The fact whose judgements are being folded. */
+  readonly fact: QueuedFact | null;
+  readonly ordinals: Readonly<Record<string, number>>;
+  readonly status: 'unopened' | 'running' | 'parked' | 'closed';
+  readonly law: RunLaw | null;
+  readonly lawProblem: Reason | null;
+  readonly driver: string;
+  readonly epoch: number;
+  readonly lastAt: Instant | null;
+  readonly activeMs: number;
+  readonly stage: StageState | null;
+  /** Where the last stage.left routed. */
+  readonly next: string | null;
+  /** The stage that was left last. */
+  readonly lastStage: string | null;
+  readonly visits: Readonly<Record<string, number>>;
+  readonly artifacts: ReadonlyMap<string, Artifact>;
+  readonly world: World;
+  readonly settled: Amount;
+  readonly reserved: Amount;
+  readonly request: OpenRequest | null;
+  readonly pause: Reason | null;
+  readonly cancel: string | null;
+  readonly failure: Reason | null;
+  readonly landed: CommitRecorded['landed'];
+  /** Why the fact in hand changes nothing, if so. */
+  readonly refusal: { readonly why: string; readonly message: string; readonly violation: boolean } | null;
+  readonly closed: Body<'run.closed'> | null;
+  readonly parked: Body<'run.parked'> | null;
+}

@@ -1,0 +1,29 @@
+/**
+ * The ledger's types and rules: what an entry is, where it may stand, the port of every store, and the store in memory. Pure. PROTOCOL §§2-4.
+ */
+export { makeCheckpoint } from './checkpoint.ts';
+export { commitmentOf, decodeEntry, encodeEntry, ENTRY_TYPE, entrySigningBytes, MAX_ENTRY_BYTES, MAX_PAYLOAD_BYTES, SALT_BYTES } from './entry.ts';
+export type { AppendFailure, BlobFailure, CheckpointFailure, EntryError, ProofFailure, StoreRefusalCode } from './errors.ts';
+export { follow, type FollowSource } from './follow.ts';
+export { originIn, successorIn } from './founding.ts';
+export { factsOf, familyOfTrajectory, type KindFacts, knownKinds } from './kinds.ts';
+export { memoryLedger, type MemoryLedgerOptions } from './memory.ts';
+export { MAX_BATCH_DRAFTS, MAX_BLOB_BYTES, prepare, type PreparedBatch, type PreparedDraft } from './prepare.ts';
+export { type Placed, sequence, type SequenceContext, type Sequenced, type SequenceView, type TrajectoryState } from './sequence.ts';
+export { LedgerFault, type LedgerStore, type Subscription } from './store.ts';
+export type {
+  Actor,
+  AppendBatch,
+  Appended,
+  AppendPart,
+  Blob,
+  Draft,
+  Entry,
+  EntrySigner,
+  Expected,
+  Head,
+  Row,
+  Stored,
+  StoredCheckpoint,
+  TrajectoryHead,
+} from './types.ts';

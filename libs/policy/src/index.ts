@@ -1,0 +1,11 @@
+/**
+ * The policy language, version 1, over parsed data: closed, total, three-valued, no code. PROTOCOL §7.
+ */
+export { checkBundle, policySetDigest } from './bundle.ts';
+export type { PolicyProblem, PolicyProblemCode } from './bundle.ts';
+export { compileSet, evaluateSet, strictest } from './compile.ts';
+export type { LayerVerdict, PolicyOutcome } from './compile.ts';
+export { explain } from './explain.ts';
+export { POLICY_FIELDS } from './fields.ts';
+export { SOLO } from './shipped.ts';
+export type { PolicyVerdict } from './strictness.ts';

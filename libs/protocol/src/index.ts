@@ -1,0 +1,84 @@
+/**
+ * Every event and object of the protocol as a zod schema and a type; the sources from which `schemas/` is generated (PROTOCOL §4).
+ */
+export * as words from './words.ts';
+export { EFFECTS } from './words.ts';
+export type { Amount, BlobRef, Effect, InlineOrBlob, Reference, Signature } from './words.ts';
+export { ROLES, actionPattern, hostPattern, pathPattern, role, signedWrit, writ } from './law.ts';
+export type { KeyRetired, KeyTrusted, LedgerFounded, PolicyAdopted, Role, SignedWrit, Writ, WritRestored, WritRevoked } from './law.ts';
+export {
+  POLICY_OPERATORS,
+  RISKS,
+  blueprint,
+  catalogue,
+  checkedBlueprint,
+  policyBundle,
+  policySet,
+  prices,
+  sandboxProfile,
+  toolsets,
+  treeListing,
+} from './work.ts';
+export type {
+  ActionContract,
+  ApprovalTerms,
+  ArgumentSchema,
+  Assurance,
+  Blueprint,
+  Catalogue,
+  CheckedBlueprint,
+  CheckedStage,
+  ConfiguredCommand,
+  Delta,
+  DeltaStep,
+  FileChange,
+  FileValue,
+  ModelChoice,
+  PolicyBundle,
+  PolicyCondition,
+  PolicyLayerName,
+  PolicyRule,
+  PolicySet,
+  Prices,
+  Reason,
+  Risk,
+  SandboxMode,
+  SandboxProfile,
+  StageCondition,
+  TimeoutClass,
+  Toolsets,
+  TreeEntry,
+} from './work.ts';
+export { fileChange, delta } from './work.ts';
+export { vote } from './run.ts';
+export type {
+  ApprovalRequested,
+  ApprovalResolved,
+  ApprovalVoted,
+  ArtifactRef,
+  Claims,
+  CommitRecorded,
+  DecisionTrace,
+  ExecutionFailed,
+  ExecutionObserved,
+  ExecutionStarted,
+  FactNoted,
+  IntentDeclared,
+  ModelAnswered,
+  ModelAsked,
+  ModelFailed,
+  PartRef,
+  PolicyDecided,
+  ProposalRejected,
+  ProposalStaged,
+  RuleTrace,
+  RunClosed,
+  RunOpened,
+  RunResumed,
+  StageEntered,
+  StageLeft,
+  Vote,
+} from './run.ts';
+export { KINDS, REGISTRY, familyOf, isKind, kindRow } from './registry.ts';
+export type { Body, FactKind, Family, JudgementKind, Kind, KindRow } from './registry.ts';
+export { nearest } from './nearest.ts';

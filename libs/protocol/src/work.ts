@@ -1,0 +1,242 @@
+/**
+ * The vocabulary of work that `run.opened` fixes: policy bundles and sets, blueprints (as written and as checked), the catalogue of actions,
+ * toolsets, prices, the sandbox profile and the base tree. All are data; nothing here evaluates anything (PROTOCOL §§4.2, 7, 9).
+ */
+import * as z from 'zod';
+import { hostPattern, pathPattern, role } from './law.ts';
+import { amount, code, count, digest, effect, json, name, oid, path, sentence } from './words.ts';
+
+// ---- policy (PROTOCOL §7)
+
+export const POLICY_OPERATORS = ['eq', 'ne', 'in', 'notIn', 'lt', 'le', 'gt', 'ge', 'startsWith', 'endsWith', 'contains', 'exists', 'under', 'anyUnder', 'allUnder', 'anyNamed'] as const;
+export type PolicyCondition =
+  | { all: PolicyCondition[] }
+  | { any: PolicyCondition[] }
+  | { not: PolicyCondition }
+  | { field: string; op: (typeof POLICY_OPERATORS)[number]; value: z.infer<typeof json> };
+/**
+ * all / any / not / {field, op, value}. `under` is path containment, segment by segment; `anyUnder` and `allUnder` ask it of a list of paths;
+ * `anyNamed` asks whether any segment of any path has one of the names (exact, `prefix*`, `*suffix`; ASCII case ignored).
+ */
+export const policyCondition: z.ZodType<PolicyCondition> = z.lazy(() =>
+  z.union([
+    z.strictObject({ all: z.array(policyCondition).min(1).max(64) }),
+    z.strictObject({ any: z.array(policyCondition).min(1).max(64) }),
+    z.strictObject({ not: policyCondition }),
+    z.strictObject({ field: z.string().min(1).max(256), op: z.enum(POLICY_OPERATORS), value: json }),
+  ]),
+);
+export const assurance = z.enum(['file', 'passphrase', 'hardware']);
+/** Who must say yes before the action goes on. */
+export const approvalTerms = z.strictObject({
+  roles: z.array(role).min(1),
+  quorum: z.number().int().min(1).max(16),
+  ttlMs: count,
+  minAssurance: assurance,
+  openerMayApprove: z.boolean(),
+});
+export const policyDecide = z.union([z.literal('permit'), z.literal('deny'), z.strictObject({ approve: approvalTerms })]);
+export const policyRule = z.strictObject({
+  id: name,
+  when: policyCondition,
+  decide: policyDecide,
+  because: sentence,
+  examples: z.strictObject({ match: z.array(json).min(1), noMatch: z.array(json).min(1) }),
+});
+export const policyBundle = z.strictObject({ version: z.literal(1), name, rules: z.array(policyRule).min(1).max(1000) });
+export const policyLayerName = z.enum(['shipped', 'operator', 'organisation', 'project', 'run']);
+/** The layers of one run, outermost first. */
+export const policySet = z.strictObject({
+  layers: z.array(z.strictObject({ layer: policyLayerName, bundle: policyBundle, source: z.string().max(256) })).min(1).max(8),
+  riskThreshold: z.enum(['low', 'medium', 'high', 'critical']),
+});
+
+// ---- blueprint (specification §1; MECHANICS part 2)
+
+export const sandboxMode = z.enum(['read_only', 'workspace_write', 'repo_write']);
+export const stageCondition = z.union([
+  z.strictObject({ artifact: name, exists: z.boolean() }),
+  z.strictObject({ artifact: name, field: z.string().min(1).max(256), eq: json }),
+]);
+const stageCommon = {
+  id: name,
+  inputs: z.array(name).max(32).optional(),
+  outputs: z.array(name).max(32).optional(),
+  on_success: name.optional(),
+  on_failure: name.optional(),
+  retry_limit: z.number().int().min(1).max(10).optional(),
+  visit_limit: z.number().int().min(1).max(20).optional(),
+  approval_required: z.boolean().optional(),
+  sandbox: sandboxMode.optional(),
+  when: stageCondition.optional(),
+};
+/** A blueprint as written, version 1. */
+export const blueprint = z.strictObject({
+  version: z.literal(1),
+  name,
+  description: z.string().max(2000).optional(),
+  defaults: z
+    .strictObject({
+      toolset: name.optional(),
+      sandbox: sandboxMode.optional(),
+      max_step_retries: z.number().int().min(1).max(10).optional(),
+      max_stage_visits: z.number().int().min(1).max(20).optional(),
+      approval_mode: z.enum(['never', 'on_risky_actions', 'on_critical_actions', 'always']).optional(),
+    })
+    .optional(),
+  stages: z
+    .array(
+      z.discriminatedUnion('type', [
+        z.strictObject({ ...stageCommon, type: z.literal('deterministic'), action: name, arguments: z.record(z.string(), json).optional() }),
+        z.strictObject({ ...stageCommon, type: z.literal('agent'), goal: z.string().min(1).max(8000), toolset: name.optional(), turn_limit: z.number().int().min(1).max(100).optional() }),
+      ]),
+    )
+    .min(1)
+    .max(100),
+});
+const checkedCommon = {
+  id: name,
+  inputs: z.array(name),
+  outputs: z.array(name),
+  onSuccess: name,
+  onFailure: name,
+  retryLimit: count,
+  visitLimit: count,
+  approvalRequired: z.boolean(),
+  sandbox: sandboxMode,
+  when: stageCondition.nullable(),
+};
+/** A blueprint with every default filled in and every route resolved; terminals are `done`, `fail` and `paused`. */
+export const checkedBlueprint = z.strictObject({
+  version: z.literal(1),
+  name,
+  description: z.string(),
+  approvalMode: z.enum(['never', 'on_risky_actions', 'on_critical_actions', 'always']),
+  stages: z
+    .array(
+      z.discriminatedUnion('type', [
+        z.strictObject({ ...checkedCommon, type: z.literal('deterministic'), action: name, arguments: z.record(z.string(), json) }),
+        z.strictObject({ ...checkedCommon, type: z.literal('agent'), goal: z.string(), toolset: name, turnLimit: count }),
+      ]),
+    )
+    .min(1),
+});
+
+// ---- catalogue (PROTOCOL §§6, 9)
+
+export const RISKS = ['low', 'medium', 'high', 'critical'] as const;
+export const risk = z.enum(RISKS);
+export const timeoutClass = z.enum(['fast', 'medium', 'long']);
+/** The closed subset of JSON Schema that pure code interprets for arguments. */
+export type ArgumentSchema =
+  | { type: 'string'; description?: string; minLength?: number; maxLength?: number; enum?: string[] }
+  | { type: 'integer'; description?: string; minimum?: number; maximum?: number }
+  | { type: 'number'; description?: string; minimum?: number; maximum?: number }
+  | { type: 'boolean'; description?: string }
+  | { type: 'array'; description?: string; items: ArgumentSchema; minItems?: number; maxItems?: number }
+  | { type: 'object'; description?: string; properties: Record<string, ArgumentSchema>; required: string[]; additionalProperties: false };
+const described = { description: z.string().max(1000).optional() };
+export const argumentSchema: z.ZodType<ArgumentSchema> = z.lazy(() =>
+  z.discriminatedUnion('type', [
+    z.strictObject({ type: z.literal('string'), ...described, minLength: count.optional(), maxLength: count.optional(), enum: z.array(z.string()).min(1).optional() }),
+    z.strictObject({ type: z.literal('integer'), ...described, minimum: z.number().int().optional(), maximum: z.number().int().optional() }),
+    z.strictObject({ type: z.literal('number'), ...described, minimum: z.number().optional(), maximum: z.number().optional() }),
+    z.strictObject({ type: z.literal('boolean'), ...described }),
+    z.strictObject({ type: z.literal('array'), ...described, items: argumentSchema, minItems: count.optional(), maxItems: count.optional() }),
+    z.strictObject({ type: z.literal('object'), ...described, properties: z.record(z.string(), argumentSchema), required: z.array(z.string()), additionalProperties: z.literal(false) }),
+  ]),
+) as z.ZodType<ArgumentSchema>;
+/** How the paths an action touches are found in its arguments: a path argument, the headers of a patch, or none. */
+export const pathSource = z.strictObject({ argument: z.string().min(1).max(64), as: z.enum(['path', 'patch', 'files']), access: z.enum(['read', 'write']) });
+/** One typed capability of the runtime (declaration only). */
+export const actionContract = z.strictObject({
+  name,
+  title: z.string().max(200),
+  description: z.string().max(2000),
+  effect,
+  risk,
+  /** `workspace`: confined and re-doable from the committed tree; `provider`: idempotent under key or old value; `none`: at most once. */
+  idempotence: z.enum(['workspace', 'provider', 'none']),
+  compensable: z.boolean(),
+  timeout: timeoutClass,
+  arguments: argumentSchema,
+  paths: z.array(pathSource),
+  /** Paths the action may change; anything else that survives is an undeclared effect. */
+  writes: z.enum(['declared', 'none', 'scratch']),
+  /** Which configured command it runs in the sandbox, if any. */
+  command: name.nullable(),
+  outputs: z.array(name),
+  offered: z.boolean(),
+});
+/** A configured command: exact argv, or the recorded choice that there is none. */
+export const configuredCommand = z.union([z.strictObject({ argv: z.array(z.string().min(1)).min(1).max(64), timeout: timeoutClass }), z.literal('none')]);
+export const catalogue = z.strictObject({
+  version: z.literal(1),
+  actions: z.array(actionContract).min(1).max(256),
+  commands: z.record(z.string(), configuredCommand),
+});
+export const toolsets = z.record(z.string(), z.array(name).max(64));
+/** Micro-dollars per million tokens. */
+export const prices = z.strictObject({
+  version: z.string().max(64),
+  models: z.record(z.string(), z.strictObject({ inputUsdMicrosPerMillion: count, outputUsdMicrosPerMillion: count })),
+});
+/** Which model a run asks, fixed when it opens. */
+export const modelChoice = z.strictObject({ provider: name, model: z.string().min(1).max(128), host: hostPattern.nullable(), maxOutputTokens: count });
+/** The sandbox profile compiled from the writ; host paths appear only as symbols (MECHANICS part 2). */
+export const sandboxProfile = z.strictObject({
+  version: z.literal(1),
+  mode: sandboxMode,
+  network: z.literal('none'),
+  workspace: z.enum(['ro', 'rw']),
+  protectedPaths: z.array(z.string()),
+  provide: z.array(z.strictObject({ path, source: z.string() })),
+  toolchain: z.array(z.string()),
+  environment: z.array(z.string()),
+  limits: z.strictObject({ memoryBytes: count, processes: count, cpuMs: count, fileBytes: count, tmpBytes: count, homeBytes: count, outputBytes: count, openFiles: count, diskBytes: count, inodes: count }),
+  seccomp: digest,
+});
+/** One file of a tree listing; `mode` is git's. */
+export const treeEntry = z.strictObject({ path: z.string().min(1), mode: z.enum(['100644', '100755', '120000', '160000']), oid });
+export const treeListing = z.array(treeEntry);
+/** A file's content as a world resource. */
+export const fileValue = z.strictObject({ blob: digest, bytes: count, mode: z.enum(['100644', '100755', '120000']), oid });
+export const fileChange = z.strictObject({ path: z.string().min(1), before: oid.nullable(), after: fileValue.nullable() });
+/** World delta (PROTOCOL §8): compare-and-swap on version. */
+export const deltaStep = z.discriminatedUnion('op', [
+  z.strictObject({ op: z.literal('create'), kind: name, id: z.string().min(1), version: count, value: json }),
+  z.strictObject({ op: z.literal('replace'), kind: name, id: z.string().min(1), version: count, value: json }),
+  z.strictObject({ op: z.literal('retract'), kind: name, id: z.string().min(1), version: count }),
+]);
+export const delta = z.array(deltaStep);
+/** A typed reason with the place and the remedy in its message. */
+export const reason = z.strictObject({ code, message: sentence });
+export const spend = z.strictObject({ reserved: amount, settled: amount });
+export { amount, digest, path, pathPattern };
+
+export type PolicyBundle = z.infer<typeof policyBundle>;
+export type PolicyRule = z.infer<typeof policyRule>;
+export type PolicySet = z.infer<typeof policySet>;
+export type PolicyLayerName = z.infer<typeof policyLayerName>;
+export type ApprovalTerms = z.infer<typeof approvalTerms>;
+export type Assurance = z.infer<typeof assurance>;
+export type Blueprint = z.infer<typeof blueprint>;
+export type CheckedBlueprint = z.infer<typeof checkedBlueprint>;
+export type CheckedStage = CheckedBlueprint['stages'][number];
+export type StageCondition = z.infer<typeof stageCondition>;
+export type SandboxMode = z.infer<typeof sandboxMode>;
+export type ActionContract = z.infer<typeof actionContract>;
+export type Catalogue = z.infer<typeof catalogue>;
+export type ConfiguredCommand = z.infer<typeof configuredCommand>;
+export type Toolsets = z.infer<typeof toolsets>;
+export type Prices = z.infer<typeof prices>;
+export type ModelChoice = z.infer<typeof modelChoice>;
+export type SandboxProfile = z.infer<typeof sandboxProfile>;
+export type TreeEntry = z.infer<typeof treeEntry>;
+export type FileValue = z.infer<typeof fileValue>;
+export type FileChange = z.infer<typeof fileChange>;
+export type DeltaStep = z.infer<typeof deltaStep>;
+export type Delta = z.infer<typeof delta>;
+export type Reason = z.infer<typeof reason>;
+export type Risk = z.infer<typeof risk>;
+export type TimeoutClass = z.infer<typeof timeoutClass>;

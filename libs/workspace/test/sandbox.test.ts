@@ -1,0 +1,214 @@
+/**
+ * The bubblewrap sandbox: its contract, the attack list of SECURITY §9 as root and as an ordinary user, and what happens without bubblewrap.
+ * A machine without a working bubblewrap fails this suite; nothing is skipped.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, chownSync, closeSync, existsSync, mkdirSync, openSync, symlinkSync, writeFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { createSandbox, sandboxIdentity } from '../src/index.ts';
+import { ATTACKS, CANARY, LEAKED_FD } from './attacks.ts';
+import { bundle, THROWAWAY_ID } from './bundle.ts';
+import { cleanUp, code, NEVER, opened, profile, redactor, repository, run, SECRET, temporary, value, write } from './harness.ts';
+import { living, oddSleep, sandboxContract } from './sandbox.contract.ts';
+
+jest.setTimeout(60_000);
+afterAll(cleanUp);
+
+const asRoot = process.getuid?.() === 0;
+const sandbox = createSandbox({ redactor });
+/** A tree that belongs to the sandbox's id. */
+function tree(): string {
+  const folder = temporary('tree');
+  const { uid, gid } = sandboxIdentity();
+  if (asRoot) chownSync(folder, uid, gid);
+  return folder;
+}
+
+sandboxContract({ sandbox: () => sandbox, workspace: tree });
+
+interface DriverAnswer {
+  readonly uid: number;
+  readonly report: { readonly sound: boolean; readonly uid: number; readonly problem: string | null };
+  readonly results: readonly {
+    readonly id: string;
+    readonly ran: boolean;
+    readonly worked: boolean;
+    readonly control: boolean;
+    readonly output: string;
+    readonly controlOutput: string;
+  }[];
+}
+
+describe.each(asRoot ? ['root', 'an ordinary user'] : ['an ordinary user'])('the attack list, started by %s', (who) => {
+  let answer: DriverAnswer;
+  beforeAll(() => {
+    const folder = temporary('driver');
+    const leak = temporary('leak');
+    writeFileSync(`${leak}/secret`, CANARY);
+    const program = bundle('attack-driver', folder);
+    const fd = openSync(leak, 'r');
+    const ids = asRoot && who !== 'root' ? { uid: THROWAWAY_ID, gid: THROWAWAY_ID } : {};
+    const ran = spawnSync(process.execPath, [program], {
+      cwd: '/',
+      env: { PATH: '/usr/local/bin:/usr/bin:/bin', RUNTIME_CANARY: CANARY },
+      stdio: ['ignore', 'pipe', 'pipe', ...Array.from({ length: LEAKED_FD - 3 }, () => 'ignore' as const), fd],
+      encoding: 'utf8',
+      ...ids,
+    });
+    closeSync(fd);
+    if (ran.status !== 0) throw new Error(`the driver ended with ${ran.status}: ${ran.stderr}`);
+    answer = JSON.parse(ran.stdout) as DriverAnswer;
+  });
+
+  test('the check is sound and commands never run as uid 0', () => {
+    expect(answer.report).toMatchObject({ sound: true, problem: null });
+    expect(answer.report.uid).not.toBe(0);
+    expect(answer.uid).toBe(who === 'root' ? 0 : asRoot ? THROWAWAY_ID : process.getuid?.());
+  });
+  test.each(ATTACKS.map((attack) => [attack.id, attack.name]))('%s: %s is blocked inside and works outside', (id) => {
+    const result = answer.results.find((row) => row.id === id);
+    expect({ ran: result?.ran, worked: result?.worked, output: result?.worked === true ? result.output : '' }).toEqual({
+      ran: true,
+      worked: false,
+      output: '',
+    });
+    expect({ control: result?.control, output: result?.control === true ? '' : result?.controlOutput }).toEqual({
+      control: true,
+      output: '',
+    });
+  });
+});
+
+describe('around the sandbox', () => {
+  test('A57: signals sent to everybody reach nobody outside', async () => {
+    const { uid, gid } = sandboxIdentity();
+    const sleeper = spawn('/usr/bin/sleep', ['600'], { stdio: 'ignore', ...(asRoot ? { uid, gid } : {}) });
+    await run(sandbox, tree(), ['bash', '-c', `kill -9 -1; kill -9 ${sleeper.pid ?? 0}; true`]);
+    expect(sleeper.exitCode ?? sleeper.signalCode).toBeNull();
+    // The control: a signal from the same user does end it.
+    const gone = once(sleeper, 'exit');
+    spawnSync('/usr/bin/kill', ['-9', String(sleeper.pid)], asRoot ? { uid, gid } : {});
+    expect((await gone)[1]).toBe('SIGKILL');
+  });
+  test('A58: when the runtime is killed, its commands are gone within a second', async () => {
+    const program = bundle('sleeper-driver', temporary('driver'));
+    const odd = oddSleep();
+    const child = spawn(process.execPath, [program, odd, tree()], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(child.stdout, 'data');
+    expect(living(odd).length).toBeGreaterThan(0);
+    child.kill('SIGKILL');
+    for (let waited = 0; living(odd).length > 0 && waited < 1_000; waited += 20) await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(living(odd)).toEqual([]);
+  });
+  test.each([
+    ['is missing', '/usr/bin/no-such-bwrap'],
+    ['does not answer as bubblewrap', '/usr/bin/false'],
+    ['is a folder', '/usr/bin'],
+  ])('A110: when bubblewrap %s, every run is refused and nothing is started', async (_, bwrapPath) => {
+    const broken = createSandbox({ redactor, bwrapPath });
+    const workspace = tree();
+    expect(await broken.check()).toMatchObject({ sound: false, kind: 'none' });
+    expect(
+      code(
+        await broken.run(
+          { profile: profile(), argv: ['touch', 'ran'], directory: '', workspace, gitView: null, deadlineMs: 1_000, stdin: null },
+          NEVER,
+        ),
+      ),
+    ).toBe('sandbox.unavailable');
+    expect(existsSync(`${workspace}/ran`)).toBe(false);
+  });
+  test('A110: a bubblewrap that others may write, or one that cannot make namespaces, is not used', async () => {
+    const folder = temporary('fake');
+    writeFileSync(`${folder}/bwrap`, '#!/bin/sh\necho bubblewrap 0.9.0\nexit 1\n', { mode: 0o755 });
+    chmodSync(`${folder}/bwrap`, 0o775);
+    expect((await createSandbox({ redactor, bwrapPath: `${folder}/bwrap` }).check()).problem).toMatch(/owned by root or can be written/);
+    chmodSync(`${folder}/bwrap`, 0o755);
+    const report = await createSandbox({ redactor, bwrapPath: `${folder}/bwrap` }).check();
+    expect(report.sound).toBe(false);
+  });
+  test('an identity of 0 is refused', async () => {
+    expect((await createSandbox({ redactor, identity: { uid: 0, gid: 0 } }).check()).problem).toMatch(/user or group 0/);
+  });
+  test('known secrets never reach captured output, in any encoding', async () => {
+    const workspace = tree();
+    const base64 = Buffer.from(`x${SECRET}`).toString('base64');
+    const ran = await run(sandbox, workspace, [
+      'bash',
+      '-c',
+      `printf '%s\\n' '${SECRET}' '${base64}'; printf '%s' '${SECRET.slice(0, 9)}'; sleep 0.1; echo '${SECRET.slice(9)}'`,
+    ]);
+    expect(ran.out.match(/\[redacted:install:[0-9a-f]{8}\]/g)).toHaveLength(3);
+    expect(ran.out).not.toContain(SECRET.slice(0, 12));
+  });
+  test('E22: git, npm and the test runner of Node work inside the default profile', async () => {
+    const { workspace } = await opened(repository());
+    write(workspace.root, { 'new.txt': 'new' });
+    const go = (...argv: string[]) => run(sandbox, workspace.root, argv, { gitView: workspace.gitView });
+    expect((await go('git', 'status', '--short')).out).toBe('?? new.txt\n');
+    expect((await go('git', 'log', '--oneline')).out).toMatch(/^[0-9a-f]{7} first\n$/);
+    expect((await go('npm', 'test')).out).toMatch(/# pass 1\n/);
+    expect((await go('node', '--test')).exitCode).toBe(0);
+    expect((await go('bash', '-c', 'echo "export const sum = () => 0;" > src/sum.js; node --test; git diff --stat')).out).toMatch(
+      /src\/sum.js \| 2/,
+    );
+    const frozen = await go('bash', '-c', 'echo x > .git/config; git commit -qam x; mv .git g; rm -rf .git; git rev-parse HEAD');
+    expect(frozen.out).toMatch(/^[0-9a-f]{40}\n$/);
+  });
+  test('folders that the operator provides are read-only inside, also from behind a closed parent', async () => {
+    const home = temporary('home');
+    mkdirSync(`${home}/closed/node_modules/dep`, { recursive: true });
+    writeFileSync(`${home}/closed/node_modules/dep/index.js`, 'module.exports = 42;\n');
+    const host = {
+      provide: new Map([['<checkout>/node_modules', `${home}/closed/node_modules`]]),
+      environment: new Map([['FLAVOUR', 'sweet']]),
+    };
+    const providing = createSandbox({ redactor, host });
+    const given = profile({ provide: [{ path: 'node_modules', source: '<checkout>/node_modules' }], environment: ['FLAVOUR'] });
+    const probe = ['bash', '-c', 'node -p "require(\'dep\')"; echo $FLAVOUR; touch node_modules/x 2>/dev/null || echo frozen'];
+    const workspace = tree();
+    expect((await run(providing, workspace, probe, { profile: given })).out).toBe('42\nsweet\nfrozen\n');
+    chmodSync(`${home}/closed`, 0o700);
+    expect((await run(providing, workspace, probe, { profile: given })).out).toBe('42\nsweet\nfrozen\n');
+    symlinkSync('/etc', `${workspace}/linked`);
+    const refused = await providing.run(
+      {
+        profile: profile({ provide: [{ path: 'linked', source: '<checkout>/node_modules' }] }),
+        argv: ['true'],
+        directory: '',
+        workspace,
+        gitView: null,
+        deadlineMs: 1_000,
+        stdin: null,
+      },
+      NEVER,
+    );
+    expect(code(refused)).toBe('sandbox.refused');
+  });
+  test('A50 without control groups: the per-process limit and the watcher hold', async () => {
+    const watched = createSandbox({
+      redactor,
+      limiter: {
+        name: 'rlimit',
+        open: () => ({ admit: () => undefined, exhausted: () => false, killAll: () => undefined, close: () => Promise.resolve(true) }),
+      },
+    });
+    const together = await run(
+      watched,
+      tree(),
+      [
+        'bash',
+        '-c',
+        'for i in 1 2 3 4 5 6; do node -e "const b=Buffer.alloc(83886080,1);setTimeout(()=>console.log(b[5]),1500)" & done; wait',
+      ],
+      { profile: profile({}, { memoryBytes: 300 * 1024 ** 2 }) },
+    );
+    expect([together.stopped, together.limiter]).toEqual(['memory', 'rlimit']);
+    const single = await run(watched, tree(), ['node', '-e', 'Buffer.alloc(1.5e9,1);console.log("held")'], {
+      profile: profile({}, { memoryBytes: 600 * 1024 ** 2 }),
+    });
+    expect(single.out).toBe('');
+    expect(value({ ok: true, value: single.stopped })).not.toBe('deadline');
+  });
+});
