@@ -67,7 +67,6 @@ export function approvalDigest(options: {
  */
 export function checkVote(options: {
   vote: ApprovalVoted['vote'];
-  assurance: Assurance;
   request: RequestInForce;
   run: string;
   law: LawView;
@@ -94,10 +93,10 @@ export function checkVote(options: {
   if (key === options.opener && !request.terms.openerMayApprove) {
     return err({ code: 'vote.opener', message: `key ${key} opened the run; policy wants somebody else to decide` });
   }
-  if (ASSURANCE_ORDER.indexOf(options.assurance) < ASSURANCE_ORDER.indexOf(request.terms.minAssurance)) {
+  if (ASSURANCE_ORDER.indexOf(vote.body.assurance) < ASSURANCE_ORDER.indexOf(request.terms.minAssurance)) {
     return err({
       code: 'vote.assurance',
-      message: `the key is held by ${options.assurance}; this request wants at least ${request.terms.minAssurance}`,
+      message: `the key is held by ${vote.body.assurance}; this request wants at least ${request.terms.minAssurance}`,
     });
   }
   if (!checkSignature({ type: VOTE_TYPE, body: vote.body, publicKey: record.publicKey, signature })) {

@@ -447,12 +447,13 @@ describe('votes', () => {
     digest: request.digest,
     expiry: AFTER,
     nonce: freshNonce(),
+    assurance: 'passphrase' as const,
     because: '',
   };
   const ballot = (by: Person, changed: Partial<Parameters<typeof checkVote>[0]['vote']['body']> = {}) =>
     signBody({ type: VOTE_TYPE, body: { ...body, ...changed }, seeds: [seedOf(by)] });
   const cast = (vote: ReturnType<typeof ballot>, more: Partial<Parameters<typeof checkVote>[0]> = {}) => {
-    const checked = checkVote({ vote, assurance: 'passphrase', request, run, law, at: NOON, opener: idOf('issuer'), ...more });
+    const checked = checkVote({ vote, request, run, law, at: NOON, opener: idOf('issuer'), ...more });
     return checked.ok ? checked.value.decision : checked.error.code;
   };
 
@@ -494,7 +495,7 @@ describe('votes', () => {
     ).toBe('approve');
   });
   test('want the assurance asked for, and one true signature over a vote', () => {
-    expect((['file', 'passphrase', 'hardware'] as const).map((assurance) => cast(ballot('approver'), { assurance }))).toEqual([
+    expect((['file', 'passphrase', 'hardware'] as const).map((assurance) => cast(ballot('approver', { assurance })))).toEqual([
       'vote.assurance',
       'approve',
       'approve',

@@ -3,7 +3,7 @@
  * runs the contract suite of its port. Nothing here decides anything (ARCHITECTURE §4).
  */
 import type { Bytes, Digest, Instant, Json, Result } from '@openexec/canon';
-import type { FileChange, SandboxProfile, SignedWrit, TreeEntry } from '@openexec/protocol';
+import type { ApprovalVoted, FileChange, SandboxProfile, SignedWrit, TreeEntry } from '@openexec/protocol';
 
 /** A wish to stop; once stopped it stays so. Listeners are called at most once; the returned function takes a listener off. */
 export interface StopSignal {
@@ -264,11 +264,7 @@ export interface Approver {
   ask(
     question: ApprovalQuestion,
     stop: StopSignal,
-  ): Promise<{
-    readonly body: Json;
-    readonly signatures: readonly { readonly key: string; readonly value: string }[];
-    readonly assurance: 'file' | 'passphrase' | 'hardware';
-  } | null>;
+  ): Promise<ApprovalVoted['vote'] | null>;
 }
 
 /** Named again here because hosts check a writ's host grants before they dial. */

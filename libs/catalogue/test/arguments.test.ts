@@ -108,16 +108,14 @@ const schemas: fc.Arbitrary<ArgumentSchema> = fc.letrec<{ any: ArgumentSchema }>
       { type: 'number', minimum: -1, maximum: 1.5 },
     ),
     tie('any').map((items): ArgumentSchema => ({ type: 'array', items, minItems: 1, maxItems: 2 })),
-    fc
-      .tuple(fc.dictionary(fc.constantFrom('a', 'b', 'c'), tie('any'), { maxKeys: 3 }), fc.boolean())
-      .map(
-        ([properties, all]): ArgumentSchema => ({
-          type: 'object',
-          properties,
-          required: all ? Object.keys(properties) : [],
-          additionalProperties: false,
-        }),
-      ),
+    fc.tuple(fc.dictionary(fc.constantFrom('a', 'b', 'c'), tie('any'), { maxKeys: 3 }), fc.boolean()).map(
+      ([properties, all]): ArgumentSchema => ({
+        type: 'object',
+        properties,
+        required: all ? Object.keys(properties) : [],
+        additionalProperties: false,
+      }),
+    ),
   ),
 })).any;
 const values: fc.Arbitrary<Json> = fc.letrec<{ any: Json }>((tie) => ({

@@ -31,8 +31,20 @@ function readCall(value: Json): Call | null {
   const call = { id: id.slice(0, 256), name: name.slice(0, 128) };
   const none = { rationale: null, claimedRisk: null };
   const json = parseJson(source === '' ? '{}' : source, { maxBytes: MAX_ANSWER_BYTES, numbers: 'doubles' });
-  if (!json.ok) return { ...call, arguments: null, claims: none, malformed: { code: 'arguments.malformed', message: `the arguments of ${call.name} are not strict JSON: ${json.error.message}` } };
-  if (!isObject(json.value)) return { ...call, arguments: null, claims: none, malformed: { code: 'arguments.malformed', message: `the arguments of ${call.name} are not an object` } };
+  if (!json.ok)
+    return {
+      ...call,
+      arguments: null,
+      claims: none,
+      malformed: { code: 'arguments.malformed', message: `the arguments of ${call.name} are not strict JSON: ${json.error.message}` },
+    };
+  if (!isObject(json.value))
+    return {
+      ...call,
+      arguments: null,
+      claims: none,
+      malformed: { code: 'arguments.malformed', message: `the arguments of ${call.name} are not an object` },
+    };
   const split = splitClaims(json.value);
   return {
     ...call,
@@ -52,8 +64,10 @@ export function readAnswer(bytes: Bytes | undefined): Result<ReadAnswer, Reason>
   const text = body['text'];
   const finish = body['finish'];
   const calls = body['calls'];
-  if (typeof text !== 'string' || typeof finish !== 'string' || !Array.isArray(calls)) return err({ code: 'answer.invalid', message: 'the recorded answer lacks text, finish or calls' });
-  if (calls.length > MAX_CALLS) return err({ code: 'answer.flood', message: `the answer holds ${calls.length} calls; at most ${MAX_CALLS} are read` });
+  if (typeof text !== 'string' || typeof finish !== 'string' || !Array.isArray(calls))
+    return err({ code: 'answer.invalid', message: 'the recorded answer lacks text, finish or calls' });
+  if (calls.length > MAX_CALLS)
+    return err({ code: 'answer.flood', message: `the answer holds ${calls.length} calls; at most ${MAX_CALLS} are read` });
   const read: Call[] = [];
   for (const value of calls as readonly Json[]) {
     const call = readCall(value);

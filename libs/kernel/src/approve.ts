@@ -9,33 +9,41 @@ import { judgement } from './emit.ts';
 import { type Pen, write } from './pen.ts';
 import type { OpenRequest } from './state.ts';
 
-const noted = (pen: Pen, why: string, message: string, violation: boolean): void => write(pen, judgement('fact.noted', { why, message: message.slice(0, 2000), violation }));
+const noted = (pen: Pen, why: string, message: string, violation: boolean): void =>
+  write(pen, judgement('fact.noted', { why, message: message.slice(0, 2000), violation }));
 
 function resolve(pen: Pen, request: OpenRequest, outcome: 'approved' | 'denied' | 'expired' | 'withdrawn', because: Reason): void {
-  const votes = request.votes.map((vote) => ({ key: vote.key as never, seq: vote.seq }));
+  const votes = request.votes.map((vote) => ({ key: vote.key, seq: vote.seq }));
   write(pen, judgement('approval.resolved', { request: request.id, outcome, votes, because }));
 }
 
 /** A vote counts, or the ledger says why not. */
 export function resolveVote(pen: Pen, body: ApprovalVoted): void {
   const { request, law, run, fact } = pen.state;
-  if (request === null || request.id !== body.vote.body.request || fact === null) return noted(pen, 'approval.late', 'no open request has this id', false);
+  const opener = law?.opened.opener;
+  if (request === null || request.id !== body.vote.body.request || fact === null || opener === undefined)
+    return noted(pen, 'approval.late', 'no open request has this id', false);
   const checked = checkVote({
     vote: body.vote,
-    assurance: body.assurance,
     request: { request: request.id, digest: request.digest, terms: request.terms, until: request.until },
     run,
     law: pen.law,
     at: pen.at,
-    opener: law?.opened.opener ?? body.vote.body.request.slice(7, 39),
-  } as Parameters<typeof checkVote>[0]);
+    opener,
+  });
   if (!checked.ok) return noted(pen, 'vote.refused', `${checked.error.code}: ${checked.error.message}`, false);
-  if (request.votes.some((vote) => vote.key === checked.value.key)) return noted(pen, 'vote.twice', 'this key has voted on this request already', false);
+  if (request.votes.some((vote) => vote.key === checked.value.key))
+    return noted(pen, 'vote.twice', 'this key has voted on this request already', false);
   const votes = [...request.votes, { key: checked.value.key, seq: fact.seq, decision: checked.value.decision }];
   const standing = countVotes({ votes, terms: request.terms });
   const counted: OpenRequest = { ...request, votes };
-  if (standing === 'approved') return resolve(pen, counted, 'approved', { code: 'approval.granted', message: `${votes.length} of ${request.terms.quorum} approved` });
-  if (standing === 'denied') return resolve(pen, counted, 'denied', { code: 'approval.denied', message: body.vote.body.because === '' ? 'an approver denied it' : body.vote.body.because });
+  if (standing === 'approved')
+    return resolve(pen, counted, 'approved', { code: 'approval.granted', message: `${votes.length} of ${request.terms.quorum} approved` });
+  if (standing === 'denied')
+    return resolve(pen, counted, 'denied', {
+      code: 'approval.denied',
+      message: body.vote.body.because === '' ? 'an approver denied it' : body.vote.body.because,
+    });
   return noted(pen, 'vote.counted', `${votes.length} of ${request.terms.quorum} votes are in`, false);
 }
 

@@ -35,7 +35,10 @@ const RULES = [
 
 function opening(state: RunState, stage: AgentStage): readonly Part[] {
   const inputs = state.stage?.inputs ?? [];
-  const parts: Part[] = [textPart('system', null, RULES), textPart('user', null, `Task:\n${state.law?.task ?? ''}\n\nGoal of this stage (${stage.id}):\n${stage.goal}`)];
+  const parts: Part[] = [
+    textPart('system', null, RULES),
+    textPart('user', null, `Task:\n${state.law?.task ?? ''}\n\nGoal of this stage (${stage.id}):\n${stage.goal}`),
+  ];
   for (const input of inputs) {
     parts.push(textPart('user', null, `The artifact ${input.name} follows.`));
     parts.push({ role: 'user', call: null, body: input.blob, text: null });
@@ -83,10 +86,21 @@ function wishToAsk(model: ModelChoice, reservation: Amount) {
 const stageFails = (because: Reason) => ({ fail: because });
 
 /** The next judgement of an agent stage that has nothing else to do: a verdict on asking, the ask itself, or the reason why the stage fails. */
-export function askNext(state: RunState, law: LawView, at: Instant, stage: StageState, contract: AgentStage): Judgement | { readonly fail: Reason } {
+export function askNext(
+  state: RunState,
+  law: LawView,
+  at: Instant,
+  stage: StageState,
+  contract: AgentStage,
+): Judgement | { readonly fail: Reason } {
   const model = state.law?.model ?? null;
-  if (model === null) return stageFails({ code: 'model.notConfigured', message: 'this blueprint has an agent stage, but the run was opened without a model' });
-  if (stage.turn >= contract.turnLimit && stage.ask === null) return stageFails({ code: 'turns.exhausted', message: `stage ${stage.id} took ${stage.turn} turns without an end` });
+  if (model === null)
+    return stageFails({
+      code: 'model.notConfigured',
+      message: 'this blueprint has an agent stage, but the run was opened without a model',
+    });
+  if (stage.turn >= contract.turnLimit && stage.ask === null)
+    return stageFails({ code: 'turns.exhausted', message: `stage ${stage.id} took ${stage.turn} turns without an end` });
   const added = partsToAdd(state, stage, contract);
   const tools = jsonBlob([...toolsOf(state, contract)]);
   const reservation = reservationOf(state, model, stage, added, tools.ref.bytes);
@@ -108,7 +122,9 @@ function decided(state: RunState, model: ModelChoice, decision: Decision): Judge
     subject: `model.ask ${model.provider}:${model.model}`,
     verdict: asks ? 'deny' : decision.verdict,
     by: decision.by,
-    because: asks ? { code: 'policy.asksForModel', message: `policy wants an approval before the model is asked: ${decision.because.message}` } : decision.because,
+    because: asks
+      ? { code: 'policy.asksForModel', message: `policy wants an approval before the model is asked: ${decision.because.message}` }
+      : decision.because,
     rule: decision.rule,
     policySet: decision.policySet,
     approval: null,
@@ -126,7 +142,9 @@ interface AskParts {
 
 function asked(state: RunState, model: ModelChoice, stage: StageState, parts: AskParts): Judgement {
   const { added, tools, reservation, decision, failed } = parts;
-  const made = added.filter((part) => part.text !== null).map((part) => ({ digest: part.body.digest, bytes: utf8Encode(part.text ?? ''), mediaType: part.body.mediaType }));
+  const made = added
+    .filter((part) => part.text !== null)
+    .map((part) => ({ digest: part.body.digest, bytes: utf8Encode(part.text ?? ''), mediaType: part.body.mediaType }));
   return judgement(
     'model.asked',
     {

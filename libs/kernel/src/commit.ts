@@ -26,13 +26,25 @@ function undeclared(contract: ActionContract, args: Json, changes: readonly File
   const paths = pathsOf(contract, args);
   const declared = new Set(contract.writes === 'declared' && paths.ok ? paths.value.write : []);
   const beyond = changes.filter((change) => !declared.has(change.path));
-  return beyond.length === 0 ? null : { code: 'effect.undeclared', message: `${contract.name} changed what it did not declare: ${beyond.slice(0, 5).map((change) => change.path).join(', ')}` };
+  return beyond.length === 0
+    ? null
+    : {
+        code: 'effect.undeclared',
+        message: `${contract.name} changed what it did not declare: ${beyond
+          .slice(0, 5)
+          .map((change) => change.path)
+          .join(', ')}`,
+      };
 }
 
 function preImage(state: RunState, changes: readonly FileChange[]): Reason | null {
   for (const change of changes) {
     const known = committedOid(state, change.path);
-    if (known !== change.before) return { code: 'postcondition.preImage', message: `${change.path} was ${change.before ?? 'absent'} when it was changed, but the committed state has ${known ?? 'nothing'}` };
+    if (known !== change.before)
+      return {
+        code: 'postcondition.preImage',
+        message: `${change.path} was ${change.before ?? 'absent'} when it was changed, but the committed state has ${known ?? 'nothing'}`,
+      };
   }
   return null;
 }
@@ -40,9 +52,15 @@ function preImage(state: RunState, changes: readonly FileChange[]): Reason | nul
 /** A landing must have produced the very commit that the ledger had computed beforehand. */
 function landedElsewhere(intent: IntentState, observed: ExecutionObserved): Reason | null {
   const input = intent.execution?.input;
-  const expected = typeof input === 'object' && input !== null && !Array.isArray(input) ? (input as { readonly [key: string]: Json })['commit'] : undefined;
+  const expected =
+    typeof input === 'object' && input !== null && !Array.isArray(input)
+      ? (input as { readonly [key: string]: Json })['commit']
+      : undefined;
   if (intent.action !== 'commit_changes' || observed.landed?.commit === expected) return null;
-  return { code: 'postcondition.commit', message: `the branch holds ${observed.landed?.commit ?? 'nothing'}; the ledger computed ${String(expected)}` };
+  return {
+    code: 'postcondition.commit',
+    message: `the branch holds ${observed.landed?.commit ?? 'nothing'}; the ledger computed ${String(expected)}`,
+  };
 }
 
 /** Steps that bring the world's files to what was observed. A file of the base tree enters the world with its first change. */
@@ -55,7 +73,8 @@ function fileSteps(state: RunState, changes: readonly FileChange[]): DeltaStep[]
     const named = { kind: 'file', id: change.path };
     if (change.after !== null) steps.push({ op: live ? 'replace' : 'create', ...named, version, value: { ...change.after } });
     else if (live) steps.push({ op: 'retract', ...named, version });
-    else if (change.before !== null) steps.push({ op: 'create', ...named, version, value: { base: change.before } }, { op: 'retract', ...named, version: version + 1 });
+    else if (change.before !== null)
+      steps.push({ op: 'create', ...named, version, value: { base: change.before } }, { op: 'retract', ...named, version: version + 1 });
   }
   return steps;
 }
@@ -64,7 +83,15 @@ function landingSteps(state: RunState, observed: ExecutionObserved): DeltaStep[]
   const landed = observed.landed;
   if (landed === null) return [];
   const known = lookUp(state.world, 'branch', landed.ref);
-  return [{ op: known === undefined || known.retracted ? 'create' : 'replace', kind: 'branch', id: landed.ref, version: known?.version ?? 0, value: { commit: landed.commit, tree: landed.tree } }];
+  return [
+    {
+      op: known === undefined || known.retracted ? 'create' : 'replace',
+      kind: 'branch',
+      id: landed.ref,
+      version: known?.version ?? 0,
+      value: { commit: landed.commit, tree: landed.tree },
+    },
+  ];
 }
 
 function artifactsOf(state: RunState, contract: ActionContract, observed: ExecutionObserved): ArtifactRef[] {

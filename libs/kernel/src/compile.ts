@@ -4,10 +4,20 @@
  */
 import { approvalDigest, checkChain, fitsBudget, scopeOf, writId } from '@openexec/authority';
 import { type Digest, digestJson, type Instant, type Json, ok, type Result, err } from '@openexec/canon';
-import { checkArguments, isAutoRun, pathsOf } from '@openexec/catalogue';
+import { checkActionArguments, isAutoRun, pathsOf } from '@openexec/catalogue';
 import type { LawView } from '@openexec/authority';
 import { evaluateSet, type PolicyOutcome, strictest } from '@openexec/policy';
-import { type ActionContract, type Amount, type ApprovalTerms, type DecisionTrace, type PolicySet, type Reason, RISKS, type RuleTrace, type Writ } from '@openexec/protocol';
+import {
+  type ActionContract,
+  type Amount,
+  type ApprovalTerms,
+  type DecisionTrace,
+  type PolicySet,
+  type Reason,
+  RISKS,
+  type RuleTrace,
+  type Writ,
+} from '@openexec/protocol';
 import type { RunState } from './state.ts';
 import { preconditions } from './precondition.ts';
 import { changedFiles, worldRoot } from './world.ts';
@@ -60,18 +70,36 @@ interface Draft {
 }
 type Stop = Pick<Decision, 'verdict' | 'by' | 'because' | 'rule' | 'terms'>;
 
-const refuse = (code: string, message: string): Stop => ({ verdict: 'deny', by: 'compiler', because: { code, message: message.slice(0, 2000) }, rule: null, terms: null });
+const refuse = (code: string, message: string): Stop => ({
+  verdict: 'deny',
+  by: 'compiler',
+  because: { code, message: message.slice(0, 2000) },
+  rule: null,
+  terms: null,
+});
 
 /** The digest that a decision names: the run's own set and what the law adopted since. */
 export function policyInForce(state: RunState, law: LawView): Digest {
-  return digestJson({ run: state.law?.opened.policySet.digest ?? null, adopted: law.adopted.map((each) => ({ layer: each.layer, seq: each.seq })) });
+  return digestJson({
+    run: state.law?.opened.policySet.digest ?? null,
+    adopted: law.adopted.map((each) => ({ layer: each.layer, seq: each.seq })),
+  });
 }
+
+/** Sets made of what the law adopted, by the very list of a law view, so that a set is compiled once per law position. */
+const adoptedSets = new WeakMap<LawView['adopted'], Map<string, PolicySet>>();
 
 function adoptedSet(state: RunState, law: LawView): PolicySet | null {
   if (law.adopted.length === 0) return null;
-  const order = { organisation: 0, operator: 1 } as const;
-  const layers = [...law.adopted].sort((a, b) => order[a.layer] - order[b.layer]).map((each) => ({ layer: each.layer, bundle: each.bundle, source: `law/${each.seq}` }));
-  return { layers, riskThreshold: state.law?.policySet.riskThreshold ?? 'high' };
+  const riskThreshold = state.law?.policySet.riskThreshold ?? 'high';
+  const known = adoptedSets.get(law.adopted) ?? new Map<string, PolicySet>();
+  adoptedSets.set(law.adopted, known);
+  const set = known.get(riskThreshold) ?? {
+    layers: law.adopted.map((each) => ({ layer: each.layer, bundle: each.bundle, source: `law/${each.seq}` })),
+    riskThreshold,
+  };
+  known.set(riskThreshold, set);
+  return set;
 }
 
 function chainInForce(state: RunState, law: LawView, at: Instant): Result<Writ, Reason> {
@@ -102,15 +130,20 @@ function admit(state: RunState, law: LawView, at: Instant, wish: Wish, draft: Dr
   const beyond = beyondCeiling(state, writ.value, contract, wish, draft);
   if (beyond !== null) return beyond;
   draft.reached = 6;
-  const shaped = checkArguments(contract.arguments, wish.arguments);
-  if (!shaped.ok) return refuse('arguments.invalid', `${wish.action}: ${shaped.error.path}: ${shaped.error.message}`);
+  const shaped = checkActionArguments(contract, wish.arguments);
+  if (!shaped.ok) return refuse(shaped.error.code, shaped.error.message);
   draft.reached = 7;
   const ready = preconditions(state, contract, wish.arguments, draft.writePaths);
   if (!ready.ok) return refuse(ready.error.code, ready.error.message);
   draft.preImage = ready.value;
   draft.reached = 8;
   const fits = fitsBudget({ grant: writ.value.budget, settled: state.settled, reserved: state.reserved, ask: wish.reservation });
-  return fits.ok ? null : refuse('budget.exhausted', `${fits.error.dimension}: the writ grants ${writ.value.budget[fits.error.dimension]}, ${state.settled[fits.error.dimension]} are spent, ${state.reserved[fits.error.dimension]} reserved, ${wish.reservation[fits.error.dimension]} would be needed`);
+  return fits.ok
+    ? null
+    : refuse(
+        'budget.exhausted',
+        `${fits.error.dimension}: the writ grants ${writ.value.budget[fits.error.dimension]}, ${state.settled[fits.error.dimension]} are spent, ${state.reserved[fits.error.dimension]} reserved, ${wish.reservation[fits.error.dimension]} would be needed`,
+      );
 }
 
 /** Step 3, before any look-up, so that a refusal does not reveal what exists. */
@@ -120,7 +153,9 @@ function outOfScope(state: RunState, writ: Writ, wish: Wish): Stop | null {
   if (wish.author !== 'model' || wish.action === 'model.ask') return null;
   const stage = state.stage === null ? undefined : state.law?.stages.get(state.stage.id);
   const toolset = stage?.type === 'agent' ? state.law?.toolsets[stage.toolset] : undefined;
-  return toolset?.includes(wish.action) === true ? null : refuse('toolset.missing', `the action ${wish.action} is not in this stage's toolset`);
+  return toolset?.includes(wish.action) === true
+    ? null
+    : refuse('toolset.missing', `the action ${wish.action} is not in this stage's toolset`);
 }
 
 function beyondCeiling(state: RunState, writ: Writ, contract: ActionContract, wish: Wish, draft: Draft): Stop | null {
@@ -129,10 +164,20 @@ function beyondCeiling(state: RunState, writ: Writ, contract: ActionContract, wi
   draft.readPaths = paths.value.read;
   draft.writePaths = paths.value.write;
   const stage = state.stage === null ? undefined : state.law?.stages.get(state.stage.id);
-  if (stage !== undefined && !modeAllows(stage.sandbox, contract)) return refuse('sandbox.mode', `stage ${stage.id} runs ${stage.sandbox}; ${contract.name} needs more`);
-  const scope = scopeOf(writ, { action: contract.name, effect: contract.effect, readPaths: paths.value.read, writePaths: paths.value.write, hosts: wish.hosts });
+  if (stage !== undefined && !modeAllows(stage.sandbox, contract))
+    return refuse('sandbox.mode', `stage ${stage.id} runs ${stage.sandbox}; ${contract.name} needs more`);
+  const scope = scopeOf(writ, {
+    action: contract.name,
+    effect: contract.effect,
+    readPaths: paths.value.read,
+    writePaths: paths.value.write,
+    hosts: wish.hosts,
+  });
   if (scope.ok) return null;
-  return refuse(`writ.${scope.error.dimension}`, `the writ does not grant ${scope.error.dimension} ${scope.error.value} to ${contract.name}`);
+  return refuse(
+    `writ.${scope.error.dimension}`,
+    `the writ does not grant ${scope.error.dimension} ${scope.error.value} to ${contract.name}`,
+  );
 }
 
 /** MECHANICS part 2 "sandbox modes": read_only; workspace_write; repo_write = that plus commit_changes. */
@@ -143,7 +188,12 @@ function modeAllows(mode: 'read_only' | 'workspace_write' | 'repo_write', contra
 }
 
 /** The fields that policy rules may ask for (PROTOCOL §7). */
-export function policyFields(state: RunState, wish: Wish, contract: { readonly name: string; readonly effect: string; readonly risk: string; readonly idempotence: string }, scope: { readonly read: readonly string[]; readonly write: readonly string[]; readonly writ: Writ | null; readonly at: Instant }): { readonly [key: string]: Json } {
+export function policyFields(
+  state: RunState,
+  wish: Wish,
+  contract: { readonly name: string; readonly effect: string; readonly risk: string; readonly idempotence: string },
+  scope: { readonly read: readonly string[]; readonly write: readonly string[]; readonly writ: Writ | null; readonly at: Instant },
+): { readonly [key: string]: Json } {
   const law = state.law;
   const stage = state.stage === null ? undefined : law?.stages.get(state.stage.id);
   const changed = [...changedFiles(state.world).keys()].sort();
@@ -159,9 +209,15 @@ export function policyFields(state: RunState, wish: Wish, contract: { readonly n
     world: { root: worldRoot(state.world), changedFiles: changed.length },
     spend: { settled: { ...state.settled }, reserved: { ...state.reserved }, grant: { ...grant } },
     run: { id: state.run, blueprint: law?.blueprint.name ?? '', base: law?.opened.base.commit ?? '', opener: law?.opened.opener ?? '' },
-    stage: state.stage === null || stage === undefined ? null : { id: state.stage.id, visit: state.stage.visit, type: stage.type, sandbox: stage.sandbox },
+    stage:
+      state.stage === null || stage === undefined
+        ? null
+        : { id: state.stage.id, visit: state.stage.visit, type: stage.type, sandbox: stage.sandbox },
     actor: { author: wish.author },
-    model: law?.model === null || law?.model === undefined ? null : { provider: law.model.provider, model: law.model.model, host: law.model.host },
+    model:
+      law?.model === null || law?.model === undefined
+        ? null
+        : { provider: law.model.provider, model: law.model.model, host: law.model.host },
     time: { at: scope.at },
   };
 }
@@ -181,7 +237,8 @@ function gatesOf(state: RunState, contract: ActionContract): string[] {
   const threshold = state.law?.policySet.riskThreshold ?? 'high';
   if (RISKS.indexOf(contract.risk) >= RISKS.indexOf(threshold)) gates.push('gate.risk');
   const mode = state.law?.blueprint.approvalMode ?? 'never';
-  if (mode === 'always' && contract.effect !== 'pure' && contract.effect !== 'read' && contract.name !== 'model.ask') gates.push('gate.blueprint');
+  if (mode === 'always' && contract.effect !== 'pure' && contract.effect !== 'read' && contract.name !== 'model.ask')
+    gates.push('gate.blueprint');
   return gates;
 }
 
@@ -195,7 +252,8 @@ function decide(state: RunState, law: LawView, at: Instant, wish: Wish, draft: D
   draft.layers = [...outcome.layers];
   draft.rules = outcome.rules;
   const because = outcome.because.slice(0, 2000);
-  if (outcome.verdict === 'deny') return { verdict: 'deny', by: 'policy', because: { code: 'policy.denied', message: because }, rule: outcome.rule, terms: null };
+  if (outcome.verdict === 'deny')
+    return { verdict: 'deny', by: 'policy', because: { code: 'policy.denied', message: because }, rule: outcome.rule, terms: null };
   draft.reached = 10;
   const gates = gatesOf(state, contract);
   draft.gates = gates;
@@ -207,13 +265,26 @@ function decide(state: RunState, law: LawView, at: Instant, wish: Wish, draft: D
   // A vote is for this exact action on this exact world under this exact policy; anything else is asked again.
   if (wish.granted !== null && wish.granted.digest === subjectOf(state, wish, draft)) {
     draft.reached = 11;
-    return { verdict: 'permit', by: outcome.verdict === 'approve' ? 'policy' : 'gate', because: { code: 'approval.granted', message: because }, rule: outcome.rule, terms: null };
+    return {
+      verdict: 'permit',
+      by: outcome.verdict === 'approve' ? 'policy' : 'gate',
+      because: { code: 'approval.granted', message: because },
+      rule: outcome.rule,
+      terms: null,
+    };
   }
-  if (state.law?.opened.approvals === 'never') return refuse('approval.notAsked', `${because}; the run was opened with approvals switched off`);
+  if (state.law?.opened.approvals === 'never')
+    return refuse('approval.notAsked', `${because}; the run was opened with approvals switched off`);
   const terms = outcome.terms ?? gateTerms(state, law, fields);
   return outcome.verdict === 'approve'
     ? { verdict: 'approve', by: 'policy', because: { code: 'policy.asks', message: because }, rule: outcome.rule, terms }
-    : { verdict: 'approve', by: 'gate', because: { code: gates[0] ?? 'gate.risk', message: `${contract.name} needs an approval: ${gates.join(', ')}` }, rule: null, terms };
+    : {
+        verdict: 'approve',
+        by: 'gate',
+        because: { code: gates[0] ?? 'gate.risk', message: `${contract.name} needs an approval: ${gates.join(', ')}` },
+        rule: null,
+        terms,
+      };
 }
 
 /** Who may open a gate: what policy says about the action `approval.gate`, else one approver who did not open the run. */
@@ -224,12 +295,31 @@ export function gateTerms(state: RunState, law: LawView, fields: { readonly [key
 
 function subjectOf(state: RunState, wish: Wish, draft: Draft): Digest {
   const writ = state.law?.opened.writs.at(-1);
-  return approvalDigest({ action: wish.action, arguments: wish.arguments, preImage: draft.preImage, policySet: draft.policySet, writ: writ === undefined ? draft.policySet : writId(writ.body) });
+  return approvalDigest({
+    action: wish.action,
+    arguments: wish.arguments,
+    preImage: draft.preImage,
+    policySet: draft.policySet,
+    writ: writ === undefined ? draft.policySet : writId(writ.body),
+  });
 }
 
 /** Runs the eleven steps on one wish. Never throws; every outcome has its reason and its trace. */
 export function compile(state: RunState, law: LawView, at: Instant, wish: Wish): Decision {
-  const draft: Draft = { reached: 0, effect: null, risk: null, readPaths: [], writePaths: [], layers: [], rules: [], gates: [], contract: null, preImage: null, policySet: policyInForce(state, law), writ: null };
+  const draft: Draft = {
+    reached: 0,
+    effect: null,
+    risk: null,
+    readPaths: [],
+    writePaths: [],
+    layers: [],
+    rules: [],
+    gates: [],
+    contract: null,
+    preImage: null,
+    policySet: policyInForce(state, law),
+    writ: null,
+  };
   const stop = admit(state, law, at, wish, draft) ?? decide(state, law, at, wish, draft);
   return {
     ...stop,
@@ -250,4 +340,3 @@ export function compile(state: RunState, law: LawView, at: Instant, wish: Wish):
     subject: subjectOf(state, wish, draft),
   };
 }
-

@@ -12,7 +12,9 @@ export interface KernelBlob {
   readonly bytes: Bytes;
   readonly mediaType: string;
 }
-export type Judgement = { readonly [K in JudgementKind]: { readonly kind: K; readonly body: Body<K>; readonly blobs: readonly KernelBlob[] } }[JudgementKind];
+export type Judgement = {
+  readonly [K in JudgementKind]: { readonly kind: K; readonly body: Body<K>; readonly blobs: readonly KernelBlob[] };
+}[JudgementKind];
 
 /** JSON over this many bytes travels as a blob (PROTOCOL §2). */
 const INLINE_BYTES = 8 * 1024;

@@ -64,7 +64,13 @@ export function takeFact(state: RunState, seq: number): RunState {
   if (state.fact?.seq === seq) return state;
   const fact = state.queue.find((queued) => queued.seq === seq);
   if (fact === undefined) return state;
-  const taken: RunState = { ...passTime(state, fact), queue: state.queue.filter((queued) => queued !== fact), fact, ordinals: {}, refusal: null };
+  const taken: RunState = {
+    ...passTime(state, fact),
+    queue: state.queue.filter((queued) => queued !== fact),
+    fact,
+    ordinals: {},
+    refusal: null,
+  };
   return foldFact(taken, fact);
 }
 
@@ -74,4 +80,3 @@ export function evolve(state: RunState, seq: number, event: RunEvent): RunState 
   const taken = event.cause === null ? state : takeFact(state, event.cause);
   return { ...foldJudgement(taken, seq, event), nextSeq: seq + 1 };
 }
-

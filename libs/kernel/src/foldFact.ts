@@ -31,7 +31,10 @@ export function currentIntent(stage: StageState): IntentState | undefined {
 /** Replaces one intent of the stage. */
 export function withIntent(state: RunState, intent: IntentState): RunState {
   if (state.stage === null) return state;
-  return { ...state, stage: { ...state.stage, intents: state.stage.intents.map((other) => (other.intent === intent.intent ? intent : other)) } };
+  return {
+    ...state,
+    stage: { ...state.stage, intents: state.stage.intents.map((other) => (other.intent === intent.intent ? intent : other)) },
+  };
 }
 
 /** Price of a call, rounded up; a model without a price costs nothing here, and the shell refuses a money budget for it. */
@@ -52,12 +55,22 @@ function foldOpened(state: RunState, event: EventOf<'run.opened'>): RunState {
 
 function foldResumed(state: RunState, seq: number, body: Body<'run.resumed'>): RunState {
   if (body.epoch <= state.epoch) return refuse(state, 'epoch.notHigher', `epoch ${body.epoch} is not higher than ${state.epoch}`, true);
-  const resumed: RunState = { ...state, driver: body.driver, epoch: body.epoch, status: state.status === 'parked' ? 'running' : state.status, pause: null, parked: null };
+  const resumed: RunState = {
+    ...state,
+    driver: body.driver,
+    epoch: body.epoch,
+    status: state.status === 'parked' ? 'running' : state.status,
+    pause: null,
+    parked: null,
+  };
   const stage = resumed.stage;
   if (stage === null) return resumed;
   const interrupted = { interrupted: true } as const;
   const ask = stage.ask;
-  const withAsk = ask !== null && ask.ended === null && ask.startedSeq < seq ? { ...resumed, stage: { ...stage, ask: { ...ask, ended: interrupted } } } : resumed;
+  const withAsk =
+    ask !== null && ask.ended === null && ask.startedSeq < seq
+      ? { ...resumed, stage: { ...stage, ask: { ...ask, ended: interrupted } } }
+      : resumed;
   const intent = currentIntent(stage);
   const execution = intent?.execution ?? null;
   if (intent === undefined || execution === null || execution.ended !== null || execution.startedSeq >= seq) return withAsk;
@@ -84,7 +97,11 @@ function foldAnswered(state: RunState, event: EventOf<'model.answered'>): RunSta
   const spent: Amount =
     body.usage === null
       ? ask.reservation
-      : { tokens: body.usage.inputTokens + body.usage.outputTokens, usdMicros: priceOf(state, body.usage.inputTokens, body.usage.outputTokens), calls: 1 };
+      : {
+          tokens: body.usage.inputTokens + body.usage.outputTokens,
+          usdMicros: priceOf(state, body.usage.inputTokens, body.usage.outputTokens),
+          calls: 1,
+        };
   const settled = settle(state, ask.reservation, spent);
   const answer = readAnswer(event.blobs.get(body.answer.digest));
   const asked = [...stage.asked, { role: 'assistant' as const, call: null, body: { ...body.answer, mediaType: ASSISTANT } }];
@@ -92,11 +109,26 @@ function foldAnswered(state: RunState, event: EventOf<'model.answered'>): RunSta
   if (!answer.ok) return { ...settled, stage: { ...next, result: { outcome: 'failed', because: answer.error } } };
   const { text, finish, calls } = answer.value;
   if (calls.length > 0) return { ...settled, stage: { ...next, calls, intents: [] } };
-  if (finish === 'length') return { ...settled, stage: { ...next, result: { outcome: 'failed', because: { code: 'model.truncated', message: 'the answer was cut at its length limit' } } } };
-  if (finish === 'refusal') return { ...settled, stage: { ...next, result: { outcome: 'failed', because: { code: 'model.refused', message: 'the model refused to answer' } } } };
+  if (finish === 'length')
+    return {
+      ...settled,
+      stage: {
+        ...next,
+        result: { outcome: 'failed', because: { code: 'model.truncated', message: 'the answer was cut at its length limit' } },
+      },
+    };
+  if (finish === 'refusal')
+    return {
+      ...settled,
+      stage: { ...next, result: { outcome: 'failed', because: { code: 'model.refused', message: 'the model refused to answer' } } },
+    };
   return {
     ...settled,
-    stage: { ...next, finalText: text, result: { outcome: 'succeeded', because: { code: 'answer.final', message: 'the model answered without a further call' } } },
+    stage: {
+      ...next,
+      finalText: text,
+      result: { outcome: 'succeeded', because: { code: 'answer.final', message: 'the model answered without a further call' } },
+    },
   };
 }
 
@@ -114,15 +146,20 @@ function openExecution(state: RunState, id: string): { readonly intent: IntentSt
   return intent !== undefined && execution !== null && execution.ended === null && execution.id === id ? { intent, execution } : null;
 }
 
-function foldExecutionEnd(state: RunState, event: EventOf<'execution.observed'> | EventOf<'execution.failed'> | EventOf<'effect.undeclared'>): RunState {
+function foldExecutionEnd(
+  state: RunState,
+  event: EventOf<'execution.observed'> | EventOf<'execution.failed'> | EventOf<'effect.undeclared'>,
+): RunState {
   const stale = staleDriver(state, event.body);
   if (stale !== null) return stale;
   const open = openExecution(state, event.body.execution);
   if (open === null) return refuse(state, 'execution.notOpen', `no open execution has the id ${event.body.execution}`, true);
   const { intent, execution } = open;
-  if (event.kind === 'execution.observed') return withIntent(state, { ...intent, execution: { ...execution, ended: { observed: event.body } } });
+  if (event.kind === 'execution.observed')
+    return withIntent(state, { ...intent, execution: { ...execution, ended: { observed: event.body } } });
   if (event.kind === 'effect.undeclared') return endFailed(state, intent, event.body.because, true);
-  if (retries(state, intent, event.body)) return withIntent(state, { ...intent, execution: { ...execution, ended: { failed: event.body } } });
+  if (retries(state, intent, event.body))
+    return withIntent(state, { ...intent, execution: { ...execution, ended: { failed: event.body } } });
   return endFailed(state, intent, event.body.error, false);
 }
 
@@ -139,7 +176,8 @@ function endFailed(state: RunState, intent: IntentState, because: Reason, always
   const settled = intent.reservation === null ? state : settle(state, intent.reservation, intent.reservation);
   const ended = withIntent(settled, { ...intent, phase: 'ended', execution: null, reservation: null });
   if (ended.stage === null) return ended;
-  if (intent.author === 'blueprint' || always) return { ...ended, stage: { ...ended.stage, calls: [], result: { outcome: 'failed', because } } };
+  if (intent.author === 'blueprint' || always)
+    return { ...ended, stage: { ...ended.stage, calls: [], result: { outcome: 'failed', because } } };
   const text = canonicalText({ failed: { code: because.code, message: because.message } });
   return { ...ended, stage: { ...ended.stage, unasked: [...ended.stage.unasked, textPart('tool', intent.call, text)] } };
 }
@@ -148,8 +186,10 @@ function foldExpired(state: RunState, event: EventOf<'approval.expired'>): RunSt
   const stale = staleDriver(state, event.body);
   if (stale !== null) return stale;
   const request = state.request;
-  if (request === null || request.id !== event.body.request) return refuse(state, 'approval.late', `no open request has the id ${event.body.request}`, false);
-  if (instantToMs(event.at) < instantToMs(request.until)) return refuse(state, 'approval.notExpired', `request ${request.id} is open until ${request.until}`, true);
+  if (request === null || request.id !== event.body.request)
+    return refuse(state, 'approval.late', `no open request has the id ${event.body.request}`, false);
+  if (instantToMs(event.at) < instantToMs(request.until))
+    return refuse(state, 'approval.notExpired', `request ${request.id} is open until ${request.until}`, true);
   return state;
 }
 
@@ -164,7 +204,9 @@ export function foldFact(state: RunState, fact: QueuedFact): RunState {
     case 'run.resumed':
       return foldResumed(state, fact.seq, event.body);
     case 'run.pauseRequested':
-      return state.status === 'parked' ? refuse(state, 'run.parkedAlready', 'the run is parked already', false) : { ...state, pause: event.body.because };
+      return state.status === 'parked'
+        ? refuse(state, 'run.parkedAlready', 'the run is parked already', false)
+        : { ...state, pause: event.body.because };
     case 'run.cancelRequested':
       return { ...state, cancel: event.body.because };
     case 'model.answered':
@@ -186,4 +228,3 @@ export function foldFact(state: RunState, fact: QueuedFact): RunState {
       return refuse(state, 'fact.unexpected', `${event.kind} answers nothing open in this run`, true);
   }
 }
-

@@ -100,11 +100,22 @@ function foldDeclared(state: RunState, event: EventOf<'intent.declared'>): RunSt
     reservation: null,
     execution: null,
   };
-  return { ...state, stage: { ...state.stage, declared: true, calls: state.stage.calls.slice(body.call === null ? 0 : 1), intents: [...state.stage.intents, intent] } };
+  return {
+    ...state,
+    stage: {
+      ...state.stage,
+      declared: true,
+      calls: state.stage.calls.slice(body.call === null ? 0 : 1),
+      intents: [...state.stage.intents, intent],
+    },
+  };
 }
 
 /** The JSON that stands inline or in a hydrated blob; null where the blob is gone. */
-export function inlineOrParsed(value: { readonly inline: Json } | { readonly blob: { readonly digest: string } }, blobs: ReadonlyMap<string, Uint8Array>): Json {
+export function inlineOrParsed(
+  value: { readonly inline: Json } | { readonly blob: { readonly digest: string } },
+  blobs: ReadonlyMap<string, Uint8Array>,
+): Json {
   if ('inline' in value) return value.inline;
   const bytes = blobs.get(value.blob.digest);
   const parsed = bytes === undefined ? undefined : parseJson(bytes, { maxBytes: 64 * 1024 * 1024, numbers: 'doubles' });
@@ -115,7 +126,13 @@ function foldDecided(state: RunState, event: EventOf<'policy.decided'>): RunStat
   const body = event.body;
   if (body.intent === null) {
     if (state.stage === null) return state;
-    return { ...state, stage: { ...state.stage, permission: { decision: body.decision, law: event.law ?? -1, verdict: body.verdict, because: body.because } } };
+    return {
+      ...state,
+      stage: {
+        ...state.stage,
+        permission: { decision: body.decision, law: event.law ?? -1, verdict: body.verdict, because: body.because },
+      },
+    };
   }
   const intent = intentOf(state, body.intent);
   if (intent === undefined) return state;
@@ -128,11 +145,18 @@ function foldRejected(state: RunState, body: Body<'proposal.rejected'>): RunStat
   const malformedInRow = intent.malformed === null ? 0 : state.stage.malformedInRow + 1;
   const counted: RunState = { ...state, stage: { ...state.stage, malformedInRow } };
   const settled = intent.reservation === null ? counted : settle(counted, intent.reservation, intent.reservation);
-  const told = canonicalText({ rejected: { code: body.because.code, message: body.because.message, ...(body.rule === null ? {} : { rule: `${body.rule.layer}/${body.rule.rule}` }) } });
+  const told = canonicalText({
+    rejected: {
+      code: body.because.code,
+      message: body.because.message,
+      ...(body.rule === null ? {} : { rule: `${body.rule.layer}/${body.rule.rule}` }),
+    },
+  });
   const answered = answerCall(settled, intent, textPart('tool', intent.call, told));
   const ended = end(answered, intent);
   if (intent.author === 'blueprint' || body.at === 'postcondition') return failStage(ended, body.because);
-  if (malformedInRow >= 3) return failStage(ended, { code: 'arguments.malformedThrice', message: 'three calls in a row had malformed arguments' });
+  if (malformedInRow >= 3)
+    return failStage(ended, { code: 'arguments.malformedThrice', message: 'three calls in a row had malformed arguments' });
   return ended;
 }
 
@@ -142,12 +166,24 @@ function failStage(state: RunState, because: { readonly code: string; readonly m
 }
 
 function foldResolved(state: RunState, body: Body<'approval.resolved'>): RunState {
-  const running: RunState = { ...state, request: null, status: state.status === 'parked' ? 'running' : state.status, pause: null, parked: null };
+  const running: RunState = {
+    ...state,
+    request: null,
+    status: state.status === 'parked' ? 'running' : state.status,
+    pause: null,
+    parked: null,
+  };
   const stage = running.stage;
   if (stage === null) return running;
   const granted = body.outcome === 'approved';
   const intent = stage.intents.find((other) => other.request === body.request);
-  if (intent !== undefined) return withIntent(running, { ...intent, phase: 'resolved', granted: granted ? { request: body.request, digest: state.request?.digest ?? body.request } : null, withheld: granted ? null : body.because });
+  if (intent !== undefined)
+    return withIntent(running, {
+      ...intent,
+      phase: 'resolved',
+      granted: granted ? { request: body.request, digest: state.request?.digest ?? body.request } : null,
+      withheld: granted ? null : body.because,
+    });
   if (granted) return { ...running, stage: { ...stage, resultApproved: true } };
   return { ...running, stage: { ...stage, resultApproved: true, result: { outcome: 'failed', because: body.because } } };
 }
@@ -190,11 +226,18 @@ function foldCommit(state: RunState, seq: number, event: EventOf<'commit.recorde
   const settled = settle(state, intent.reservation ?? NOTHING, body.settled);
   const changed: RunState = { ...settled, world: 'world' in applied ? applied.world : state.world, landed: body.landed ?? state.landed };
   const flowing = withArtifacts(changed, body.artifacts, event.blobs);
-  const answered = observed === null ? flowing : answerCall(flowing, intent, { role: 'tool', call: intent.call, body: observed.output, text: null });
+  const answered =
+    observed === null ? flowing : answerCall(flowing, intent, { role: 'tool', call: intent.call, body: observed.output, text: null });
   const ended = end({ ...answered, stage: answered.stage === null ? null : { ...answered.stage, malformedInRow: 0 } }, intent);
   if (intent.author !== 'blueprint' || ended.stage === null || observed === null) return ended;
   const outcome = observed.status === 'ok' ? 'succeeded' : 'failed';
-  return { ...ended, stage: { ...ended.stage, result: { outcome, because: { code: outcome === 'succeeded' ? 'action.done' : 'check.failed', message: observed.summary } } } };
+  return {
+    ...ended,
+    stage: {
+      ...ended.stage,
+      result: { outcome, because: { code: outcome === 'succeeded' ? 'action.done' : 'check.failed', message: observed.summary } },
+    },
+  };
 }
 
 function foldLost(state: RunState, body: Body<'execution.lost'>): RunState {
@@ -209,11 +252,29 @@ function foldAsked(state: RunState, seq: number, body: Body<'model.asked'>): Run
   const stage = state.stage;
   if (stage === null) return state;
   const settled = settleAsk(state, stage);
-  const ask = { id: body.ask, attempt: body.attempt, startedSeq: seq, reservation: body.reservation, turn: body.turn, backoffMs: body.backoffMs, timeoutMs: body.timeoutMs, ended: null };
+  const ask = {
+    id: body.ask,
+    attempt: body.attempt,
+    startedSeq: seq,
+    reservation: body.reservation,
+    turn: body.turn,
+    backoffMs: body.backoffMs,
+    timeoutMs: body.timeoutMs,
+    ended: null,
+  };
   return {
     ...settled,
     reserved: addAmount(settled.reserved, body.reservation),
-    stage: { ...stage, ask, turn: body.turn, asked: [...stage.asked, ...body.added], unasked: [], lastAsk: body.ask, intents: [], calls: [] },
+    stage: {
+      ...stage,
+      ask,
+      turn: body.turn,
+      asked: [...stage.asked, ...body.added],
+      unasked: [],
+      lastAsk: body.ask,
+      intents: [],
+      calls: [],
+    },
   };
 }
 
@@ -221,12 +282,16 @@ function foldNoted(state: RunState, body: Body<'fact.noted'>): RunState {
   const fact = state.fact;
   if (body.why !== 'vote.counted' || fact === null || fact.event.kind !== 'approval.voted' || state.request === null) return state;
   const vote = fact.event.body.vote;
-  const key = vote.signatures[0]?.key ?? '';
+  const key = vote.signatures[0]?.key;
+  if (key === undefined) return state;
   return { ...state, request: { ...state.request, votes: [...state.request.votes, { key, seq: fact.seq, decision: vote.body.decision }] } };
 }
 
 function foldRequested(state: RunState, body: Body<'approval.requested'>): RunState {
-  const asked: RunState = { ...state, request: { id: body.request, subject: body.subject, digest: body.digest, terms: body.terms, until: body.until, votes: [] } };
+  const asked: RunState = {
+    ...state,
+    request: { id: body.request, subject: body.subject, digest: body.digest, terms: body.terms, until: body.until, votes: [] },
+  };
   const intent = asked.stage?.intents.find((other) => other.request === body.request);
   return intent === undefined ? asked : withIntent(asked, { ...intent, phase: 'requested' });
 }
@@ -245,12 +310,16 @@ export function foldJudgement(state: RunState, seq: number, event: RunEvent): Ru
     case 'proposal.staged': {
       const intent = intentOf(state, event.body.intent);
       const held = { ...count(state, 'proposal'), reserved: addAmount(state.reserved, event.body.reservation) };
-      return intent === undefined ? held : withIntent(held, { ...intent, phase: 'staged', proposal: event.body.proposal, reservation: event.body.reservation });
+      return intent === undefined
+        ? held
+        : withIntent(held, { ...intent, phase: 'staged', proposal: event.body.proposal, reservation: event.body.reservation });
     }
     case 'proposal.suspended': {
       const intent = intentOf(state, event.body.intent);
       const counted = count(state, 'proposal');
-      return intent === undefined ? counted : withIntent(counted, { ...intent, phase: 'suspended', proposal: event.body.proposal, request: event.body.request });
+      return intent === undefined
+        ? counted
+        : withIntent(counted, { ...intent, phase: 'suspended', proposal: event.body.proposal, request: event.body.request });
     }
     case 'proposal.rejected':
       return foldRejected(count(state, 'proposal'), event.body);

@@ -20,23 +20,63 @@ function declare(pen: Pen, body: Omit<Body<'intent.declared'>, 'intent' | 'argum
 
 /** A call of a model's answer becomes an intent, whatever it asks for. */
 export function declareCall(pen: Pen, stage: StageState, call: Call): void {
-  declare(pen, { author: 'model', stage: stage.id, visit: stage.visit, action: call.name, malformed: call.malformed, claims: call.claims, call: call.id }, call.arguments);
+  declare(
+    pen,
+    {
+      author: 'model',
+      stage: stage.id,
+      visit: stage.visit,
+      action: call.name,
+      malformed: call.malformed,
+      claims: call.claims,
+      call: call.id,
+    },
+    call.arguments,
+  );
 }
 
 /** A deterministic stage's action is an intent of the blueprint. */
 export function declareBlueprintIntent(pen: Pen, stage: StageState, contract: Extract<CheckedStage, { type: 'deterministic' }>): void {
-  declare(pen, { author: 'blueprint', stage: stage.id, visit: stage.visit, action: contract.action, malformed: null, claims: NO_CLAIMS, call: null }, contract.arguments);
+  declare(
+    pen,
+    { author: 'blueprint', stage: stage.id, visit: stage.visit, action: contract.action, malformed: null, claims: NO_CLAIMS, call: null },
+    contract.arguments,
+  );
+}
+
+/** An execution that ended without a word when its run ends: what it did is unknown, and the ledger says so. */
+export function loseInterrupted(pen: Pen): void {
+  const intent = pen.state.stage?.intents.find((each) => each.execution !== null);
+  const ended = intent?.execution?.ended ?? null;
+  if (intent?.execution === undefined || intent.execution === null || ended === null || !('interrupted' in ended)) return;
+  write(
+    pen,
+    judgement('execution.lost', {
+      execution: intent.execution.id,
+      because: { code: 'execution.lost', message: `${intent.action} was interrupted and the run ends here` },
+    }),
+  );
 }
 
 /** What is still waiting when its stage ends is rejected, so that every intent has an end. */
 export function rejectWaiting(pen: Pen, because: Reason): void {
   for (const intent of pen.state.stage?.intents ?? []) {
-    if (intent.phase !== 'ended') reject(pen, intent, 'stage', { code: 'stage.ended', message: `its stage ended first: ${because.message}`.slice(0, 2000) }, null);
+    if (intent.phase !== 'ended')
+      reject(pen, intent, 'stage', { code: 'stage.ended', message: `its stage ended first: ${because.message}`.slice(0, 2000) }, null);
   }
 }
 
 function reject(pen: Pen, intent: IntentState, at: Body<'proposal.rejected'>['at'], because: Reason, rule: PolicyDecided['rule']): void {
-  write(pen, judgement('proposal.rejected', { proposal: intent.proposal ?? nextId(pen.state, 'proposal'), intent: intent.intent, at, because, rule }));
+  write(
+    pen,
+    judgement('proposal.rejected', {
+      proposal: intent.proposal ?? nextId(pen.state, 'proposal'),
+      intent: intent.intent,
+      at,
+      because,
+      rule,
+    }),
+  );
 }
 
 /** The next step of the intent in hand; true when something was written. */
@@ -89,7 +129,14 @@ function decide(pen: Pen, intent: IntentState): void {
 
 function suspend(pen: Pen, intent: IntentState, decisionId: Digest, decision: Decision): void {
   const terms = decision.terms;
-  if (terms === null) return reject(pen, intent, 'compile', { code: 'approval.noTerms', message: 'policy asks for an approval but nobody may give it' }, decision.rule);
+  if (terms === null)
+    return reject(
+      pen,
+      intent,
+      'compile',
+      { code: 'approval.noTerms', message: 'policy asks for an approval but nobody may give it' },
+      decision.rule,
+    );
   const proposal = intent.proposal ?? nextId(pen.state, 'proposal');
   const request = nextId(pen.state, 'request');
   write(pen, judgement('proposal.suspended', { proposal, intent: intent.intent, decision: decisionId, request }));
@@ -112,7 +159,8 @@ function suspend(pen: Pen, intent: IntentState, decisionId: Digest, decision: De
 
 function stage(pen: Pen, intent: IntentState, decisionId: Digest, decision: Decision): void {
   const contract = decision.contract;
-  if (contract === null) return reject(pen, intent, 'compile', { code: 'action.unknown', message: `the catalogue has no action ${intent.action}` }, null);
+  if (contract === null)
+    return reject(pen, intent, 'compile', { code: 'action.unknown', message: `the catalogue has no action ${intent.action}` }, null);
   const proposal = intent.proposal ?? nextId(pen.state, 'proposal');
   const idempotencyKey = digestJson([pen.state.run, proposal]);
   write(
@@ -179,11 +227,24 @@ function stepExecution(pen: Pen, intent: IntentState): boolean {
   const interrupted = 'interrupted' in ended;
   if (contract.idempotence === 'none') {
     const message = interrupted ? 'the runtime was interrupted while it ran' : 'it failed without saying whether it took effect';
-    write(pen, judgement('execution.lost', { execution: execution.id, because: { code: 'execution.lost', message: `${contract.name}: ${message}; it is not repeated` } }));
+    write(
+      pen,
+      judgement('execution.lost', {
+        execution: execution.id,
+        because: { code: 'execution.lost', message: `${contract.name}: ${message}; it is not repeated` },
+      }),
+    );
     return true;
   }
   // A retry repeats the recorded input, never a newly computed one.
-  start(pen, { intent, contract, proposal: intent.proposal, idempotencyKey: execution.idempotencyKey, attempt: execution.attempt + 1, replaces: execution.id, input: execution.input });
+  start(pen, {
+    intent,
+    contract,
+    proposal: intent.proposal,
+    idempotencyKey: execution.idempotencyKey,
+    attempt: execution.attempt + 1,
+    replaces: execution.id,
+    input: execution.input,
+  });
   return true;
 }
-

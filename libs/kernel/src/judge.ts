@@ -9,7 +9,7 @@ import { resolveExpired, resolveVote, withdrawRequest } from './approve.ts';
 import { factTime, type Judgement, judgement } from './emit.ts';
 import { takeFact } from './fold.ts';
 import { currentIntent } from './foldFact.ts';
-import { declareBlueprintIntent, declareCall, rejectWaiting, stepIntent } from './intent.ts';
+import { declareBlueprintIntent, declareCall, loseInterrupted, rejectWaiting, stepIntent } from './intent.ts';
 import { KERNEL_FLAGS, KERNEL_VERSION } from './flags.ts';
 import { type Pen, write } from './pen.ts';
 import { closeRun, enterNext, leaveStage, requestStageApproval, skipReason } from './stage.ts';
@@ -25,14 +25,23 @@ export function judge(state: RunState, law: LawView): readonly Judgement[] {
   while (advance(pen)) {
     // Each step wrote at least one judgement; `write` bounds their number.
   }
-  if (pen.written.length === 0) write(pen, judgement('fact.noted', { why: 'fact.taken', message: `${fact.event.kind} was taken; nothing follows from it yet`, violation: false }));
+  if (pen.written.length === 0)
+    write(
+      pen,
+      judgement('fact.noted', {
+        why: 'fact.taken',
+        message: `${fact.event.kind} was taken; nothing follows from it yet`,
+        violation: false,
+      }),
+    );
   return pen.written;
 }
 
 /** What follows from the fact itself, before the run goes on. */
 function react(pen: Pen): void {
   const { refusal, fact } = pen.state;
-  if (refusal !== null) return write(pen, judgement('fact.noted', { why: refusal.why, message: refusal.message, violation: refusal.violation }));
+  if (refusal !== null)
+    return write(pen, judgement('fact.noted', { why: refusal.why, message: refusal.message, violation: refusal.violation }));
   if (fact === null) return;
   if (fact.event.kind === 'run.opened') return reactToOpening(pen);
   if (fact.event.kind === 'approval.voted') return resolveVote(pen, fact.event.body);
@@ -51,30 +60,41 @@ function openingProblem(pen: Pen): Reason | null {
   const writ = opened?.writs.at(-1)?.body;
   if (opened === undefined || writ === undefined) return { code: 'run.notOpened', message: 'the run carries no writ' };
   if (opened.kernel.version !== KERNEL_VERSION || opened.kernel.flags.some((flag) => !KERNEL_FLAGS.includes(flag)))
-    return { code: 'kernel.unknown', message: `the run was opened for kernel ${opened.kernel.version} with flags [${opened.kernel.flags.join(', ')}]; this kernel is ${KERNEL_VERSION}` };
+    return {
+      code: 'kernel.unknown',
+      message: `the run was opened for kernel ${opened.kernel.version} with flags [${opened.kernel.flags.join(', ')}]; this kernel is ${KERNEL_VERSION}`,
+    };
   const chain = checkChain({ writs: opened.writs, law, at: pen.at, ledger: law.ledger });
   if (!chain.ok) return { code: chain.error.code, message: chain.error.message };
   if (writ.use !== 'run') return { code: 'writ.standing', message: 'a standing writ does not open a run; carve one from it' };
   const named = runTrajectory({ issuer: writ.issuer, nonce: writ.nonce });
   if (named !== state.run) return { code: 'writ.otherRun', message: `the writ opens ${named}, not ${state.run}` };
   const runtime = keyWithRole(law, { key: writ.subject, roles: ['runtime'], at: pen.at });
-  return runtime.ok ? null : { code: 'writ.subject', message: `the writ's subject ${writ.subject} is not a runtime key of this ledger: ${runtime.error.message}` };
+  return runtime.ok
+    ? null
+    : { code: 'writ.subject', message: `the writ's subject ${writ.subject} is not a runtime key of this ledger: ${runtime.error.message}` };
 }
 
 /** One step of the run, if one is due. Order: stop wishes, limits, then the stage machine. */
 function advance(pen: Pen): boolean {
   const state = pen.state;
-  if (state.status !== 'running') return false;
+  // A parked run moves for one thing only: to be cancelled.
+  if (state.status !== 'running' && !(state.status === 'parked' && state.cancel !== null)) return false;
   if (inFlight(state)) return false;
   if (state.cancel !== null) {
     withdrawRequest(pen, 'the run is cancelled');
+    loseInterrupted(pen);
     closeRun(pen, 'cancelled', { code: 'run.cancelled', message: state.cancel });
     return true;
   }
   const wallMs = state.law?.opened.writs.at(-1)?.body.wallMs ?? 0;
   if (state.activeMs > wallMs) {
     withdrawRequest(pen, 'the time of the run is used up');
-    closeRun(pen, 'exhausted', { code: 'wall.exhausted', message: `the run was active for ${state.activeMs} ms; its writ grants ${wallMs} ms` });
+    loseInterrupted(pen);
+    closeRun(pen, 'exhausted', {
+      code: 'wall.exhausted',
+      message: `the run was active for ${state.activeMs} ms; its writ grants ${wallMs} ms`,
+    });
     return true;
   }
   if (state.pause !== null) {

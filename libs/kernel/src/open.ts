@@ -37,7 +37,9 @@ function parsed<T>(blobs: ReadonlyMap<Digest, Bytes>, ref: BlobRef, what: string
   const json: Result<Json, { message: string }> = parseJson(source.value, { maxBytes: MAX_BLOB_BYTES, numbers: 'doubles' });
   if (!json.ok) return err({ code: 'law.blobInvalid', message: `${what} is not strict JSON: ${json.error.message}` });
   const checked = schema.safeParse(json.value);
-  return checked.success ? ok(checked.data) : err({ code: 'law.blobInvalid', message: `${what} does not have its shape: ${checked.error.message.slice(0, 500)}` });
+  return checked.success
+    ? ok(checked.data)
+    : err({ code: 'law.blobInvalid', message: `${what} does not have its shape: ${checked.error.message.slice(0, 500)}` });
 }
 
 /** Everything that `run.opened` fixes, parsed, or the first reason why it cannot be. */

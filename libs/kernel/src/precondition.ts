@@ -27,7 +27,11 @@ function isObject(value: Json): value is { readonly [key: string]: Json } {
 function commandReady(state: RunState, contract: ActionContract): Reason | null {
   if (contract.command === null) return null;
   const command = state.law?.catalogue.commands[contract.command];
-  if (command === undefined || command === 'none') return { code: 'command.notConfigured', message: `${contract.name} needs the command "${contract.command}", which the configuration does not give; set commands.${contract.command} in .openexec/config.yaml` };
+  if (command === undefined || command === 'none')
+    return {
+      code: 'command.notConfigured',
+      message: `${contract.name} needs the command "${contract.command}", which the configuration does not give; set commands.${contract.command} in .openexec/config.yaml`,
+    };
   return null;
 }
 
@@ -36,15 +40,23 @@ function patchReady(state: RunState, args: Json): Reason | null {
   if (!touches.ok) return { code: touches.error.code, message: touches.error.message };
   for (const touch of touches.value) {
     const exists = committedOid(state, touch.path) !== null;
-    if (touch.needs === 'present' && !exists) return { code: 'precondition.absent', message: `${touch.path} does not exist; the patch changes it` };
-    if (touch.needs === 'absent' && exists) return { code: 'precondition.present', message: `${touch.path} exists already; the patch creates it` };
-    if (state.law?.base.get(touch.path)?.mode === '160000') return { code: 'precondition.submodule', message: `${touch.path} is a submodule` };
+    if (touch.needs === 'present' && !exists)
+      return { code: 'precondition.absent', message: `${touch.path} does not exist; the patch changes it` };
+    if (touch.needs === 'absent' && exists)
+      return { code: 'precondition.present', message: `${touch.path} exists already; the patch creates it` };
+    if (state.law?.base.get(touch.path)?.mode === '160000')
+      return { code: 'precondition.submodule', message: `${touch.path} is a submodule` };
   }
   return null;
 }
 
 /** Whether the world is as the action needs it; on success the digest of what the action would replace, or null where it replaces nothing. */
-export function preconditions(state: RunState, contract: ActionContract, args: Json, writePaths: readonly string[]): Result<Digest | null, Reason> {
+export function preconditions(
+  state: RunState,
+  contract: ActionContract,
+  args: Json,
+  writePaths: readonly string[],
+): Result<Digest | null, Reason> {
   const command = commandReady(state, contract);
   if (command !== null) return err(command);
   if (contract.name === 'apply_patch') {

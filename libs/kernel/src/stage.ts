@@ -5,7 +5,7 @@
 import type { Json } from '@openexec/canon';
 import { evaluateCondition } from '@openexec/blueprint';
 import { instantFromMs, instantToMs } from '@openexec/canon';
-import { approvalDigest, writId } from '@openexec/authority';
+import { addAmount, approvalDigest, writId } from '@openexec/authority';
 import type { ArtifactRef, CheckedStage, Reason } from '@openexec/protocol';
 import { gateTerms, policyFields, policyInForce } from './compile.ts';
 import { judgement, jsonBlob, type KernelBlob, nextId, textBlob } from './emit.ts';
@@ -14,7 +14,7 @@ import type { RunState, StageState } from './state.ts';
 import { lookUp, type World, worldRoot } from './world.ts';
 import { mapEntries } from '@openexec/proof';
 
-/** Closes the run. What is reserved at this point was never used and is not spent. */
+/** Closes the run. What is still reserved belongs to a call whose outcome is unknown, and counts as spent (PROTOCOL §5). */
 export function closeRun(pen: Pen, outcome: 'done' | 'failed' | 'cancelled' | 'denied' | 'exhausted', because: Reason): void {
   const { state } = pen;
   write(
@@ -23,7 +23,7 @@ export function closeRun(pen: Pen, outcome: 'done' | 'failed' | 'cancelled' | 'd
       outcome,
       because: { code: because.code, message: because.message.slice(0, 2000) },
       worldRoot: worldRoot(state.world),
-      spend: state.settled,
+      spend: addAmount(state.settled, state.reserved),
       result: outcome === 'done' ? state.landed : null,
     }),
   );
@@ -41,7 +41,14 @@ export function enterNext(pen: Pen): boolean {
   const { state } = pen;
   const next = state.next ?? 'fail';
   if (next === 'done') closeRun(pen, 'done', { code: 'run.done', message: 'every stage on the way succeeded' });
-  else if (next === 'paused') write(pen, judgement('run.parked', { because: state.failure ?? { code: 'stage.paused', message: 'the blueprint routes to a pause here' }, request: null }));
+  else if (next === 'paused')
+    write(
+      pen,
+      judgement('run.parked', {
+        because: state.failure ?? { code: 'stage.paused', message: 'the blueprint routes to a pause here' },
+        request: null,
+      }),
+    );
   else if (next === 'fail') {
     const because = state.failure ?? { code: 'stage.failed', message: 'the blueprint routes to fail' };
     closeRun(pen, outcomeOf(because), because);
@@ -55,8 +62,13 @@ function enterStage(pen: Pen, id: string): void {
   if (contract === undefined) return closeRun(pen, 'failed', { code: 'stage.unknown', message: `the blueprint has no stage ${id}` });
   const visit = (state.visits[id] ?? 0) + 1;
   if (visit > contract.visitLimit) {
-    const because = { code: 'visits.exhausted', message: `stage ${id} was visited ${contract.visitLimit} times; ${state.failure?.message ?? 'its cap is reached'}`.slice(0, 2000) };
-    return contract.onFailure === 'paused' ? write(pen, judgement('run.parked', { because, request: null })) : closeRun(pen, 'failed', because);
+    const because = {
+      code: 'visits.exhausted',
+      message: `stage ${id} was visited ${contract.visitLimit} times; ${state.failure?.message ?? 'its cap is reached'}`.slice(0, 2000),
+    };
+    return contract.onFailure === 'paused'
+      ? write(pen, judgement('run.parked', { because, request: null }))
+      : closeRun(pen, 'failed', because);
   }
   write(pen, judgement('stage.entered', { stage: id, visit, type: contract.type, inputs: refsOf(state, contract.inputs) }));
 }
@@ -72,17 +84,20 @@ function refsOf(state: RunState, names: readonly string[]): ArtifactRef[] {
 export function skipReason(state: RunState, contract: CheckedStage): Reason | null {
   if (contract.when !== null) {
     const artifacts = new Map([...state.artifacts].map(([name, artifact]) => [name, artifact.json ?? null] as const));
-    if (!evaluateCondition(contract.when, artifacts)) return { code: 'condition.false', message: `its condition on ${contract.when.artifact} is false` };
+    if (!evaluateCondition(contract.when, artifacts))
+      return { code: 'condition.false', message: `its condition on ${contract.when.artifact} is false` };
   }
   if (contract.type !== 'deterministic') return null;
   const command = state.law?.actions.get(contract.action)?.command ?? null;
-  return command !== null && state.law?.catalogue.commands[command] === 'none' ? { code: 'command.none', message: `the configuration says that there is no ${command} command` } : null;
+  return command !== null && state.law?.catalogue.commands[command] === 'none'
+    ? { code: 'command.none', message: `the configuration says that there is no ${command} command` }
+    : null;
 }
 
 /** The runtime's own account of what a stage changed: files by path, before and after. Never the model's. */
 export function changesSince(before: World, after: World, baseOid: (path: string) => string | null): Json[] {
   const changes: { readonly path: string; readonly json: Json }[] = [];
-  for (const resource of mapEntries(after)) {
+  for (const { value: resource } of mapEntries(after)) {
     if (resource.kind !== 'file') continue;
     const old = lookUp(before, 'file', resource.id);
     if (old?.version === resource.version) continue;
@@ -93,16 +108,24 @@ export function changesSince(before: World, after: World, baseOid: (path: string
 }
 
 function oidOf(value: Json): string | null {
-  const oid = typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as { readonly [key: string]: Json })['oid'] : undefined;
+  const oid =
+    typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as { readonly [key: string]: Json })['oid'] : undefined;
   return typeof oid === 'string' ? oid : null;
 }
 
 /** Artifacts of an agent stage: `patch` is what really changed, any other output is the final text. */
-function agentOutputs(state: RunState, stage: StageState, contract: CheckedStage): { readonly refs: ArtifactRef[]; readonly blobs: KernelBlob[] } {
+function agentOutputs(
+  state: RunState,
+  stage: StageState,
+  contract: CheckedStage,
+): { readonly refs: ArtifactRef[]; readonly blobs: KernelBlob[] } {
   const refs: ArtifactRef[] = [];
   const blobs: KernelBlob[] = [];
   for (const name of contract.outputs) {
-    const made = name === 'patch' ? jsonBlob(changesSince(stage.worldAtEntry, state.world, (path) => state.law?.base.get(path)?.oid ?? null)) : textBlob(stage.finalText ?? '');
+    const made =
+      name === 'patch'
+        ? jsonBlob(changesSince(stage.worldAtEntry, state.world, (path) => state.law?.base.get(path)?.oid ?? null))
+        : textBlob(stage.finalText ?? '');
     refs.push({ name, version: (state.artifacts.get(name)?.version ?? 0) + 1, blob: made.ref });
     blobs.push(made.blob);
   }
@@ -110,9 +133,17 @@ function agentOutputs(state: RunState, stage: StageState, contract: CheckedStage
 }
 
 /** Leaves the stage by the route of its outcome. */
-export function leaveStage(pen: Pen, stage: StageState, contract: CheckedStage, result: { readonly outcome: 'succeeded' | 'failed' | 'skipped'; readonly because: Reason }): void {
+export function leaveStage(
+  pen: Pen,
+  stage: StageState,
+  contract: CheckedStage,
+  result: { readonly outcome: 'succeeded' | 'failed' | 'skipped'; readonly because: Reason },
+): void {
   const { state } = pen;
-  const made = contract.type === 'agent' && result.outcome === 'succeeded' ? agentOutputs(state, stage, contract) : { refs: result.outcome === 'skipped' ? [] : refsOf(state, contract.outputs), blobs: [] };
+  const made =
+    contract.type === 'agent' && result.outcome === 'succeeded'
+      ? agentOutputs(state, stage, contract)
+      : { refs: result.outcome === 'skipped' ? [] : refsOf(state, contract.outputs), blobs: [] };
   write(
     pen,
     judgement(
@@ -136,10 +167,30 @@ export function requestStageApproval(pen: Pen, stage: StageState, contract: Chec
   const writ = state.law?.opened.writs.at(-1)?.body;
   if (writ === undefined) return closeRun(pen, 'failed', { code: 'run.notOpened', message: 'the run carries no writ' });
   const action = `stage.${contract.id}`;
-  const wish = { action, arguments: null, author: 'blueprint' as const, malformed: null, claims: null, hosts: [], reservation: { tokens: 0, usdMicros: 0, calls: 0 }, granted: null };
-  const fields = policyFields(state, wish, { name: action, effect: 'pure', risk: 'low', idempotence: 'none' }, { read: [], write: [], writ, at: pen.at });
+  const wish = {
+    action,
+    arguments: null,
+    author: 'blueprint' as const,
+    malformed: null,
+    claims: null,
+    hosts: [],
+    reservation: { tokens: 0, usdMicros: 0, calls: 0 },
+    granted: null,
+  };
+  const fields = policyFields(
+    state,
+    wish,
+    { name: action, effect: 'pure', risk: 'low', idempotence: 'none' },
+    { read: [], write: [], writ, at: pen.at },
+  );
   const terms = gateTerms(state, law, fields);
-  const digest = approvalDigest({ action, arguments: stage.visit, preImage: worldRoot(state.world), policySet: policyInForce(state, law), writ: writId(writ) });
+  const digest = approvalDigest({
+    action,
+    arguments: stage.visit,
+    preImage: worldRoot(state.world),
+    policySet: policyInForce(state, law),
+    writ: writId(writ),
+  });
   write(
     pen,
     judgement('approval.requested', {

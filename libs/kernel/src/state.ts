@@ -2,7 +2,7 @@
  * The state of one run: plain immutable data, a fold of its events and of nothing else. Cheap to extend by one event; never stored as truth
  * (SEAM). Whatever is needed of blueprint, policy, catalogue and writ was parsed once from `run.opened`.
  */
-import type { Bytes, Digest, Instant, TrajectoryId } from '@openexec/canon';
+import type { Bytes, Digest, Instant, Json, KeyId, TrajectoryId } from '@openexec/canon';
 import type {
   ActionContract,
   Amount,
@@ -27,7 +27,6 @@ import type {
   Toolsets,
   TreeEntry,
 } from '@openexec/protocol';
-import type { Json } from '@openexec/canon';
 import type { World } from './world.ts';
 
 /** An event as the kernel sees it: its body, and the blobs it needs (see `neededBlobs`), already read. */
@@ -96,7 +95,12 @@ export interface OpenExecution {
   readonly idempotencyKey: Digest;
   readonly deadlineMs: number;
   /** Set by the fact that ended it, until its judgement is folded. */
-  readonly ended: { readonly observed: ExecutionObserved } | { readonly failed: Body<'execution.failed'> } | { readonly undeclared: Body<'effect.undeclared'> } | { readonly interrupted: true } | null;
+  readonly ended:
+    | { readonly observed: ExecutionObserved }
+    | { readonly failed: Body<'execution.failed'> }
+    | { readonly undeclared: Body<'effect.undeclared'> }
+    | { readonly interrupted: true }
+    | null;
 }
 export interface OpenAsk {
   readonly id: Digest;
@@ -114,7 +118,7 @@ export interface OpenRequest {
   readonly digest: Digest;
   readonly terms: ApprovalTerms;
   readonly until: Instant;
-  readonly votes: readonly { readonly key: string; readonly seq: number; readonly decision: 'approve' | 'deny' }[];
+  readonly votes: readonly { readonly key: KeyId; readonly seq: number; readonly decision: 'approve' | 'deny' }[];
 }
 /** A call of a model's answer, before it is declared. */
 export interface Call {
@@ -139,7 +143,12 @@ export interface StageState {
   readonly turn: number;
   readonly malformedInRow: number;
   /** The verdict on model.ask, kept per stage and law position. */
-  readonly permission: { readonly decision: Digest; readonly law: number; readonly verdict: 'permit' | 'deny' | 'approve'; readonly because: Reason } | null;
+  readonly permission: {
+    readonly decision: Digest;
+    readonly law: number;
+    readonly verdict: 'permit' | 'deny' | 'approve';
+    readonly because: Reason;
+  } | null;
   readonly asked: readonly PartRef[];
   readonly unasked: readonly Part[];
   readonly lastAsk: Digest | null;

@@ -26,12 +26,17 @@ function keyOf(kind: string, id: string): Bytes {
 
 /** The record under the root (PROTOCOL §8). */
 export function recordOf(resource: Resource): Json {
-  return { version: resource.version, value: resource.retracted ? null : digestJson(resource.value), retracted: resource.retracted, lastCommit: resource.lastCommit };
+  return {
+    version: resource.version,
+    value: resource.retracted ? null : digestJson(resource.value),
+    retracted: resource.retracted,
+    lastCommit: resource.lastCommit,
+  };
 }
 
 /** The resource, retracted ones included, or undefined. */
 export function lookUp(world: World, kind: string, id: string): Resource | undefined {
-  return mapGet(world, keyOf(kind, id));
+  return mapGet(world, keyOf(kind, id))?.value;
 }
 
 /** World root as a digest. */
@@ -40,11 +45,15 @@ export function worldRoot(world: World): Digest {
 }
 
 /** Applies one commit's delta atomically; a step whose expected version does not hold leaves the world as it was. */
-export function applyDelta(world: World, delta: readonly DeltaStep[], lastCommit: number): { readonly world: World } | { readonly conflict: DeltaStep } {
+export function applyDelta(
+  world: World,
+  delta: readonly DeltaStep[],
+  lastCommit: number,
+): { readonly world: World } | { readonly conflict: DeltaStep } {
   let next = world;
   for (const step of delta) {
     const key = keyOf(step.kind, step.id);
-    const old = mapGet(next, key);
+    const old = mapGet(next, key)?.value;
     const live = old !== undefined && !old.retracted;
     const version = old?.version ?? 0;
     const fits = step.op === 'create' ? !live && step.version === version : live && step.version === version;
@@ -65,7 +74,7 @@ export function applyDelta(world: World, delta: readonly DeltaStep[], lastCommit
 /** The files that differ from the base tree: path to content, or null when removed. */
 export function changedFiles(world: World): Map<string, FileValue | null> {
   const files = new Map<string, FileValue | null>();
-  for (const resource of mapEntries(world)) {
+  for (const { value: resource } of mapEntries(world)) {
     // Values of kind `file` were checked against the FileValue schema when the observation was read.
     if (resource.kind === 'file') files.set(resource.id, resource.retracted ? null : (resource.value as unknown as FileValue));
   }

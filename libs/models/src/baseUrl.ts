@@ -17,7 +17,11 @@ export interface BaseUrl {
 }
 
 function refuse(text: string, why: string): Result<never, OpenModelError> {
-  return err({ code: 'model.badBaseUrl', message: `the base address of the model "${text.slice(0, 200)}" ${why}; give one such as https://api.example.org/v1`, exit: 2 });
+  return err({
+    code: 'model.badBaseUrl',
+    message: `the base address of the model "${text.slice(0, 200)}" ${why}; give one such as https://api.example.org/v1`,
+    exit: 2,
+  });
 }
 
 /** Checks an address: https, or http on this machine only; no credentials, query or fragment. */

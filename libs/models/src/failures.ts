@@ -12,7 +12,9 @@ const MAX_WAIT_MS = 3_600_000;
 const TIMEOUTS = ['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_CONNECT_TIMEOUT', 'ETIMEDOUT'];
 const REFUSED_CODES = ['content_policy_violation', 'content_filter'];
 
-const errorBody = z.object({ error: z.object({ message: z.string().nullish(), code: z.union([z.string(), z.number()]).nullish(), type: z.string().nullish() }) });
+const errorBody = z.object({
+  error: z.object({ message: z.string().nullish(), code: z.union([z.string(), z.number()]).nullish(), type: z.string().nullish() }),
+});
 
 /** What the provider says about itself, bounded, without the key. Nothing where the body is not its error form. */
 function said(exchange: Exchange, apiKey: string): { readonly text: string; readonly code: string } {
@@ -20,7 +22,10 @@ function said(exchange: Exchange, apiKey: string): { readonly text: string; read
   const parsed = json.ok ? errorBody.safeParse(json.value) : null;
   if (parsed?.success !== true) return { text: '', code: '' };
   const { message, code, type } = parsed.data.error;
-  const clean = (message ?? '').replaceAll(apiKey, '[key]').replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').slice(0, 500);
+  const clean = (message ?? '')
+    .replaceAll(apiKey, '[key]')
+    .replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
+    .slice(0, 500);
   return { text: clean === '' ? '' : `: ${clean}`, code: String(code ?? type ?? '') };
 }
 
@@ -30,12 +35,26 @@ export function failureOfStatus(exchange: Exchange, host: string, apiKey: string
   const { text, code } = said(exchange, apiKey);
   const base = { status, raw };
   // A key that was refused is often quoted in part, so the provider's words are left out.
-  if (status === 401 || status === 403) return failure('model.unauthorized', `${host} refused the API key (${status}); check that it is set, current and allowed to use this model`, base);
-  if (status === 402 || (status === 429 && code === 'insufficient_quota')) return failure('model.exhausted', `${host} says that the account has no credit left (${status})${text}`, base);
-  if (status === 429) return failure('model.rateLimited', `${host} limits the rate of requests (429)${text}`, { ...base, retryable: true, retryAfterMs: waitOf(exchange) });
-  if (status === 408) return failure('model.timeout', `${host} gave up waiting (408)${text}`, { ...base, retryable: true, retryAfterMs: waitOf(exchange) });
-  if (status >= 500) return failure('model.server', `${host} failed (${status})${text}`, { ...base, retryable: true, retryAfterMs: waitOf(exchange) });
-  if (status >= 300 && status < 400) return failure('model.malformed', `${host} redirects (${status}); redirects are not followed: give the final base address`, base);
+  if (status === 401 || status === 403)
+    return failure(
+      'model.unauthorized',
+      `${host} refused the API key (${status}); check that it is set, current and allowed to use this model`,
+      base,
+    );
+  if (status === 402 || (status === 429 && code === 'insufficient_quota'))
+    return failure('model.exhausted', `${host} says that the account has no credit left (${status})${text}`, base);
+  if (status === 429)
+    return failure('model.rateLimited', `${host} limits the rate of requests (429)${text}`, {
+      ...base,
+      retryable: true,
+      retryAfterMs: waitOf(exchange),
+    });
+  if (status === 408)
+    return failure('model.timeout', `${host} gave up waiting (408)${text}`, { ...base, retryable: true, retryAfterMs: waitOf(exchange) });
+  if (status >= 500)
+    return failure('model.server', `${host} failed (${status})${text}`, { ...base, retryable: true, retryAfterMs: waitOf(exchange) });
+  if (status >= 300 && status < 400)
+    return failure('model.malformed', `${host} redirects (${status}); redirects are not followed: give the final base address`, base);
   const why = REFUSED_CODES.includes(code) ? 'refused the content' : 'refused the request';
   return failure('model.refused', `${host} ${why} (${status})${text}; check the model's name and what the provider supports`, base);
 }
@@ -66,5 +85,7 @@ function codeOf(fault: unknown, depth: number): string {
 }
 
 function messageOf(fault: unknown): string {
-  return typeof fault === 'object' && fault !== null && 'message' in fault && typeof fault.message === 'string' ? fault.message : 'no reason given';
+  return typeof fault === 'object' && fault !== null && 'message' in fault && typeof fault.message === 'string'
+    ? fault.message
+    : 'no reason given';
 }

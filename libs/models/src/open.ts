@@ -26,16 +26,30 @@ export interface OpenModelChoice {
 export function openModel(choice: OpenModelChoice): Result<ModelAdapter, OpenModelError> {
   switch (choice.provider) {
     case 'scripted':
-      if (choice.script === undefined || choice.script === null) return err({ code: 'model.scriptMissing', message: 'provider scripted needs a script; name its file in the configuration', exit: 2 });
+      if (choice.script === undefined || choice.script === null)
+        return err({
+          code: 'model.scriptMissing',
+          message: 'provider scripted needs a script; name its file in the configuration',
+          exit: 2,
+        });
       return scriptedModel({ script: choice.script });
     case 'openai': {
-      if (choice.apiKey === undefined || choice.apiKey === null || choice.apiKey === '') return err({ code: 'model.keyMissing', message: 'provider openai needs an API key; set OPENAI_API_KEY in the environment', exit: 30 });
+      if (choice.apiKey === undefined || choice.apiKey === null || choice.apiKey === '')
+        return err({
+          code: 'model.keyMissing',
+          message: 'provider openai needs an API key; set OPENAI_API_KEY in the environment',
+          exit: 30,
+        });
       const base = choice.baseUrl === undefined || choice.baseUrl === null ? {} : { baseUrl: choice.baseUrl };
       return openaiModel({ apiKey: choice.apiKey, ...base, ...(choice.fetch === undefined ? {} : { fetch: choice.fetch }) });
     }
     default: {
       const close = nearest(choice.provider.slice(0, 64), PROVIDERS);
-      return err({ code: 'model.unknownProvider', message: `there is no model provider "${choice.provider.slice(0, 64)}"${close === null ? '' : `, did you mean ${close}`}; known are ${PROVIDERS.join(' and ')}`, exit: 2 });
+      return err({
+        code: 'model.unknownProvider',
+        message: `there is no model provider "${choice.provider.slice(0, 64)}"${close === null ? '' : `, did you mean ${close}`}; known are ${PROVIDERS.join(' and ')}`,
+        exit: 2,
+      });
     }
   }
 }

@@ -27,7 +27,11 @@ export interface OpenAiOptions {
   readonly maxResponseBytes?: number;
 }
 
-const toolCall = z.object({ id: z.string().min(1).max(256), type: z.literal('function').optional(), function: z.object({ name: z.string().min(1).max(128), arguments: z.string() }) });
+const toolCall = z.object({
+  id: z.string().min(1).max(256),
+  type: z.literal('function').optional(),
+  function: z.object({ name: z.string().min(1).max(128), arguments: z.string() }),
+});
 const choice = z.object({
   message: z.object({ content: z.string().nullish(), refusal: z.string().nullish(), tool_calls: z.array(toolCall).max(128).nullish() }),
   finish_reason: z.string().nullish(),
@@ -42,13 +46,27 @@ const completion = z.object({
 export function openaiModel(options: OpenAiOptions): Result<ModelAdapter, OpenModelError> {
   const base = parseBaseUrl(options.baseUrl ?? OPENAI_BASE_URL);
   if (!base.ok) return base;
-  if (!/^[\x21-\x7e]+$/.test(options.apiKey)) return err({ code: 'model.keyMissing', message: 'the API key of the model is empty or holds characters that cannot be sent; set it in the environment', exit: 30 });
+  if (!/^[\x21-\x7e]+$/.test(options.apiKey))
+    return err({
+      code: 'model.keyMissing',
+      message: 'the API key of the model is empty or holds characters that cannot be sent; set it in the environment',
+      exit: 30,
+    });
   return ok({ provider: 'openai', ask: async (request, stop) => await askOnce(options, base.value, request, stop) });
 }
 
-async function askOnce(options: OpenAiOptions, base: BaseUrl, request: ModelRequest, stop: StopSignal): Promise<Result<ModelAnswer, ModelFailure>> {
+async function askOnce(
+  options: OpenAiOptions,
+  base: BaseUrl,
+  request: ModelRequest,
+  stop: StopSignal,
+): Promise<Result<ModelAnswer, ModelFailure>> {
   if (stop.stopped) return err(failure('model.stopped', 'the run was stopped before the model was asked'));
-  const wire = createWire({ fetch: options.fetch ?? globalThis.fetch, origin: base.origin, maxResponseBytes: options.maxResponseBytes ?? MAX_RESPONSE_BYTES });
+  const wire = createWire({
+    fetch: options.fetch ?? globalThis.fetch,
+    origin: base.origin,
+    maxResponseBytes: options.maxResponseBytes ?? MAX_RESPONSE_BYTES,
+  });
   const abort = new AbortController();
   const state = { expired: false, stopped: false };
   const timer = setTimeout(() => {
@@ -66,7 +84,8 @@ async function askOnce(options: OpenAiOptions, base: BaseUrl, request: ModelRequ
     // A refusing status makes the library throw as well; the exchange then says what happened.
     if (wire.exchange === null) {
       if (state.stopped) return err(failure('model.stopped', 'the run was stopped while the model was being asked'));
-      if (state.expired) return err(failure('model.timeout', `${base.host} did not answer within ${request.timeoutMs} ms`, { retryable: true }));
+      if (state.expired)
+        return err(failure('model.timeout', `${base.host} did not answer within ${request.timeoutMs} ms`, { retryable: true }));
       return err(failureOfFault(wire.fault ?? caught, base.host, options.apiKey));
     }
   } finally {
@@ -79,7 +98,18 @@ async function askOnce(options: OpenAiOptions, base: BaseUrl, request: ModelRequ
 /** The library is loaded when a model is first asked: a command that asks none should not pay for it. */
 async function createClient(apiKey: string, baseURL: string, wire: Wire, timeout: number): Promise<OpenAI> {
   const library = await import('openai');
-  return new library.default({ apiKey, adminAPIKey: null, baseURL, timeout, fetch: wire.fetch, maxRetries: 0, organization: null, project: null, webhookSecret: null, logLevel: 'off' });
+  return new library.default({
+    apiKey,
+    adminAPIKey: null,
+    baseURL,
+    timeout,
+    fetch: wire.fetch,
+    maxRetries: 0,
+    organization: null,
+    project: null,
+    webhookSecret: null,
+    logLevel: 'off',
+  });
 }
 
 /** The request body; deterministic, so that the same ask has the same bytes. */
@@ -90,8 +120,15 @@ function bodyOf(request: ModelRequest, base: BaseUrl): OpenAI.Chat.ChatCompletio
     function: { name: tool.name, description: tool.description, parameters: tool.parameters as Record<string, unknown> },
   }));
   // OpenAI refuses the old name for its newer models, most compatible servers know only the old one.
-  const bound = base.host === 'api.openai.com:443' ? { max_completion_tokens: request.maxOutputTokens } : { max_tokens: request.maxOutputTokens };
-  return { model: request.model, messages: request.messages.map(messageOf), ...(tools.length === 0 ? {} : { tools }), ...bound, stream: false };
+  const bound =
+    base.host === 'api.openai.com:443' ? { max_completion_tokens: request.maxOutputTokens } : { max_tokens: request.maxOutputTokens };
+  return {
+    model: request.model,
+    messages: request.messages.map(messageOf),
+    ...(tools.length === 0 ? {} : { tools }),
+    ...bound,
+    stream: false,
+  };
 }
 
 function messageOf(message: ModelMessage): OpenAI.Chat.ChatCompletionMessageParam {
@@ -105,7 +142,11 @@ function messageOf(message: ModelMessage): OpenAI.Chat.ChatCompletionMessagePara
     case 'assistant': {
       const { text, calls } = message.answer;
       if (calls.length === 0) return { role: 'assistant', content: text };
-      const tool_calls = calls.map((call) => ({ id: call.id, type: 'function' as const, function: { name: call.name, arguments: call.arguments } }));
+      const tool_calls = calls.map((call) => ({
+        id: call.id,
+        type: 'function' as const,
+        function: { name: call.name, arguments: call.arguments },
+      }));
       return { role: 'assistant', content: text === '' ? null : text, tool_calls };
     }
   }
@@ -122,18 +163,30 @@ function readExchange(wire: Wire, context: ReadContext): Result<ModelAnswer, Mod
   if (exchange === null) return err(failure('model.unreachable', `the client library did not ask ${context.host}`));
   context.onExchange?.(exchange);
   const { status } = exchange;
-  if (wire.tooLarge) return err(failure('model.malformed', `${context.host} answered with more than an answer may have; the body was cut off and not kept`, { status }));
+  if (wire.tooLarge)
+    return err(
+      failure('model.malformed', `${context.host} answered with more than an answer may have; the body was cut off and not kept`, {
+        status,
+      }),
+    );
   if (status < 200 || status >= 300) return err(failureOfStatus(exchange, context.host, context.apiKey));
   return readCompletion(exchange, context.host);
 }
 
 function readCompletion(exchange: Exchange, host: string): Result<ModelAnswer, ModelFailure> {
   const malformed = (why: string): Result<never, ModelFailure> =>
-    err(failure('model.malformed', `${host} answered ${exchange.status} with a body that is no completion: ${why}; check the base address and the provider`, { status: exchange.status, raw: exchange.body }));
+    err(
+      failure(
+        'model.malformed',
+        `${host} answered ${exchange.status} with a body that is no completion: ${why}; check the base address and the provider`,
+        { status: exchange.status, raw: exchange.body },
+      ),
+    );
   const json: Result<Json, { readonly message: string }> = parseJson(exchange.body, { numbers: 'doubles', maxBytes: MAX_RESPONSE_BYTES });
   if (!json.ok) return malformed(`${json.error.message} (content type ${exchange.mediaType.slice(0, 100) || 'none'})`);
   const parsed = completion.safeParse(json.value);
-  if (!parsed.success) return malformed(`${parsed.error.issues[0]?.path.join('.') || 'root'}: ${parsed.error.issues[0]?.message ?? 'unknown'}`);
+  if (!parsed.success)
+    return malformed(`${parsed.error.issues[0]?.path.join('.') || 'root'}: ${parsed.error.issues[0]?.message ?? 'unknown'}`);
   const first = parsed.data.choices[0];
   if (first === undefined) return malformed('it has no choice');
   const usage = parsed.data.usage ?? null;
@@ -145,7 +198,11 @@ function readCompletion(exchange: Exchange, host: string): Result<ModelAnswer, M
 }
 
 function neutral(first: z.infer<typeof choice>): NeutralAnswer {
-  const calls = (first.message.tool_calls ?? []).map((call) => ({ id: call.id, name: call.function.name, arguments: call.function.arguments }));
+  const calls = (first.message.tool_calls ?? []).map((call) => ({
+    id: call.id,
+    name: call.function.name,
+    arguments: call.function.arguments,
+  }));
   const refusal = first.message.refusal ?? '';
   const text = refusal === '' ? (first.message.content ?? '') : refusal;
   return { text, calls, finish: finishOf(first.finish_reason ?? '', { refused: refusal !== '', called: calls.length > 0 }) };

@@ -14,7 +14,17 @@ const call = z.strictObject({
   /** Raw text instead of an object: what a model that breaks its JSON would send. */
   argumentsText: z.string().optional(),
 });
-const CODES = ['model.unauthorized', 'model.rateLimited', 'model.timeout', 'model.unreachable', 'model.malformed', 'model.refused', 'model.server', 'model.stopped', 'model.exhausted'] as const;
+const CODES = [
+  'model.unauthorized',
+  'model.rateLimited',
+  'model.timeout',
+  'model.unreachable',
+  'model.malformed',
+  'model.refused',
+  'model.server',
+  'model.stopped',
+  'model.exhausted',
+] as const;
 const answer = z.strictObject({
   stage: z.string().min(1).optional(),
   visit: z.number().int().min(1).optional(),
@@ -24,7 +34,13 @@ const answer = z.strictObject({
   finish: z.enum(['stop', 'calls', 'length', 'refusal', 'other']).optional(),
   usage: z.strictObject({ inputTokens: count, outputTokens: count }).optional(),
   fail: z
-    .strictObject({ code: z.enum(CODES), message: z.string().max(2000).optional(), retryable: z.boolean().optional(), retryAfterMs: count.optional(), status: count.optional() })
+    .strictObject({
+      code: z.enum(CODES),
+      message: z.string().max(2000).optional(),
+      retryable: z.boolean().optional(),
+      retryAfterMs: count.optional(),
+      status: count.optional(),
+    })
     .optional(),
 });
 /** The data form of a script. */
@@ -43,15 +59,27 @@ export function scriptedModel(options: { readonly script: Json }): Result<ModelA
   const parsed = script.safeParse(options.script);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    return err({ code: 'script.malformed', message: `the script of the model is malformed at ${issue?.path.join('.') || 'its root'}: ${issue?.message ?? 'unknown'}; its form is {answers: [{stage?, visit?, turn?, text?, calls?, usage?, fail?}]}`, exit: 2 });
+    return err({
+      code: 'script.malformed',
+      message: `the script of the model is malformed at ${issue?.path.join('.') || 'its root'}: ${issue?.message ?? 'unknown'}; its form is {answers: [{stage?, visit?, turn?, text?, calls?, usage?, fail?}]}`,
+      exit: 2,
+    });
   }
-  const wrong = parsed.data.answers.findIndex((each) => (each.calls ?? []).some((one) => (one.arguments === undefined) === (one.argumentsText === undefined)));
-  if (wrong >= 0) return err({ code: 'script.malformed', message: `answer ${wrong} of the script: each call has either "arguments" or "argumentsText"`, exit: 2 });
+  const wrong = parsed.data.answers.findIndex((each) =>
+    (each.calls ?? []).some((one) => (one.arguments === undefined) === (one.argumentsText === undefined)),
+  );
+  if (wrong >= 0)
+    return err({
+      code: 'script.malformed',
+      message: `answer ${wrong} of the script: each call has either "arguments" or "argumentsText"`,
+      exit: 2,
+    });
   const placed = place(parsed.data.answers);
   const keys = new Set<string>();
   for (const each of placed) {
     const key = placeKey(each);
-    if (keys.has(key)) return err({ code: 'script.duplicate', message: `the script answers twice at stage, visit, turn ${key}; keep one`, exit: 2 });
+    if (keys.has(key))
+      return err({ code: 'script.duplicate', message: `the script answers twice at stage, visit, turn ${key}; keep one`, exit: 2 });
     keys.add(key);
   }
   return ok({ provider: 'scripted', ask: async (request, stop) => askScript(placed, request, stop) });
@@ -73,7 +101,10 @@ function place(answers: readonly ScriptedAnswer[]): readonly Placed[] {
 
 /** The most specific answer for the place of the request: one that names stage and visit before one that names neither. */
 function find(placed: readonly Placed[], request: ModelRequest): Placed | undefined {
-  const fits = placed.filter((each) => each.turn === request.turn && (each.stage ?? request.stage) === request.stage && (each.visit ?? request.visit) === request.visit);
+  const fits = placed.filter(
+    (each) =>
+      each.turn === request.turn && (each.stage ?? request.stage) === request.stage && (each.visit ?? request.visit) === request.visit,
+  );
   const rank = (each: Placed): number => (each.stage === null ? 0 : 2) + (each.visit === null ? 0 : 1);
   return fits.reduce<Placed | undefined>((best, each) => (best === undefined || rank(each) > rank(best) ? each : best), undefined);
 }

@@ -60,7 +60,10 @@ export function createWire(options: WireOptions): Wire {
           body,
         };
         // The library only has to be content: what counts is parsed from the bytes above.
-        return new Response('{}', { status: response.status >= 200 && response.status < 300 ? 200 : response.status, headers: { 'content-type': 'application/json', 'x-should-retry': 'false' } });
+        return new Response('{}', {
+          status: response.status >= 200 && response.status < 300 ? 200 : response.status,
+          headers: { 'content-type': 'application/json', 'x-should-retry': 'false' },
+        });
       } catch (caught) {
         wire.fault = caught;
         throw caught;

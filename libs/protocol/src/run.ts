@@ -180,9 +180,11 @@ export const vote = z.strictObject({
   digest,
   expiry: instant,
   nonce,
+  /** How the key was held when it signed; under the signature, so that nobody can raise it afterwards. */
+  assurance,
   because: sentence,
 });
-export const approvalVoted = z.strictObject({ vote: signed(vote), assurance });
+export const approvalVoted = z.strictObject({ vote: signed(vote) });
 export const approvalExpired = z.strictObject({ ...driven, request: digest });
 export const approvalResolved = z.strictObject({ request: digest, outcome: z.enum(['approved', 'denied', 'expired', 'withdrawn']), votes: z.array(z.strictObject({ key: keyId, seq: position })), because: reason });
 

@@ -18,6 +18,7 @@ import {
 } from 'node:fs';
 import { afterAll, describe, expect, jest, test } from '@jest/globals';
 import { applyBranch, createSandbox, inspectRepository, openWorkspace, resolveCommit, sandboxIdentity } from '../src/index.ts';
+import { HashCache } from '../src/snapshot.ts';
 import { STORE_STEPS } from '../src/store.ts';
 import { cleanUp, code, FILES, git, opened, redactor, repository, run, temporary, value, write } from './harness.ts';
 import { order, workspaceContract } from './workspace.contract.ts';
@@ -295,6 +296,27 @@ describe('crashes', () => {
     );
     await expect(workspace.changes()).rejects.toThrow(/before rebuild/);
   });
+});
+
+test('the cache of hashes believes only files that settled before the walk, and only while nothing about them differs', () => {
+  const folder = temporary();
+  writeFileSync(`${folder}/fresh`, 'x');
+  const cache = new HashCache();
+  cache.begin(`${folder}/probe`);
+  const entry = { mode: '100644', oid: '1'.repeat(40), bytes: 1 } as const;
+  const fresh = lstatSync(`${folder}/fresh`, { bigint: true });
+  cache.keep('fresh', fresh, entry);
+  expect(cache.find('fresh', fresh)).toBeNull();
+  const settled = Object.assign(lstatSync(`${folder}/fresh`, { bigint: true }), {
+    ctimeNs: fresh.ctimeNs - 3_000_000_000n,
+    mtimeNs: fresh.mtimeNs - 3_000_000_000n,
+  });
+  cache.keep('old', settled, entry);
+  expect(cache.find('old', settled)).toEqual(entry);
+  for (const change of [{ size: 2n }, { ino: 1n }, { mode: 33_261n }, { ctimeNs: 5n }, { mtimeNs: 5n }, { dev: 0n }]) {
+    expect(cache.find('old', Object.assign(lstatSync(`${folder}/fresh`, { bigint: true }), settled, change))).toBeNull();
+  }
+  expect(existsSync(`${folder}/probe`)).toBe(false);
 });
 
 test('A24: edits beside a swapper of folder and link never land outside; a naive write does', async () => {
