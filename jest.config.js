@@ -1,7 +1,14 @@
+/**
+ * Jest for every package and script of the house. Heavy suites (*.heavy.test.ts) run only when OPENEXEC_HEAVY is set, by `npm test -- --heavy`.
+ */
+import process from 'node:process';
+
+const heavy = process.env.OPENEXEC_HEAVY === '1';
+
 export default {
   testEnvironment: 'node',
-  testMatch: ['<rootDir>/{libs,apps,scripts}/**/test/**/*.test.ts'],
-  testPathIgnorePatterns: ['/node_modules/', '/dist/'],
+  testMatch: [`<rootDir>/{libs,apps,scripts}/**/test/**/*${heavy ? '.heavy' : ''}.test.ts`],
+  testPathIgnorePatterns: ['/node_modules/', '/dist/', '/assets/', ...(heavy ? [] : ['\\.heavy\\.test\\.ts$'])],
   modulePathIgnorePatterns: ['<rootDir>/.cache', '/dist/'],
   testEnvironmentOptions: { customExportConditions: ['@openexec/source', 'node', 'node-addons'] },
   extensionsToTreatAsEsm: ['.ts'],

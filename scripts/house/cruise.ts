@@ -71,7 +71,8 @@ export async function cruiseHouse(root: string, house: House, files: readonly Sc
   // dependency-cruiser 17 over swc passes by `export type … from`; the house judges those itself (sources.ts).
   const unseen = files.flatMap((one) => one.imports.filter((to) => to.onlyTypeReexport).map((to) => edge(one.file, to.specifier)));
   const violations = result.summary.violations.map((one) => ({
-    rule: one.rule.name,
+    // Names are `kind:detail`, since dependency-cruiser tells rules apart by name; a finding carries the kind.
+    rule: one.rule.name.split(':')[0] ?? one.rule.name,
     where: one.from,
     message: `→ ${one.to}: ${result.summary.ruleSetUsed?.forbidden?.find((rule) => rule.name === one.rule.name)?.comment ?? one.rule.name}`,
   }));

@@ -113,13 +113,20 @@ export function checkManifests(root: string, house: House, files: readonly Scann
   });
 }
 
-/** A library has one front door, found as source through the house's condition. */
+/** A library has one front door, and besides it the doors that house.json names, all found as source through the house's condition. */
 export function checkDoors(root: string, house: House): Finding[] {
   return house.rooms
     .filter((room) => !room.app)
     .flatMap((room) => {
       const where = `${room.folder}/package.json`;
-      const want = { '.': { [house.sourceCondition]: './src/index.ts', types: './dist/index.d.ts', default: './dist/index.js' } };
+      const door = (file: string): Record<string, string> => {
+        const built = file.replace(/^src\//, './dist/').replace(/\.ts$/, '');
+        return { [house.sourceCondition]: `./${file}`, types: `${built}.d.ts`, default: `${built}.js` };
+      };
+      const want = Object.fromEntries([
+        ['.', door('src/index.ts')],
+        ...Object.entries(room.doors).map(([name, file]) => [name, door(file)]),
+      ]);
       const have = readJson<Manifest>(root, where)?.exports;
       return JSON.stringify(have) === JSON.stringify(want)
         ? []

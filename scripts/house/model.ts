@@ -21,17 +21,20 @@ export interface Room {
   readonly aside: boolean;
   /** An app has no front door and nobody imports it; everything it uses is bundled save what it ships with. */
   readonly app: boolean;
+  /** Doors of a library besides `src/index.ts`: subpath of the package → source file below its folder. */
+  readonly doors: Readonly<Record<string, string>>;
   /** Of an app: the outside packages that stay `dependencies` because they cannot be bundled. */
   readonly shipped: readonly string[];
   /** A decision number that allows more than `maxPackageLines` lines of source. */
   readonly large: string | null;
 }
 
-/** A port: where its contract suite is exported and which packages must run it. */
+/** A port: which package declares it, where its contract suite comes from (a door of a package, or a file), and which packages must run it. */
 export interface Port {
   readonly port: string;
   readonly home: string;
   readonly suite: string;
+  readonly from: string;
   readonly adapters: readonly string[];
 }
 
@@ -79,13 +82,14 @@ const count = (value: unknown, at: string): number => (Number.isSafeInteger(valu
 const texts = (value: unknown, at: string): string[] =>
   Array.isArray(value) ? value.map((item: unknown) => text(item, at)) : fail(`${at} must be a list`);
 
-const ROOM_KEYS = ['folder', 'name', 'floor', 'builtins', 'aside', 'app', 'shipped', 'large'];
+const ROOM_KEYS = ['folder', 'name', 'floor', 'builtins', 'doors', 'aside', 'app', 'shipped', 'large'];
 
 function room(key: string, value: unknown, scope: string, pureUpTo: number): Room {
   const at = `packages.${key}`;
   const given = fields(value, at, ROOM_KEYS);
   const floor = count(given['floor'], `${at}.floor`);
   const builtins = Object.entries(record(given['builtins'] ?? {}, `${at}.builtins`));
+  const doors = Object.entries(record(given['doors'] ?? {}, `${at}.doors`));
   return {
     key,
     name: given['name'] === undefined ? `${scope}/${key}` : text(given['name'], `${at}.name`),
@@ -93,6 +97,7 @@ function room(key: string, value: unknown, scope: string, pureUpTo: number): Roo
     floor,
     pure: floor <= pureUpTo,
     builtins: Object.fromEntries(builtins.map(([file, list]) => [file, texts(list, `${at}.builtins`)])),
+    doors: Object.fromEntries(doors.map(([door, file]) => [door, text(file, `${at}.doors`)])),
     aside: given['aside'] === true,
     app: given['app'] === true,
     shipped: texts(given['shipped'] ?? [], `${at}.shipped`),
@@ -102,10 +107,16 @@ function room(key: string, value: unknown, scope: string, pureUpTo: number): Roo
 
 function port(name: string, value: unknown): Port {
   const at = `ports.${name}`;
-  const given = fields(value, at, ['home', 'suite', 'adapters']);
+  const given = fields(value, at, ['home', 'suite', 'from', 'adapters']);
   const adapters = texts(given['adapters'], `${at}.adapters`);
   if (adapters.length === 0) fail(`${at} has no adapter; a port without one is not in use`);
-  return { port: name, home: text(given['home'], `${at}.home`), suite: text(given['suite'], `${at}.suite`), adapters };
+  return {
+    port: name,
+    home: text(given['home'], `${at}.home`),
+    suite: text(given['suite'], `${at}.suite`),
+    from: text(given['from'], `${at}.from`),
+    adapters,
+  };
 }
 
 /** Reads and checks `scripts/house.json` below `root`. Throws with the place and the reason. */

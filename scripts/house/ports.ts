@@ -5,18 +5,17 @@
 import { nodeAt, nodesAt, textAt, visitAll } from '../lib/ast.ts';
 import type { Finding, House, Port } from './model.ts';
 import type { Scanned } from './scan.ts';
-import { targetOf } from './scan.ts';
+import { fileBehind, targetOf } from './scan.ts';
 import { exportsName } from './sources.ts';
 
-/** The local name under which a test imports `suite` from the port's home, or undefined. */
+/** The local name under which a test imports the suite, from where the table says or from the file behind that door, or undefined. */
 function importedAs(house: House, test: Scanned, port: Port): string | undefined {
-  const home = house.rooms.find((room) => room.key === port.home);
+  const suiteFile = fileBehind(house, port.from);
   for (const node of test.source.body) {
     if (node.type !== 'ImportDeclaration' || node['typeOnly'] === true) continue;
-    const target = targetOf(house, test.file, textAt(nodeAt(node, 'source'), 'value') ?? '');
-    const fromHome =
-      target.is === 'sibling' ? target.room.key === port.home : target.is === 'file' && target.path.startsWith(`${home?.folder}/src/`);
-    if (!fromHome) continue;
+    const specifier = textAt(nodeAt(node, 'source'), 'value') ?? '';
+    const target = targetOf(house, test.file, specifier);
+    if (specifier !== port.from && !(target.is === 'file' && target.path === suiteFile)) continue;
     for (const item of nodesAt(node, 'specifiers')) {
       const original = textAt(nodeAt(item, 'imported') ?? nodeAt(item, 'local'), 'value');
       if (original === port.suite) return textAt(nodeAt(item, 'local'), 'value');
@@ -58,13 +57,19 @@ function implementers(files: readonly Scanned[], port: Port): Set<string> {
 export function checkPorts(house: House, files: readonly Scanned[]): Finding[] {
   return house.ports.flatMap((port) => {
     const home = house.rooms.find((room) => room.key === port.home);
-    const index = files.find((one) => one.file === `${home?.folder}/src/index.ts`);
+    const front = `${home?.folder}/src/index.ts`;
+    const suiteFile = fileBehind(house, port.from);
     const findings: Finding[] = [];
     const add = (where: string, message: string): void => void findings.push({ rule: 'port', where, message });
-    for (const name of [port.port, port.suite])
-      if (!exportsName(index, name)) add(`${home?.folder}/src/index.ts`, `does not export ${name}`);
+    const exported = (file: string, name: string): boolean =>
+      exportsName(
+        files.find((one) => one.file === file),
+        name,
+      );
+    if (!exported(front, port.port)) add(front, `does not export ${port.port}`);
+    if (!exported(suiteFile, port.suite)) add(suiteFile, `does not export ${port.suite}`);
     for (const adapter of port.adapters) {
-      if (!runsSuite(house, files, port, adapter)) add(`${adapter}/test`, `no test imports ${port.suite} from ${port.home} and calls it`);
+      if (!runsSuite(house, files, port, adapter)) add(`${adapter}/test`, `no test imports ${port.suite} from ${port.from} and calls it`);
     }
     for (const key of implementers(files, port))
       if (!port.adapters.includes(key)) add(key, `implements ${port.port} but is not listed as its adapter`);

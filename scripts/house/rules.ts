@@ -27,7 +27,7 @@ function floorRules(house: House): Rule[] {
   return house.rooms.map((room) => {
     const allowed = [room.folder, ...mayImport(house, room).map((one) => one.folder)];
     return rule(
-      'floor',
+      `floor:${room.key}`,
       `${room.key} (floor ${room.floor}) imports lower floors only`,
       { path: inside(room) },
       { path: '^(libs|apps)/', pathNot: `^${anyOf(allowed)}/` },
@@ -44,14 +44,14 @@ function pureRules(house: House): Rule[] {
       const files = exempt.map(([file]) => `${room.folder}/${file}`);
       return [
         rule(
-          'pure',
+          `pure:${room.key}`,
           `${room.key} is pure: no Node module`,
           { path: `${inside(room)}src/`, pathNot: `^${anyOf(files)}$` },
           { dependencyTypes: ['core'] },
         ),
         ...exempt.map(([file, modules]) =>
           rule(
-            'pure',
+            `pure:${room.key}/${file}`,
             `${room.key}/${file} may use ${modules.join(', ')} only`,
             { path: `^${quote(`${room.folder}/${file}`)}$` },
             { dependencyTypes: ['core'], pathNot: `^(node:)?${anyOf(modules)}$` },
@@ -66,14 +66,14 @@ function ownerRules(house: House): Rule[] {
   const owned = Object.entries(house.outside).map(([name, owners]) => {
     const folders = house.rooms.filter((room) => owners.includes(room.key)).map((room) => room.folder);
     return rule(
-      'owner',
+      `owner:${name}`,
       `${name} belongs to ${owners.join(', ')}`,
       { path: '^(libs|apps)/[^/]+/src/', pathNot: `^${anyOf(folders)}/` },
       { path: `(^|/)node_modules/${quote(name)}/` },
     );
   });
   const unlisted = rule(
-    'owner',
+    'owner:nobody',
     'an outside package needs an owner in house.json',
     { path: '^(libs|apps)/[^/]+/src/' },
     { path: '(^|/)node_modules/', pathNot: `(^|/)node_modules/${anyOf(Object.keys(house.outside))}/` },
@@ -83,6 +83,7 @@ function ownerRules(house: House): Rule[] {
 
 /** Every rule for dependency-cruiser. */
 export function cruiserRules(house: House): Rule[] {
+  const doors = house.rooms.flatMap((room) => Object.values(room.doors).map((file) => `${room.folder}/${file}`));
   return [
     rule('cycle', 'no import cycle at run time', {}, { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } }),
     ...floorRules(house),
@@ -90,7 +91,7 @@ export function cruiserRules(house: House): Rule[] {
       'deep-import',
       'another package is entered by its front door, src/index.ts',
       { path: '^(libs|apps)/([^/]+)/' },
-      { path: '^(libs|apps)/[^/]+/', pathNot: ['^$1/$2/', '^(libs|apps)/[^/]+/src/index\\.ts$'] },
+      { path: '^(libs|apps)/[^/]+/', pathNot: ['^$1/$2/', '^(libs|apps)/[^/]+/src/index\\.ts$', `^${anyOf(doors)}$`] },
     ),
     ...pureRules(house),
     ...ownerRules(house),

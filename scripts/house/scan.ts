@@ -47,5 +47,14 @@ export function targetOf(house: House, file: string, specifier: string): Target 
     .slice(0, specifier.startsWith('@') ? 2 : 1)
     .join('/');
   const room = house.rooms.find((one) => one.name === name);
-  return room === undefined ? { is: 'outside', name } : { is: 'sibling', room, deep: specifier !== name };
+  return room === undefined
+    ? { is: 'outside', name }
+    : { is: 'sibling', room, deep: specifier !== name && !(`.${specifier.slice(name.length)}` in room.doors) };
+}
+
+/** The source file behind a door of a package, behind its front door, or the path itself when `from` is a path. */
+export function fileBehind(house: House, from: string): string {
+  const room = house.rooms.find((one) => from === one.name || from.startsWith(`${one.name}/`));
+  if (room === undefined) return from;
+  return `${room.folder}/${room.doors[`.${from.slice(room.name.length)}`] ?? 'src/index.ts'}`;
 }

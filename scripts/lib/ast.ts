@@ -37,7 +37,7 @@ export function parse(file: string, text: string): Source {
 }
 
 /** Direct children of a node, in source order of the fields. */
-export function children(node: Node): Node[] {
+function children(node: Node): Node[] {
   const found: Node[] = [];
   const take = (value: unknown): void => {
     if (isNode(value)) found.push(value);
@@ -132,7 +132,7 @@ export function specifiersOf(source: Source): Named[] {
 }
 
 /** The argument expressions of a call. */
-export function argumentsOf(call: Node): Node[] {
+function argumentsOf(call: Node): Node[] {
   const list = call['arguments'];
   if (!Array.isArray(list)) return [];
   return list.flatMap((item: unknown) =>

@@ -33,8 +33,8 @@ describe('oxlint with types', () => {
     plant('.oxlintrc.json', fs.readFileSync(path.join(root, '.oxlintrc.json'), 'utf8'));
     plant('tsconfig.json', JSON.stringify({ extends: path.join(root, 'tsconfig.base.json'), include: ['*.ts'] }));
     plant('other.ts', 'export const save = async (): Promise<void> => {};\n');
-    plant('sample.ts', text);
-    return run('oxlint/bin/oxlint', ['--type-aware', '-c', '.oxlintrc.json', '-f', 'unix', 'sample.ts', 'other.ts']);
+    plant('sample.test.ts', text);
+    return run('oxlint/bin/oxlint', ['--type-aware', '-c', '.oxlintrc.json', '-f', 'unix', 'sample.test.ts', 'other.ts']);
   };
 
   test('accepts a lawful sample', () => {

@@ -27,7 +27,7 @@ const house = {
   sameFloor: [['check', 'record']],
   outside: { shapes: ['record'], native: ['hands'] },
   testTools: ['@jest/globals'],
-  ports: { Store: { home: 'record', suite: 'storeContract', adapters: ['hands'] } },
+  ports: { Store: { home: 'record', suite: 'storeContract', from: '@toy/record', adapters: ['hands'] } },
 };
 
 /** package.json and tsconfig.json of one toy package. */
@@ -57,7 +57,7 @@ const outsidePackage = (name: string): Files => ({
 });
 
 /** The lawful toy. */
-export const toy: Files = {
+const toy: Files = {
   'scripts/house.json': json(house),
   'scripts/tsconfig.pure.json': json({
     include: ['../libs/ground/src', '../libs/record/src', '../libs/check/src'],

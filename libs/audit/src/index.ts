@@ -1,1 +1,10 @@
-export {};
+/**
+ * Audit: judging a recorded ledger again. Deep verification of every run, exact replay of one, drift as a list. Reads, never writes; asks no
+ * model and performs no effect (PROTOCOL §10).
+ */
+export { deepVerify, type DeepOptions } from './deep.ts';
+export { driftOf, type Difference } from './drift.ts';
+export { BlobReader } from './event.ts';
+export { nextLaw, type LawStep } from './law.ts';
+export { replayRun } from './replay.ts';
+export type { AuditSource, DeepReport, Divergence, DivergenceKind, LawFault, NotDerivable, Progress, ReplayReport, RunReport, RunVerdict, Violation } from './report.ts';

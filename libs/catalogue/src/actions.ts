@@ -247,12 +247,13 @@ export const builtinToolsets: Toolsets = {
   repo_readonly: ['read_file', 'list_files', 'search'],
 };
 
-/** What the host of `commit_changes` gets: the intent's arguments, resolved by the kernel from recorded facts. */
+/** What the host of `commit_changes` gets: the intent's arguments, resolved by the kernel from recorded facts, and the commit id they must give. */
 export const RESOLVED_COMMIT: ArgumentSchema = object(
   {
     branch: { type: 'string', minLength: 1, maxLength: 200 },
     tree: { type: 'string', minLength: 40, maxLength: 64 },
     parent: { type: 'string', minLength: 40, maxLength: 64 },
+    commit: { type: 'string', minLength: 40, maxLength: 64 },
     message: { type: 'string', minLength: 1, maxLength: 20_000 },
     author: object(
       {
@@ -264,5 +265,5 @@ export const RESOLVED_COMMIT: ArgumentSchema = object(
       ['name', 'email', 'seconds', 'offset'],
     ),
   },
-  ['branch', 'tree', 'parent', 'message', 'author'],
+  ['branch', 'tree', 'parent', 'commit', 'message', 'author'],
 );

@@ -3,7 +3,7 @@
  */
 import { type Bytes, concatBytes, utf8Decode, utf8Encode } from '@openexec/canon';
 
-export const NO_FILE = '/dev/null';
+const NO_FILE = '/dev/null';
 const ESCAPES: { readonly [letter: string]: number } = { a: 7, b: 8, t: 9, n: 10, v: 11, f: 12, r: 13, '"': 34, '\\': 92 };
 
 /** Reads git's C-style quoting from the opening quote on: the name and the index after the closing quote, or null where it is broken. */

@@ -22,7 +22,7 @@ export function asciiLower(text: string): string {
 }
 
 /** Whether some file system or git would read this name as `.git`. */
-export function isGitDisguise(name: string): boolean {
+function isGitDisguise(name: string): boolean {
   const stem = (asciiLower(name.replace(IGNORABLE, '')).split(':')[0] ?? '').replace(/[. ]+$/, '');
   return stem === '.git' || NTFS_SHORT.test(stem);
 }

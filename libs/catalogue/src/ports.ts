@@ -261,10 +261,7 @@ export interface ApprovalQuestion {
 }
 /** Brings a signed vote from a person, or null where nobody can be asked now; never decides. */
 export interface Approver {
-  ask(
-    question: ApprovalQuestion,
-    stop: StopSignal,
-  ): Promise<ApprovalVoted['vote'] | null>;
+  ask(question: ApprovalQuestion, stop: StopSignal): Promise<ApprovalVoted['vote'] | null>;
 }
 
 /** Named again here because hosts check a writ's host grants before they dial. */

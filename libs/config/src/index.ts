@@ -1,1 +1,16 @@
-export {};
+/**
+ * Configuration: YAML with positions, layers that only narrow, key files, pins, and what `init` finds. Must never let a broken file pass, nor
+ * decide anything about a run. ARCHITECTURE §3 floor 5, CLI.md "Files".
+ */
+export { checkConfig } from './check.ts';
+export { findCommands, type Findings, type FoundCommand } from './found.ts';
+export { type Grant, grantOf } from './grant.ts';
+export { type FileKey, type KeyFileError, listKeys, readKey, secureFolder, writeKey } from './keys.ts';
+export { type Config, DEFAULTS, type Layer, type LayerName, LAYERS, mergeLayers, type Overrides } from './layers.ts';
+export { loadBlueprint, loadConfig, loadData, type LoadedPolicy, loadPolicies, loadProjectPolicies } from './load.ts';
+export { type PinError, pinsFile, readPin, writePin } from './pins.ts';
+export { findPlaces, type Places } from './places.ts';
+export { type ConfigProblem, type ConfigProblemCode, problemText } from './problems.ts';
+export { type CommandSetting, type ConfigFile, configFile, configJsonSchema } from './schema.ts';
+export { OWN_IGNORE, starterConfig } from './starter.ts';
+export { type DataPath, parseYaml, type Position, type Source } from './source.ts';

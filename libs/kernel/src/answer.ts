@@ -6,6 +6,7 @@ import { type Bytes, err, type Json, ok, parseJson, type Result } from '@openexe
 import { splitClaims } from '@openexec/catalogue';
 import type { Reason } from '@openexec/protocol';
 import type { Call } from './state.ts';
+import { cut } from './text.ts';
 
 /** Largest neutral answer that is read. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
@@ -28,7 +29,7 @@ function readCall(value: Json): Call | null {
   const name = value['name'];
   const source = value['arguments'];
   if (typeof id !== 'string' || typeof name !== 'string' || typeof source !== 'string') return null;
-  const call = { id: id.slice(0, 256), name: name.slice(0, 128) };
+  const call = { id: cut(id, 256), name: cut(name, 128) };
   const none = { rationale: null, claimedRisk: null };
   const json = parseJson(source === '' ? '{}' : source, { maxBytes: MAX_ANSWER_BYTES, numbers: 'doubles' });
   if (!json.ok)
@@ -49,7 +50,7 @@ function readCall(value: Json): Call | null {
   return {
     ...call,
     arguments: split.arguments,
-    claims: { rationale: split.claims.rationale?.slice(0, 2000) ?? null, claimedRisk: split.claims.claimedRisk?.slice(0, 200) ?? null },
+    claims: split.claims,
     malformed: null,
   };
 }

@@ -3,14 +3,14 @@
  * (PROTOCOL §6; ARCHITECTURE invariant 9).
  */
 import { checkVote, countVotes } from '@openexec/authority';
-import { instantFromMs, instantToMs } from '@openexec/canon';
-import type { ApprovalTerms, ApprovalVoted, Reason } from '@openexec/protocol';
+import type { ApprovalVoted, Reason } from '@openexec/protocol';
 import { judgement } from './emit.ts';
 import { type Pen, write } from './pen.ts';
 import type { OpenRequest } from './state.ts';
+import { cut } from './text.ts';
 
 const noted = (pen: Pen, why: string, message: string, violation: boolean): void =>
-  write(pen, judgement('fact.noted', { why, message: message.slice(0, 2000), violation }));
+  write(pen, judgement('fact.noted', { why, message: cut(message, 2000), violation }));
 
 function resolve(pen: Pen, request: OpenRequest, outcome: 'approved' | 'denied' | 'expired' | 'withdrawn', because: Reason): void {
   const votes = request.votes.map((vote) => ({ key: vote.key, seq: vote.seq }));
@@ -57,9 +57,4 @@ export function resolveExpired(pen: Pen): void {
 export function withdrawRequest(pen: Pen, message: string): void {
   const request = pen.state.request;
   if (request !== null) resolve(pen, request, 'withdrawn', { code: 'approval.withdrawn', message });
-}
-
-/** Until when votes on a request made now count. */
-export function expiryOf(pen: Pen, terms: ApprovalTerms) {
-  return instantFromMs(instantToMs(pen.at) + terms.ttlMs);
 }

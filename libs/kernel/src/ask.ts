@@ -7,10 +7,11 @@ import { toolDeclaration } from '@openexec/catalogue';
 import type { LawView } from '@openexec/authority';
 import type { Amount, CheckedStage, ModelChoice, Reason } from '@openexec/protocol';
 import { compile, type Decision } from './compile.ts';
-import { type Judgement, jsonBlob, judgement, nextId } from './emit.ts';
+import { inlineOrBlob, type Judgement, jsonBlob, judgement, nextId } from './emit.ts';
 import { priceOf } from './foldFact.ts';
 import { textPart } from './parts.ts';
 import type { OpenAsk, Part, RunState, StageState } from './state.ts';
+import { bounded, cut } from './text.ts';
 
 /** One try and two retries. */
 const MAX_ATTEMPTS = 3;
@@ -116,20 +117,21 @@ export function askNext(
 function decided(state: RunState, model: ModelChoice, decision: Decision): Judgement {
   // Nobody can be asked before a model is: an approval here would come before the first proposal, so it counts as a denial.
   const asks = decision.verdict === 'approve';
+  const trace = inlineOrBlob({ ...decision.trace } as unknown as Json);
   return judgement('policy.decided', {
     decision: nextId(state, 'decision'),
     intent: null,
-    subject: `model.ask ${model.provider}:${model.model}`,
+    subject: cut(`model.ask ${model.provider}:${model.model}`, 200),
     verdict: asks ? 'deny' : decision.verdict,
     by: decision.by,
     because: asks
-      ? { code: 'policy.asksForModel', message: `policy wants an approval before the model is asked: ${decision.because.message}` }
+      ? bounded({ code: 'policy.asksForModel', message: `policy wants an approval before the model is asked: ${decision.because.message}` })
       : decision.because,
     rule: decision.rule,
     policySet: decision.policySet,
     approval: null,
-    trace: { inline: decision.trace },
-  });
+    trace: 'inline' in trace.value ? { inline: decision.trace } : trace.value,
+  }, trace.blobs);
 }
 
 interface AskParts {

@@ -12,7 +12,8 @@ import { inlineOrParsed } from './foldJudgement.ts';
 import { type Pen, write } from './pen.ts';
 import { committedOid } from './precondition.ts';
 import type { IntentState, RunState } from './state.ts';
-import { applyDelta, lookUp, worldRoot } from './world.ts';
+import { bounded } from './text.ts';
+import { applyDelta, changedFiles, lookUp, worldRoot } from './world.ts';
 
 /** The changes of an observation, read from its inline list or its hydrated blob; null where they cannot be read. */
 export function changesOf(pen: Pen, observed: ExecutionObserved): readonly FileChange[] | null {
@@ -45,6 +46,26 @@ function preImage(state: RunState, changes: readonly FileChange[]): Reason | nul
         code: 'postcondition.preImage',
         message: `${change.path} was ${change.before ?? 'absent'} when it was changed, but the committed state has ${known ?? 'nothing'}`,
       };
+  }
+  return null;
+}
+
+/** A created file may stand neither below a file nor where a folder is: no tree holds both. */
+function treeConflict(state: RunState, changes: readonly FileChange[]): Reason | null {
+  const after = new Map(changes.map((change) => [change.path, change.after !== null]));
+  const created = changes.filter((change) => change.before === null && change.after !== null);
+  if (created.length === 0) return null;
+  const stands = (path: string): boolean => after.get(path) ?? committedOid(state, path) !== null;
+  for (const { path } of created) {
+    const names = path.split('/');
+    const above = names.map((_, depth) => names.slice(0, depth).join('/')).find((folder) => folder !== '' && stands(folder));
+    if (above !== undefined) return { code: 'postcondition.treeConflict', message: `${path} cannot stand below the file ${above}` };
+  }
+  const places = new Set(created.map(({ path }) => path));
+  for (const path of [...(state.law?.base.keys() ?? []), ...changedFiles(state.world).keys(), ...after.keys()]) {
+    const names = path.split('/');
+    const folder = names.map((_, depth) => names.slice(0, depth).join('/')).find((prefix) => places.has(prefix));
+    if (folder !== undefined && stands(path)) return { code: 'postcondition.treeConflict', message: `${folder} is a folder: ${path} stands in it` };
   }
   return null;
 }
@@ -110,12 +131,15 @@ export function recordCommit(pen: Pen, intent: IntentState, contract: ActionCont
   const problem =
     changes === null
       ? { code: 'observation.invalid', message: 'the list of changes cannot be read' }
-      : (undeclared(contract, intent.arguments, changes) ?? preImage(state, changes) ?? landedElsewhere(intent, observed));
+      : (undeclared(contract, intent.arguments, changes) ??
+        preImage(state, changes) ??
+        treeConflict(state, changes) ??
+        landedElsewhere(intent, observed));
   const steps = [...fileSteps(state, changes ?? []), ...landingSteps(state, observed)];
   const applied = applyDelta(state.world, steps, state.nextSeq);
   if (problem !== null || !('world' in applied)) {
     const because = problem ?? { code: 'postcondition.version', message: 'the delta does not fit the world' };
-    return write(pen, judgement('proposal.rejected', { proposal, intent: intent.intent, at: 'postcondition', because, rule: null }));
+    return write(pen, judgement('proposal.rejected', { proposal, intent: intent.intent, at: 'postcondition', because: bounded(because), rule: null }));
   }
   const held = inlineOrBlob(steps as unknown as Json);
   write(

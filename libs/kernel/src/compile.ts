@@ -20,6 +20,7 @@ import {
 } from '@openexec/protocol';
 import type { RunState } from './state.ts';
 import { preconditions } from './precondition.ts';
+import { bounded, cut } from './text.ts';
 import { changedFiles, worldRoot } from './world.ts';
 
 /** What is asked of the compiler: an intent of a stage, or the wish to ask a model. */
@@ -73,7 +74,7 @@ type Stop = Pick<Decision, 'verdict' | 'by' | 'because' | 'rule' | 'terms'>;
 const refuse = (code: string, message: string): Stop => ({
   verdict: 'deny',
   by: 'compiler',
-  because: { code, message: message.slice(0, 2000) },
+  because: bounded({ code, message }),
   rule: null,
   terms: null,
 });
@@ -102,7 +103,8 @@ function adoptedSet(state: RunState, law: LawView): PolicySet | null {
   return set;
 }
 
-function chainInForce(state: RunState, law: LawView, at: Instant): Result<Writ, Reason> {
+/** The run's writ, if its whole chain counts here and now. */
+export function chainInForce(state: RunState, law: LawView, at: Instant): Result<Writ, Reason> {
   const opened = state.law?.opened;
   if (opened === undefined) return err({ code: 'run.notOpened', message: 'the run has no law' });
   const chain = checkChain({ writs: opened.writs, law, at, ledger: law.ledger });
@@ -251,7 +253,7 @@ function decide(state: RunState, law: LawView, at: Instant, wish: Wish, draft: D
   if (outcome === null) return refuse('run.notOpened', 'the run has no law');
   draft.layers = [...outcome.layers];
   draft.rules = outcome.rules;
-  const because = outcome.because.slice(0, 2000);
+  const because = cut(outcome.because, 1900);
   if (outcome.verdict === 'deny')
     return { verdict: 'deny', by: 'policy', because: { code: 'policy.denied', message: because }, rule: outcome.rule, terms: null };
   draft.reached = 10;

@@ -5,9 +5,10 @@
 import { instantToMs, type Json } from '@openexec/canon';
 import { TIMEOUT_MS } from '@openexec/catalogue';
 import { gitCommitId, gitTreeId } from '@openexec/proof';
-import type { ActionContract, TreeEntry } from '@openexec/protocol';
+import type { ActionContract, Reason, TreeEntry } from '@openexec/protocol';
 import type { Pen } from './pen.ts';
 import type { RunState } from './state.ts';
+import { cut } from './text.ts';
 import { changedFiles } from './world.ts';
 
 const AUTHOR = { name: 'OpenExec', email: 'runtime@openexec.invalid' };
@@ -27,6 +28,30 @@ export function committedTree(state: RunState): string {
   return gitTreeId(committedListing(state), state.law?.opened.base.objectFormat ?? 'sha1');
 }
 
+/** Listings whose tree was computed before; runs of one base share theirs only within one state, so this spares the second asking. */
+const baseTrees = new WeakMap<ReadonlyMap<string, TreeEntry>, string | null>();
+
+/** Why the base cannot be what the run starts from: its listing does not make its tree. */
+export function baseProblem(state: RunState): Reason | null {
+  const law = state.law;
+  if (law === null) return null;
+  const { tree, commit, objectFormat } = law.opened.base;
+  const known = baseTrees.get(law.base);
+  const made = known === undefined ? treeOf(law.base.values(), objectFormat) : known;
+  baseTrees.set(law.base, made);
+  if (made !== tree) return { code: 'base.mismatch', message: `the base listing makes the tree ${made ?? 'of no repository'}, run.opened names ${tree}` };
+  return commit.length === tree.length ? null : { code: 'base.mismatch', message: `the base commit ${commit} is not of the format ${objectFormat}` };
+}
+
+/** The tree of a listing that may be anything, or null where git would refuse it. */
+function treeOf(entries: Iterable<TreeEntry>, format: 'sha1' | 'sha256'): string | null {
+  try {
+    return gitTreeId(entries, format);
+  } catch {
+    return null; // gitTreeId throws for paths and ids that git refuses, and for nothing else.
+  }
+}
+
 /** Name of the run's result branch: `openexec/` and the first 12 hex digits of the run's id. */
 export function resultBranch(run: string): string {
   return `openexec/${run.slice('run/'.length, 'run/'.length + 12)}`;
@@ -36,11 +61,12 @@ function landing(pen: Pen, args: Json): Json {
   const state = pen.state;
   const opened = state.law?.opened;
   const given = typeof args === 'object' && args !== null && !Array.isArray(args) ? (args as { readonly [key: string]: Json }) : {};
-  const subject = typeof given['message'] === 'string' ? given['message'] : (state.law?.task ?? '').split('\n', 1)[0]?.slice(0, 72);
-  const message = `${subject ?? ''}\n\nOpenExec-Run: ${state.run}\nOpenExec-Ledger: ${pen.law.ledger ?? ''}\n`;
+  const subject = typeof given['message'] === 'string' ? given['message'] : cut((state.law?.task ?? '').split('\n', 1)[0] ?? '', 72);
+  // Git carries no NUL in a message; whatever else stands there is data.
+  const message = `${subject.replaceAll('\0', '')}\n\nOpenExec-Run: ${state.run}\nOpenExec-Ledger: ${pen.law.ledger ?? ''}\n`;
   const tree = committedTree(state);
   const parent = opened?.base.commit ?? '';
-  const author = { ...AUTHOR, seconds: Math.floor(instantToMs(pen.at) / 1000), offset: '+0000' };
+  const author = { ...AUTHOR, seconds: Math.max(0, Math.floor(instantToMs(pen.at) / 1000)), offset: '+0000' };
   const commit = gitCommitId({ tree, parents: [parent], author, committer: author, message }, opened?.base.objectFormat ?? 'sha1');
   return { branch: resultBranch(state.run), tree, parent, message, author, commit };
 }

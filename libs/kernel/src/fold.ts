@@ -39,6 +39,7 @@ export function initialState(run: TrajectoryId): RunState {
     pause: null,
     cancel: null,
     failure: null,
+    overspent: null,
     landed: null,
     refusal: null,
     closed: null,

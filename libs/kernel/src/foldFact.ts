@@ -3,7 +3,7 @@
  * (late, or a violation); nothing here looks at the law, the clock or another queued fact (PROTOCOL §4.1).
  */
 import { canonicalText, instantToMs } from '@openexec/canon';
-import { addAmount, subtractAmount } from '@openexec/authority';
+import { addAmount, BUDGET_DIMENSIONS, subtractAmount, withinAmount } from '@openexec/authority';
 import type { Amount, Body, Reason } from '@openexec/protocol';
 import { readAnswer } from './answer.ts';
 import { readRunLaw } from './open.ts';
@@ -42,7 +42,8 @@ export function priceOf(state: RunState, input: number, output: number): number 
   const model = state.law?.model;
   const price = model === null || model === undefined ? undefined : state.law?.prices.models[`${model.provider}:${model.model}`];
   if (price === undefined) return 0;
-  return Math.ceil((input * price.inputUsdMicrosPerMillion + output * price.outputUsdMicrosPerMillion) / 1_000_000);
+  const exact = Math.ceil((input * price.inputUsdMicrosPerMillion + output * price.outputUsdMicrosPerMillion) / 1_000_000);
+  return Math.min(exact, Number.MAX_SAFE_INTEGER);
 }
 
 function foldOpened(state: RunState, event: EventOf<'run.opened'>): RunState {
@@ -82,9 +83,25 @@ function openAsk(state: RunState, ask: string): OpenAsk | null {
   return open !== null && open.ended === null && open.id === ask ? open : null;
 }
 
-/** Releases a reservation and books what was really spent. */
+/** Releases a reservation and books what was really spent. A recorded past that releases more than it held folds to nothing held. */
 export function settle(state: RunState, reservation: Amount, spent: Amount): RunState {
-  return { ...state, reserved: subtractAmount(state.reserved, reservation), settled: addAmount(state.settled, spent) };
+  const held = state.reserved;
+  const released = {
+    tokens: Math.min(reservation.tokens, held.tokens),
+    usdMicros: Math.min(reservation.usdMicros, held.usdMicros),
+    calls: Math.min(reservation.calls, held.calls),
+  };
+  return { ...state, reserved: subtractAmount(held, released), settled: addAmount(state.settled, spent) };
+}
+
+/** Books a call at the truth; where that is more than was reserved, or than was granted, the run ends (PROTOCOL §5). */
+function settleAtTruth(state: RunState, reservation: Amount, spent: Amount): RunState {
+  const settled = settle(state, reservation, spent);
+  const grant = state.law?.opened.writs.at(-1)?.body.budget ?? reservation;
+  if (withinAmount(spent, reservation) && withinAmount(settled.settled, grant)) return settled;
+  const dimension = BUDGET_DIMENSIONS.find((each) => spent[each] > reservation[each] || settled.settled[each] > grant[each]) ?? 'tokens';
+  const message = `${dimension}: the call cost ${spent[dimension]}, ${reservation[dimension]} were reserved for it; ${settled.settled[dimension]} of ${grant[dimension]} are spent`;
+  return { ...settled, overspent: { code: 'budget.exceeded', message } };
 }
 
 function foldAnswered(state: RunState, event: EventOf<'model.answered'>): RunState {
@@ -98,11 +115,11 @@ function foldAnswered(state: RunState, event: EventOf<'model.answered'>): RunSta
     body.usage === null
       ? ask.reservation
       : {
-          tokens: body.usage.inputTokens + body.usage.outputTokens,
+          tokens: Math.min(body.usage.inputTokens + body.usage.outputTokens, Number.MAX_SAFE_INTEGER),
           usdMicros: priceOf(state, body.usage.inputTokens, body.usage.outputTokens),
           calls: 1,
         };
-  const settled = settle(state, ask.reservation, spent);
+  const settled = settleAtTruth(state, ask.reservation, spent);
   const answer = readAnswer(event.blobs.get(body.answer.digest));
   const asked = [...stage.asked, { role: 'assistant' as const, call: null, body: { ...body.answer, mediaType: ASSISTANT } }];
   const next: StageState = { ...stage, ask: null, asked };

@@ -37,13 +37,20 @@ function settleAsk(state: RunState, stage: StageState): RunState {
   return stage.ask === null ? state : settle(state, stage.ask.reservation, settlementOf(stage));
 }
 
+function jsonOf(ref: ArtifactRef, bytes: Uint8Array | undefined): Json | undefined {
+  const parsed = bytes === undefined || !ref.blob.mediaType.endsWith('json') ? undefined : parseJson(bytes, { numbers: 'doubles' });
+  return parsed?.ok === true ? parsed.value : undefined;
+}
+
 function withArtifacts(state: RunState, refs: readonly ArtifactRef[], blobs: ReadonlyMap<string, Uint8Array>): RunState {
   if (refs.length === 0) return state;
   const artifacts = new Map<string, Artifact>(state.artifacts);
   for (const ref of refs) {
     const bytes = blobs.get(ref.blob.digest);
-    const parsed = bytes === undefined || !ref.blob.mediaType.endsWith('json') ? undefined : parseJson(bytes, { numbers: 'doubles' });
-    artifacts.set(ref.name, { ...ref, json: parsed?.ok === true ? parsed.value : undefined });
+    const known = state.artifacts.get(ref.name);
+    // The same content was read when it first flowed.
+    const json = known?.blob.digest === ref.blob.digest ? known.json : jsonOf(ref, bytes);
+    artifacts.set(ref.name, { ...ref, json });
   }
   return { ...state, artifacts };
 }

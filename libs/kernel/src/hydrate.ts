@@ -7,6 +7,10 @@ import type { RunEvent } from './state.ts';
 
 const held = (value: object): readonly BlobRef[] => ('blob' in value ? [(value as { readonly blob: BlobRef }).blob] : []);
 
+/** Conditions ask for fields of JSON artifacts only; anything else flows unread. */
+const parsedArtifacts = (artifacts: readonly { readonly blob: BlobRef }[]): readonly BlobRef[] =>
+  artifacts.map((artifact) => artifact.blob).filter((blob) => blob.mediaType.endsWith('json'));
+
 /** The blobs that `evolve` and `judge` read of this event, in the order of its members. */
 export function neededBlobs(event: Pick<RunEvent, 'kind' | 'body'>): readonly BlobRef[] {
   // The pair is taken from one event, so kind tells which body it is.
@@ -21,11 +25,11 @@ export function neededBlobs(event: Pick<RunEvent, 'kind' | 'body'>): readonly Bl
     case 'execution.started':
       return held(body.input);
     case 'execution.observed':
-      return held(body.changes);
+      return [...held(body.changes), ...parsedArtifacts(body.artifacts)];
     case 'commit.recorded':
-      return [...held(body.delta), ...body.artifacts.map((artifact) => artifact.blob)];
+      return [...held(body.delta), ...parsedArtifacts(body.artifacts)];
     case 'stage.left':
-      return body.outputs.map((artifact) => artifact.blob);
+      return parsedArtifacts(body.outputs);
     case 'policy.adopted':
       return [body.body.bundle];
     default:

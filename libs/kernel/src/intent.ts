@@ -2,14 +2,15 @@
  * One intent's way: declared → decided → rejected | suspended | staged → started → observed → committed. Each arrow is one judgement and stands in
  * the ledger before the next thing happens (PROTOCOL §4.3).
  */
-import { type Digest, digestJson, instantFromMs, instantToMs, type Json } from '@openexec/canon';
+import { type Digest, digestJson, type Json } from '@openexec/canon';
 import type { ActionContract, Body, CheckedStage, PolicyDecided, Reason } from '@openexec/protocol';
 import { recordCommit } from './commit.ts';
-import { compile, type Decision, ONE_CALL } from './compile.ts';
+import { chainInForce, compile, type Decision, ONE_CALL } from './compile.ts';
 import { inlineOrBlob, judgement, nextId } from './emit.ts';
 import { inputOf, timeoutOf } from './execution.ts';
 import { type Pen, write } from './pen.ts';
 import type { Call, IntentState, StageState } from './state.ts';
+import { after, bounded, cut } from './text.ts';
 
 const NO_CLAIMS = { rationale: null, claimedRisk: null };
 
@@ -44,16 +45,16 @@ export function declareBlueprintIntent(pen: Pen, stage: StageState, contract: Ex
   );
 }
 
-/** An execution that ended without a word when its run ends: what it did is unknown, and the ledger says so. */
+/** An execution that ended without an observation when its run ends: what it did is unknown, and the ledger says so. */
 export function loseInterrupted(pen: Pen): void {
   const intent = pen.state.stage?.intents.find((each) => each.execution !== null);
   const ended = intent?.execution?.ended ?? null;
-  if (intent?.execution === undefined || intent.execution === null || ended === null || !('interrupted' in ended)) return;
+  if (intent?.execution === undefined || intent.execution === null || ended === null || 'observed' in ended) return;
   write(
     pen,
     judgement('execution.lost', {
       execution: intent.execution.id,
-      because: { code: 'execution.lost', message: `${intent.action} was interrupted and the run ends here` },
+      because: { code: 'execution.lost', message: `${intent.action} ended without an observation and the run ends here` },
     }),
   );
 }
@@ -62,7 +63,7 @@ export function loseInterrupted(pen: Pen): void {
 export function rejectWaiting(pen: Pen, because: Reason): void {
   for (const intent of pen.state.stage?.intents ?? []) {
     if (intent.phase !== 'ended')
-      reject(pen, intent, 'stage', { code: 'stage.ended', message: `its stage ended first: ${because.message}`.slice(0, 2000) }, null);
+      reject(pen, intent, 'stage', { code: 'stage.ended', message: `its stage ended first: ${because.message}` }, null);
   }
 }
 
@@ -73,7 +74,7 @@ function reject(pen: Pen, intent: IntentState, at: Body<'proposal.rejected'>['at
       proposal: intent.proposal ?? nextId(pen.state, 'proposal'),
       intent: intent.intent,
       at,
-      because,
+      because: bounded(because),
       rule,
     }),
   );
@@ -110,7 +111,7 @@ function decide(pen: Pen, intent: IntentState): void {
       {
         decision: id,
         intent: intent.intent,
-        subject: intent.action.slice(0, 200),
+        subject: cut(intent.action, 200),
         verdict: decision.verdict,
         by: decision.by,
         because: decision.because,
@@ -152,7 +153,7 @@ function suspend(pen: Pen, intent: IntentState, decisionId: Digest, decision: De
       terms,
       because: decision.because,
       rule: decision.rule,
-      until: instantFromMs(instantToMs(pen.at) + terms.ttlMs),
+      until: after(pen.at, terms.ttlMs),
     }),
   );
 }
@@ -214,6 +215,23 @@ function start(pen: Pen, order: Start): void {
   );
 }
 
+/** Why an execution that ended without an observation is not tried again: it may have taken effect, or its writ counts no longer. */
+function notRepeated(pen: Pen, contract: ActionContract, interrupted: boolean): Reason | null {
+  if (contract.idempotence === 'none') {
+    const message = interrupted ? 'the runtime was interrupted while it ran' : 'it failed without saying whether it took effect';
+    return { code: 'execution.lost', message: `${contract.name}: ${message}; it is not repeated` };
+  }
+  const writ = chainInForce(pen.state, pen.law, pen.at);
+  return writ.ok ? null : writ.error;
+}
+
+/** Commits what the execution in hand was seen to do; false when there is nothing of the kind. */
+export function recordObserved(pen: Pen): boolean {
+  const intent = pen.state.stage?.intents.find((each) => each.phase !== 'ended');
+  const ended = intent?.execution?.ended ?? null;
+  return intent !== undefined && ended !== null && 'observed' in ended && stepExecution(pen, intent);
+}
+
 /** After the fact that ended an execution: commit, try again, or give it up as lost. */
 function stepExecution(pen: Pen, intent: IntentState): boolean {
   const execution = intent.execution;
@@ -224,16 +242,9 @@ function stepExecution(pen: Pen, intent: IntentState): boolean {
     recordCommit(pen, intent, contract, ended.observed);
     return true;
   }
-  const interrupted = 'interrupted' in ended;
-  if (contract.idempotence === 'none') {
-    const message = interrupted ? 'the runtime was interrupted while it ran' : 'it failed without saying whether it took effect';
-    write(
-      pen,
-      judgement('execution.lost', {
-        execution: execution.id,
-        because: { code: 'execution.lost', message: `${contract.name}: ${message}; it is not repeated` },
-      }),
-    );
+  const loss = notRepeated(pen, contract, 'interrupted' in ended);
+  if (loss !== null) {
+    write(pen, judgement('execution.lost', { execution: execution.id, because: bounded(loss) }));
     return true;
   }
   // A retry repeats the recorded input, never a newly computed one.

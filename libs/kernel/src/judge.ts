@@ -9,9 +9,10 @@ import { resolveExpired, resolveVote, withdrawRequest } from './approve.ts';
 import { factTime, type Judgement, judgement } from './emit.ts';
 import { takeFact } from './fold.ts';
 import { currentIntent } from './foldFact.ts';
-import { declareBlueprintIntent, declareCall, loseInterrupted, rejectWaiting, stepIntent } from './intent.ts';
+import { declareBlueprintIntent, declareCall, loseInterrupted, recordObserved, rejectWaiting, stepIntent } from './intent.ts';
 import { KERNEL_FLAGS, KERNEL_VERSION } from './flags.ts';
-import { type Pen, write } from './pen.ts';
+import { baseProblem } from './execution.ts';
+import { type Pen, RESTLESS_JUDGEMENTS, write } from './pen.ts';
 import { closeRun, enterNext, leaveStage, requestStageApproval, skipReason } from './stage.ts';
 import type { RunState } from './state.ts';
 
@@ -22,9 +23,10 @@ export function judge(state: RunState, law: LawView): readonly Judgement[] {
   const taken = takeFact(state, fact.seq);
   const pen: Pen = { law, at: factTime(taken), cause: fact.seq, state: taken, written: [] };
   react(pen);
-  while (advance(pen)) {
-    // Each step wrote at least one judgement; `write` bounds their number.
+  while (pen.written.length < RESTLESS_JUDGEMENTS && advance(pen)) {
+    // Each step wrote at least one judgement.
   }
+  if (pen.written.length >= RESTLESS_JUDGEMENTS) endRestless(pen);
   if (pen.written.length === 0)
     write(
       pen,
@@ -35,6 +37,13 @@ export function judge(state: RunState, law: LawView): readonly Judgement[] {
       }),
     );
   return pen.written;
+}
+
+/** A blueprint that runs in circles without asking or doing anything would never come to rest. */
+function endRestless(pen: Pen): void {
+  if (pen.state.status !== 'running' || inFlight(pen.state)) return;
+  withdrawRequest(pen, 'the run does not come to rest');
+  closeRun(pen, 'failed', { code: 'run.restless', message: `more than ${RESTLESS_JUDGEMENTS} judgements followed from one fact` });
 }
 
 /** What follows from the fact itself, before the run goes on. */
@@ -69,6 +78,8 @@ function openingProblem(pen: Pen): Reason | null {
   if (writ.use !== 'run') return { code: 'writ.standing', message: 'a standing writ does not open a run; carve one from it' };
   const named = runTrajectory({ issuer: writ.issuer, nonce: writ.nonce });
   if (named !== state.run) return { code: 'writ.otherRun', message: `the writ opens ${named}, not ${state.run}` };
+  const base = baseProblem(state);
+  if (base !== null) return base;
   const runtime = keyWithRole(law, { key: writ.subject, roles: ['runtime'], at: pen.at });
   return runtime.ok
     ? null
@@ -81,6 +92,14 @@ function advance(pen: Pen): boolean {
   // A parked run moves for one thing only: to be cancelled.
   if (state.status !== 'running' && !(state.status === 'parked' && state.cancel !== null)) return false;
   if (inFlight(state)) return false;
+  // What was seen to happen is recorded before anything stops the run.
+  if (recordObserved(pen)) return true;
+  if (state.overspent !== null) {
+    withdrawRequest(pen, 'the budget of the run is exceeded');
+    loseInterrupted(pen);
+    closeRun(pen, 'exhausted', state.overspent);
+    return true;
+  }
   if (state.cancel !== null) {
     withdrawRequest(pen, 'the run is cancelled');
     loseInterrupted(pen);

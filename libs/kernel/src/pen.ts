@@ -7,8 +7,10 @@ import type { Judgement } from './emit.ts';
 import { foldJudgement } from './foldJudgement.ts';
 import type { RunEvent, RunState } from './state.ts';
 
-/** More judgements than this on one fact mean that the kernel does not come to rest. */
-const MAX_JUDGEMENTS = 2000;
+/** After this many judgements on one fact the run does not come to rest by itself and is closed. Leaves room for one last step. */
+export const RESTLESS_JUDGEMENTS = 2000;
+/** No single step writes so much more; beyond it a rule of the kernel itself is broken. */
+const MAX_JUDGEMENTS = 4000;
 
 export interface Pen {
   readonly law: LawView;
@@ -22,7 +24,8 @@ export interface Pen {
 export function write(pen: Pen, made: Judgement): void {
   if (pen.written.length >= MAX_JUDGEMENTS) throw new Error(`kernel: more than ${MAX_JUDGEMENTS} judgements on one fact`);
   const seq = pen.state.nextSeq;
-  const blobs = new Map(made.blobs.map((blob) => [blob.digest, blob.bytes]));
+  // What the fact carried is at hand for its judgements too: they may name its blobs.
+  const blobs = new Map([...(pen.state.fact?.event.blobs ?? []), ...made.blobs.map((blob) => [blob.digest, blob.bytes] as const)]);
   // Kind and body belong together in a Judgement; the mapped event union cannot be built from them without saying so.
   const event = { kind: made.kind, at: pen.at, cause: pen.cause, law: pen.law.position, body: made.body, blobs } as unknown as RunEvent;
   pen.written.push(made);

@@ -4,13 +4,13 @@
  */
 import type { Json } from '@openexec/canon';
 import { evaluateCondition } from '@openexec/blueprint';
-import { instantFromMs, instantToMs } from '@openexec/canon';
 import { addAmount, approvalDigest, writId } from '@openexec/authority';
 import type { ArtifactRef, CheckedStage, Reason } from '@openexec/protocol';
 import { gateTerms, policyFields, policyInForce } from './compile.ts';
 import { judgement, jsonBlob, type KernelBlob, nextId, textBlob } from './emit.ts';
 import { type Pen, write } from './pen.ts';
 import type { RunState, StageState } from './state.ts';
+import { after, bounded, cut } from './text.ts';
 import { lookUp, type World, worldRoot } from './world.ts';
 import { mapEntries } from '@openexec/proof';
 
@@ -21,7 +21,7 @@ export function closeRun(pen: Pen, outcome: 'done' | 'failed' | 'cancelled' | 'd
     pen,
     judgement('run.closed', {
       outcome,
-      because: { code: because.code, message: because.message.slice(0, 2000) },
+      because: bounded(because),
       worldRoot: worldRoot(state.world),
       spend: addAmount(state.settled, state.reserved),
       result: outcome === 'done' ? state.landed : null,
@@ -64,7 +64,7 @@ function enterStage(pen: Pen, id: string): void {
   if (visit > contract.visitLimit) {
     const because = {
       code: 'visits.exhausted',
-      message: `stage ${id} was visited ${contract.visitLimit} times; ${state.failure?.message ?? 'its cap is reached'}`.slice(0, 2000),
+      message: cut(`stage ${id} was visited ${contract.visitLimit} times; ${state.failure?.message ?? 'its cap is reached'}`, 2000),
     };
     return contract.onFailure === 'paused'
       ? write(pen, judgement('run.parked', { because, request: null }))
@@ -152,7 +152,7 @@ export function leaveStage(
         stage: stage.id,
         visit: stage.visit,
         outcome: result.outcome,
-        because: { code: result.because.code, message: result.because.message.slice(0, 2000) },
+        because: bounded(result.because),
         next: result.outcome === 'failed' ? contract.onFailure : contract.onSuccess,
         outputs: made.refs,
       },
@@ -203,7 +203,7 @@ export function requestStageApproval(pen: Pen, stage: StageState, contract: Chec
       terms,
       because: { code: 'stage.approvalRequired', message: `the blueprint wants the result of stage ${stage.id} approved` },
       rule: null,
-      until: instantFromMs(instantToMs(pen.at) + terms.ttlMs),
+      until: after(pen.at, terms.ttlMs),
     }),
   );
 }

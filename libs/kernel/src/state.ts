@@ -192,6 +192,8 @@ export interface RunState {
   readonly pause: Reason | null;
   readonly cancel: string | null;
   readonly failure: Reason | null;
+  /** A call cost more than was reserved for it: the run ends at the truth (PROTOCOL §5). */
+  readonly overspent: Reason | null;
   readonly landed: CommitRecorded['landed'];
   /** Why the fact in hand changes nothing, if so. */
   readonly refusal: { readonly why: string; readonly message: string; readonly violation: boolean } | null;

@@ -138,6 +138,7 @@ class MemoryLedger implements LedgerStore {
   }
 
   async *#pages(from: bigint, to: bigint): AsyncGenerator<readonly Stored[]> {
+    this.#requireOpen();
     const end = Number(to < this.#size ? to : this.#size);
     for (let at = Number(from); at < end; at += PAGE_ENTRIES) {
       this.#requireOpen();
@@ -206,11 +207,13 @@ class MemoryLedger implements LedgerStore {
   }
 
   async inclusion(index: bigint, size: bigint): Promise<Result<readonly Bytes[], ProofFailure>> {
+    if (this.#closed) return err({ code: 'store.closed', message: 'this ledger was closed' });
     if (index < 0n || index >= size || size > this.#size) return outOfRange(`there is no leaf ${index} in a tree of ${size} within ${this.#size}`);
     return ok(inclusionProof((level, at) => this.#node(level, at), index, size));
   }
 
   async consistency(oldSize: bigint, newSize: bigint): Promise<Result<readonly Bytes[], ProofFailure>> {
+    if (this.#closed) return err({ code: 'store.closed', message: 'this ledger was closed' });
     if (oldSize < 0n || oldSize > newSize || newSize > this.#size) return outOfRange(`there is no way from ${oldSize} to ${newSize} within ${this.#size}`);
     return ok(consistencyProof((level, at) => this.#node(level, at), oldSize, newSize));
   }

@@ -76,7 +76,9 @@ function checkBatch(batch: AppendBatch, count: number): Refusal | undefined {
   if (count > MAX_BATCH_DRAFTS) return refuse('batch.tooLarge', `a batch holds at most ${MAX_BATCH_DRAFTS} drafts, not ${count}`);
   if (batch.law !== undefined && !isPosition(batch.law)) return refuse('batch.invalid', 'the expected position of law is no position');
   if (new Set(batch.to.map((part) => part.trajectory)).size < batch.to.length) return refuse('batch.invalid', 'a batch names each trajectory at most once');
-  for (const { trajectory, expect } of batch.to) {
+  for (const { trajectory, expect, drafts } of batch.to) {
+    const ids = drafts.flatMap(({ id }) => (id === undefined ? [] : [id]));
+    if (new Set(ids).size < ids.length) return refuse('batch.invalid', `${trajectory}: an id stands twice in the batch`);
     if (!parseTrajectoryId(trajectory).ok || familyOfTrajectory(trajectory) === null) {
       return refuse('trajectory.unknown', `${trajectory} belongs to no family of this registry`);
     }

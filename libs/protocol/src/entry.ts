@@ -2,15 +2,13 @@
  * The entry as a schema, for readers of the published JSON Schema. Stores and verifiers read entries by their own grammar of bytes, never through
  * this; a test holds the two together (PROTOCOL §2).
  */
-import type { EventId } from '@openexec/canon';
 import * as z from 'zod';
-import { base64, count, digest, instant, keyId, position, trajectory } from './words.ts';
+import { base64, count, digest, eventId, instant, keyId, position, trajectory } from './words.ts';
 
 /** Who caused an entry; no personal data. */
 const actor = z.string().regex(/^(key:[0-9a-f]{32}|model|runtime|tool|peer:[a-z0-9][a-z0-9._-]{0,63})$/);
 /** `noun.pastVerb`; which of them exist is the registry's to say. */
 const kindName = z.string().regex(/^[A-Za-z]{1,32}\.[A-Za-z]{1,32}$/);
-const id = z.string().regex(/^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$/) as unknown as z.ZodType<EventId, EventId>; // The pattern is the brand's grammar.
 
 /** The permanent part of an event: its canonical bytes are the Merkle leaf's content. */
 export const entry = z.strictObject({
@@ -23,7 +21,7 @@ export const entry = z.strictObject({
   actor,
   cause: position.nullable(),
   law: position.nullable(),
-  id: id.optional(),
+  id: eventId.optional(),
   commitment: digest,
   bytes: count,
   sig: z.strictObject({ key: keyId, value: base64 }).optional(),

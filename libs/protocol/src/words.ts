@@ -25,7 +25,7 @@ export const trajectory = branded<TrajectoryId>(
     .regex(/^(law|ledger|memory|evolution|governance|(run|writ|selftest|peer)\/[a-z0-9][a-z0-9._-]*)$/),
 );
 /** Client-chosen id of a fact appended with position `any` (PROTOCOL §2 `id`). */
-export const eventId = branded<EventId>(z.string().regex(/^[0-9a-z][0-9a-z-]{15,63}$/));
+export const eventId = branded<EventId>(z.string().regex(/^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$/));
 /** 16 random bytes as hex: accepted once, for ever (PROTOCOL §5). */
 export const nonce = z.string().regex(/^[0-9a-f]{32}$/);
 /** 128 random bits naming one driving process (PROTOCOL §3). */

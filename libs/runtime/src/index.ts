@@ -1,1 +1,11 @@
-export {};
+/**
+ * The shell: drives the kernel over its ports. The only driver of runs. ARCHITECTURE §3 floor 6, SEAM.
+ */
+export { CRASH_POINTS, type CrashPoint } from './crash.ts';
+export { type Drive, driveRun } from './drive.ts';
+export type { LedgerCode, OwnCode, RuntimeFailure } from './failure.ts';
+export type { Hands, Lease, Opening, RunReport } from './hands.ts';
+export { type CastVote, castVote, type Noted, requestCancel, requestPause, type Speaker } from './notes.ts';
+export { type Opened, type OpenPorts, openRun } from './open.ts';
+export { loadLaw, loadRun } from './read.ts';
+export { NEVER, type StopSwitch, stopSwitch } from './stop.ts';

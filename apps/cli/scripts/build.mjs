@@ -1,0 +1,42 @@
+/**
+ * Builds the one thing that is ever executed: dist/openexec.mjs with its chunks. Must never leave a workspace sibling outside the bundle.
+ * MECHANICS part 1 "One tarball".
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const here = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+const house = path.resolve(here, '../..');
+const { version } = JSON.parse(fs.readFileSync(path.join(here, 'package.json'), 'utf8'));
+const outdir = path.resolve(process.argv[2] ?? path.join(here, 'dist'));
+
+fs.rmSync(outdir, { recursive: true, force: true });
+await build({
+  entryPoints: { openexec: path.join(here, 'src/main.ts') },
+  outdir,
+  outExtension: { '.js': '.mjs' },
+  chunkNames: 'chunks/[name]-[hash]',
+  bundle: true,
+  splitting: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node20.19',
+  conditions: ['@openexec/source', 'node'],
+  external: ['better-sqlite3'],
+  define: { OPENEXEC_VERSION: JSON.stringify(version) },
+  // commander and openai are CommonJS in parts and call require for Node's own modules.
+  banner: { js: "#!/usr/bin/env node\nimport { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+  logLevel: 'warning',
+  legalComments: 'none',
+  absWorkingDir: house,
+});
+fs.chmodSync(path.join(outdir, 'openexec.mjs'), 0o755);
+
+// What ships beside the code: our own assets, and the blueprints of the house.
+const assets = path.join(outdir, 'assets');
+fs.mkdirSync(assets, { recursive: true });
+if (fs.existsSync(path.join(here, 'assets'))) fs.cpSync(path.join(here, 'assets'), assets, { recursive: true });
+fs.cpSync(path.join(house, 'blueprints'), path.join(assets, 'blueprints'), { recursive: true });

@@ -1,0 +1,112 @@
+/**
+ * The context of the real process: node's streams, clock and randomness, the checkout around the working folder, its ledger. The only file that
+ * reads the environment. Must never fall back to another ledger or a key that was not asked for.
+ */
+import { randomFillSync } from 'node:crypto';
+import { existsSync, realpathSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import process from 'node:process';
+import { type Clock, instantFromMs, ok, type Randomness, type Result } from '@openexec/canon';
+import type { StopSignal } from '@openexec/catalogue';
+import { findPlaces, type Places } from '@openexec/config';
+import type { CommandContext, CommandResult, Project } from './context.ts';
+import { EXIT, type Refusal, REFUSALS, refuse } from './exit.ts';
+import { createOutput, type Output, safe } from './output.ts';
+
+const SECOND_INTERRUPT = 'interrupted again: ending at once; openexec resume goes on from the last acknowledged event';
+
+/** Builds the context of this process. `assets` is the folder of shipped files. */
+export function createContext(options: { readonly assets: string; readonly version: string }): CommandContext {
+  const { env } = process;
+  const cwd = process.cwd();
+  const output = createOutput({ stdout: process.stdout, stderr: process.stderr, env });
+  const places = findPlaces({ env, home: homedir(), root: process.getuid?.() === 0 });
+  const clock: Clock = { now: () => instantFromMs(Date.now()) };
+  const randomness: Randomness = { bytes: (count) => randomFillSync(new Uint8Array(count)) };
+  return {
+    env,
+    cwd,
+    output,
+    interactive: process.stdin.isTTY === true && process.stderr.isTTY === true && (env['CI'] ?? '') === '',
+    clock,
+    randomness,
+    assets: options.assets,
+    version: options.version,
+    places,
+    act: (work) => async (...args) => finish(output, args, () => work(...args)),
+    project: async () => findProject(cwd, places),
+    openLedger: async (choice = {}) => (await import('./openLedger.ts')).openLedger({ choice, cwd, places, clock, randomness, project: async () => findProject(cwd, places) }),
+    findRun: async (store, wanted) => (await import('./findRun.ts')).findRun(store, wanted),
+    stopOnInterrupt: () => stopOnInterrupt(output),
+  };
+}
+
+async function finish(output: Output, args: readonly unknown[], work: () => Promise<CommandResult>): Promise<void> {
+  const json = wantsJson(args);
+  let result: CommandResult;
+  try {
+    result = await work();
+  } catch (error) {
+    const stack = process.env['OPENEXEC_DEBUG'] === '1' && error instanceof Error ? `\n${error.stack ?? ''}` : '';
+    result = refuse('internal.fault', `${error instanceof Error ? error.message : String(error)}${stack}`);
+  }
+  if (result.ok) {
+    process.exitCode = result.value;
+    return;
+  }
+  process.exitCode = REFUSALS[result.error.code].exit;
+  report(output, result.error, json);
+}
+
+/** Commander hands the options object to every action, before the command itself. */
+function wantsJson(args: readonly unknown[]): boolean {
+  return args.some((arg) => {
+    if (typeof arg !== 'object' || arg === null || !('json' in arg)) return false;
+    return arg.json === true;
+  });
+}
+
+function report(output: Output, refusal: Refusal, json: boolean): void {
+  const row = REFUSALS[refusal.code];
+  if (json) output.json({ error: { code: refusal.code, exit: row.exit, where: row.where, message: refusal.message, remedy: row.remedy } });
+  const { red, dim } = output.progressStyle;
+  output.progress(`${red('refused')} ${safe(refusal.message)}`);
+  output.progress(dim(`  ${refusal.code} (exit ${row.exit}) · ${row.remedy}`));
+}
+
+/** Walks up to the folder that holds `.git`: a folder, or the file of a linked worktree. */
+function findProject(cwd: string, places: Places): Result<Project, Refusal> {
+  for (let folder = realpathSync(cwd); ; folder = dirname(folder)) {
+    if (existsSync(join(folder, '.git'))) return ok({ root: folder, folder: join(folder, '.openexec'), places });
+    if (folder === dirname(folder)) return refuse('workspace.notARepository', `"${safe(resolve(cwd))}" is not inside a git checkout`);
+  }
+}
+
+function stopOnInterrupt(output: Output): StopSignal {
+  const listeners = new Set<() => void>();
+  let stopped = false;
+  const onSignal = (): void => {
+    if (stopped) {
+      output.progress(SECOND_INTERRUPT);
+      process.exit(EXIT.interrupted);
+    }
+    stopped = true;
+    for (const listener of [...listeners]) listener();
+    listeners.clear();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+  return {
+    get stopped() {
+      return stopped;
+    },
+    onStop(listener) {
+      if (stopped) {
+        listener();
+        return () => undefined;
+      }
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}

@@ -1,0 +1,121 @@
+/**
+ * `openexec show RUN`: what was asked, under which law, what was wished and decided and why, what came of it, and how to check or undo it.
+ */
+import { ok } from '@openexec/canon';
+import type { CommandContext, CommandResult, Register } from '../context.ts';
+import { EXIT } from '../exit.ts';
+import { safe, safeLine, type Style } from '../output.ts';
+import { shortRun } from '../findRun.ts';
+import { accountOf, type IntentAccount, type LawAccount, type RunAccount } from '../read/account.ts';
+import { withLedger } from '../read/guard.ts';
+import { amountText } from '../read/narrator.ts';
+
+interface ShowOptions {
+  readonly json?: boolean;
+  readonly ledger?: string;
+}
+
+export const register: Register = (program, context) => {
+  program
+    .command('show')
+    .description('show one run: the task, the law, every verdict and its reason, the result')
+    .argument('<run>', 'id of the run, a prefix of it, or latest')
+    .option('--json', 'one JSON document')
+    .option('--ledger <url>', 'another ledger, sqlite:PATH')
+    .addHelpText('after', '\nExample:\n  openexec show latest')
+    .action(context.act((run: string, options: ShowOptions) => show(context, run, options)));
+};
+
+async function show(context: CommandContext, wanted: string, options: ShowOptions): Promise<CommandResult> {
+  return withLedger(context, { ledger: options.ledger }, async ({ store }) => {
+    const run = await context.findRun(store, wanted);
+    if (!run.ok) return run;
+    const account = await accountOf(store, run.value);
+    if (options.json === true) context.output.json(account);
+    else for (const line of pageOf(account, context.output.style)) context.output.result(line);
+    return ok(EXIT.ok);
+  });
+}
+
+/** The account as a page for a terminal. */
+export function pageOf(account: RunAccount, style: Style): string[] {
+  const paint = account.status === 'done' ? style.green : account.status === 'open' || account.status === 'parked' ? style.yellow : style.red;
+  const because = account.because === null ? '' : `: ${safeLine(account.because.message)} (${account.because.code})`;
+  return [
+    `${style.bold(account.run)}  ${paint(account.status)}${because}`,
+    `opened ${account.openedAt ?? 'never'}, last entry ${account.lastAt ?? 'none'}, ${account.entries} entries, ${account.asks} questions to the model, ${account.commits} commits`,
+    '',
+    style.bold('Task'),
+    ...(account.task === null ? ['  (erased)'] : safe(account.task).trimEnd().split('\n')).map((line) => `  ${line}`),
+    '',
+    ...(account.law === null ? [] : lawLines(account.law, style)),
+    ...stageLines(account, style),
+    ...resultLines(account, style),
+    ...nextLines(account, style),
+  ];
+}
+
+function lawLines(law: LawAccount, style: Style): string[] {
+  const policies = law.policies === null ? '(erased)' : law.policies.map(({ layer, name, source }) => `${layer}: ${name}${source === name ? '' : ` (${safeLine(source, 80)})`}`).join(', ');
+  const { writ } = law;
+  return [
+    style.bold('Law'),
+    `  blueprint  ${law.blueprint ?? '(erased)'}; approvals ${law.approvals}; kernel ${law.kernel.version}`,
+    `  policy     ${policies}; set ${law.policySet}`,
+    ...(writ === null
+      ? []
+      : [
+          `  writ       by ${writ.issuer} until ${writ.notAfter}: ${safeLine(writ.actions.join(', '))}`,
+          `             effects ${writ.ceiling.join(', ')}; reads ${list(writ.readPaths)}; writes ${list(writ.writePaths)}; hosts ${list(writ.hosts)}`,
+          `             at most ${amountText(writ.budget)}, ${Math.round(writ.wallMs / 1000)} s`,
+        ]),
+    `  model      ${law.model === null ? 'none' : safeLine(law.model)}`,
+    `  base       commit ${law.base.commit}, tree ${law.base.tree}`,
+    '',
+  ];
+}
+
+const list = (values: readonly string[]): string => (values.length === 0 ? 'none' : safeLine(values.join(', ')));
+
+function stageLines(account: RunAccount, style: Style): string[] {
+  const stages = account.stages.map(({ stage, visit, outcome, because }) => {
+    const paint = outcome === 'failed' ? style.red : outcome === null ? style.yellow : style.green;
+    return `  ${stage}${visit > 1 ? ` (visit ${visit})` : ''}  ${paint(outcome ?? 'not left yet')}${because === null ? '' : `  ${safeLine(because.message, 160)}`}`;
+  });
+  const notes = account.notes.filter(({ violation }) => violation).map(({ seq, why, message }) => `  ${style.red('violation')} at ${seq}: ${why}: ${safeLine(message, 160)}`);
+  return [style.bold('Stages'), ...stages, '', style.bold('Intents, verdicts, ends'), ...account.intents.flatMap((intent) => intentLines(intent, style)), ...notes, ''];
+}
+
+function intentLines(intent: IntentAccount, style: Style): string[] {
+  const paint = { permit: style.green, deny: style.red, approve: style.yellow };
+  const verdict = intent.verdict === null ? style.yellow('waiting') : paint[intent.verdict](intent.verdict === 'deny' ? 'denied' : intent.verdict === 'permit' ? 'permitted' : 'approval');
+  const head = `  ${style.dim(String(intent.seq).padStart(4))}  ${verdict} by ${intent.by ?? 'nobody yet'}  ${intent.author}: ${intent.wish}`;
+  const reason = intent.verdict === 'permit' || intent.because === null ? null : `${intent.because.code}: ${intent.because.message}`;
+  const end = intent.end === null ? intent.summary : `${intent.end}${intent.summary === null ? '' : `: ${intent.summary}`}`;
+  const failure = intent.endBecause !== null && intent.endBecause.message !== intent.because?.message ? `${intent.endBecause.code}: ${intent.endBecause.message}` : null;
+  return [head, ...[reason, end === 'rejected' ? null : end, failure].flatMap((text) => (text === null ? [] : [`        ${style.dim(safeLine(text, 240))}`]))];
+}
+
+function resultLines(account: RunAccount, style: Style): string[] {
+  const { result, spend } = account;
+  return [
+    style.bold('Result'),
+    result === null ? '  no branch' : `  ${safeLine(result.ref)}  commit ${result.commit}, tree ${result.tree}`,
+    ...(spend === null ? [] : [`  spent ${amountText(spend)}`]),
+    ...(account.worldRoot === null ? [] : [`  world root ${account.worldRoot}`]),
+    '',
+  ];
+}
+
+function nextLines(account: RunAccount, style: Style): string[] {
+  const id = shortRun(account.run);
+  const branch = account.result === null ? null : safeLine(account.result.ref.replace(/^refs\/heads\//, ''));
+  const closed = !['open', 'parked'].includes(account.status);
+  return [
+    style.bold('Next'),
+    `  check    openexec verify ${id} --deep   openexec replay ${id}`,
+    `  look     openexec timeline ${id}${branch === null ? '' : `   git diff ${account.law?.base.commit.slice(0, 12) ?? ''} ${branch}`}`,
+    ...(closed ? [] : [`  go on    openexec resume ${id}   stop it: openexec cancel ${id}`]),
+    ...(branch === null ? [] : [`  take it  openexec apply ${id}`, `  undo     git branch -D ${branch}`]),
+  ];
+}

@@ -1,0 +1,80 @@
+/**
+ * `openexec timeline RUN`: what happened, event by event, also while it happens and from another process. The cursor is the position in the ledger, so
+ * that a reader that was cut off goes on without a gap and without a repeat (CLI.md, GOALS E11).
+ */
+import { ok, parseDecimal, type TrajectoryId } from '@openexec/canon';
+import type { LedgerStore, Stored } from '@openexec/ledger';
+import type { CommandContext, CommandResult, Register } from '../context.ts';
+import { EXIT, refuse } from '../exit.ts';
+import { eventLine, readEvent } from '../read/events.ts';
+import { withLedger } from '../read/guard.ts';
+import { Narrator } from '../read/narrator.ts';
+
+interface TimelineOptions {
+  readonly follow?: boolean;
+  readonly after?: string;
+  readonly jsonl?: boolean;
+  readonly ledger?: string;
+}
+
+export const register: Register = (program, context) => {
+  program
+    .command('timeline')
+    .description('what happened in a run, event by event')
+    .argument('<run>', 'id of the run, a prefix of it, or latest')
+    .option('--follow', 'go on with what is appended, by whichever process, until the run is closed')
+    .option('--after <cursor>', 'only what stands after this position of the ledger')
+    .option('--jsonl', 'one JSON object per event: {v, run, seq, at, kind, cursor, …}')
+    .option('--ledger <url>', 'another ledger, sqlite:PATH')
+    .addHelpText('after', '\nExamples:\n  openexec timeline latest\n  openexec timeline latest --follow --jsonl --after 1042')
+    .action(context.act((run: string, options: TimelineOptions) => timeline(context, run, options)));
+};
+
+async function timeline(context: CommandContext, wanted: string, options: TimelineOptions): Promise<CommandResult> {
+  const after = options.after === undefined ? ok(-1n) : parseDecimal(options.after);
+  if (!after.ok) return refuse('usage.invalid', `--after takes the cursor of an event, a whole number, not ${JSON.stringify(options.after)}`);
+  return withLedger(context, { ledger: options.ledger }, async ({ store }) => {
+    const run = await context.findRun(store, wanted);
+    if (!run.ok) return run;
+    const narrator = new Narrator();
+    const { output } = context;
+    const show = (stored: Stored, quiet = false): void => {
+      const read = readEvent(stored);
+      if (options.jsonl === true) {
+        if (!quiet) output.jsonLine(eventLine(read));
+        return;
+      }
+      const line = narrator.line(read, output.style);
+      if (!quiet) output.result(line);
+    };
+    let next = 0n;
+    let closed = false;
+    for await (const stored of store.read(run.value)) {
+      // What stands before the cursor is not shown, but told to the narrator, who has to know what ids stand for.
+      show(stored, stored.index <= after.value);
+      next = stored.index + 1n;
+      closed = stored.entry.kind === 'run.closed';
+    }
+    if (options.follow !== true || closed) return ok(EXIT.ok);
+    return follow(context, { store, run: run.value, from: next > after.value ? next : after.value + 1n, show });
+  });
+}
+
+async function follow(
+  context: CommandContext,
+  where: { readonly store: LedgerStore; readonly run: TrajectoryId; readonly from: bigint; readonly show: (stored: Stored) => void },
+): Promise<CommandResult> {
+  const subscription = where.store.follow(where.from);
+  const stop = context.stopOnInterrupt();
+  const release = stop.onStop(() => void subscription.return());
+  try {
+    for await (const stored of subscription) {
+      if (stored.entry.trajectory !== where.run) continue;
+      where.show(stored);
+      if (stored.entry.kind === 'run.closed') break;
+    }
+  } finally {
+    release();
+  }
+  return ok(stop.stopped ? EXIT.interrupted : EXIT.ok);
+}

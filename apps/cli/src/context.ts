@@ -1,0 +1,73 @@
+/**
+ * What every command is given: the environment, output, time, chance, the project and its ledger. Adapters are built here and nowhere else.
+ * Must never hold a rule of the domain (ARCHITECTURE §3 floor 8).
+ */
+import type { Clock, Digest, Randomness, Result, TrajectoryId } from '@openexec/canon';
+import type { StopSignal } from '@openexec/catalogue';
+import type { LedgerStore } from '@openexec/ledger';
+import type { Places } from '@openexec/config';
+import type { ExitCode, Refusal } from './exit.ts';
+import type { Output } from './output.ts';
+
+/** The checkout a command works in, before any of its files is read. */
+export interface Project {
+  /** Top folder of the checkout, absolute. */
+  readonly root: string;
+  /** `<root>/.openexec`. */
+  readonly folder: string;
+  /** Where configuration and state of this user live. */
+  readonly places: Places;
+}
+/** An open ledger and what the user's own configuration says of it. */
+export interface OpenLedger {
+  readonly store: LedgerStore;
+  /** Path of the SQLite file. */
+  readonly path: string;
+  readonly fingerprint: Digest;
+  /** The fingerprint that is pinned for this place, or null: trust is then self-asserted. */
+  readonly pinned: Digest | null;
+  /** `<state>/<32 hex of the fingerprint>`: keys, head file, run workspaces, leases of this ledger. */
+  readonly stateFolder: string;
+  close(): Promise<void>;
+}
+export interface LedgerChoice {
+  /** `--ledger sqlite:PATH`; left out: `.openexec/ledger.db` of the checkout. */
+  readonly ledger?: string | undefined;
+  /** Default `read`. `write` needs the keys of this ledger and a pinned fingerprint. */
+  readonly access?: 'read' | 'write';
+}
+
+/** What the action of a command comes to. */
+export type CommandResult = Result<ExitCode, Refusal>;
+
+export interface CommandContext {
+  readonly env: { readonly [name: string]: string | undefined };
+  readonly cwd: string;
+  readonly output: Output;
+  /** Whether a person can be asked: both streams are terminals and CI is not set. */
+  readonly interactive: boolean;
+  readonly clock: Clock;
+  readonly randomness: Randomness;
+  /** Folder of the files that ship with the command (`assets/`), absolute. */
+  readonly assets: string;
+  /** Version of the command. */
+  readonly version: string;
+  /** Where configuration and state of this user live. */
+  readonly places: Places;
+  /**
+   * Turns work into an action for commander: prints a refusal (code, message, what to do; as JSON on stdout under `--json`), sets the exit code.
+   * A throw of `work` is `internal.fault`.
+   */
+  act<A extends unknown[]>(work: (...args: A) => Promise<CommandResult>): (...args: A) => Promise<void>;
+  /** The checkout around `cwd`; refuses outside a repository. */
+  project(): Promise<Result<Project, Refusal>>;
+  /** Opens the ledger of the checkout, or the one named; checks the pin and the head file. Close it before the command ends. */
+  openLedger(choice?: LedgerChoice): Promise<Result<OpenLedger, Refusal>>;
+  /** The run that `wanted` names: a full trajectory, its id, a prefix of at least 4 hex digits, or `latest`. */
+  findRun(store: LedgerStore, wanted: string): Promise<Result<TrajectoryId, Refusal>>;
+  /** From now on an interrupt asks for a clean stop; a second one ends the process at once. */
+  stopOnInterrupt(): StopSignal;
+}
+
+/** Adds one command to the program. */
+export type Register = (program: import('commander').Command, context: CommandContext) => void;

@@ -1,0 +1,109 @@
+/**
+ * How the command ends: the exit codes, and the one closed table of refusals (code, exit, where, what to do). Must never hold a message that
+ * depends on data; a refusal's message comes with it. CLI.md "Exit codes", MECHANICS part 2 "refusals".
+ */
+import { err } from '@openexec/canon';
+
+/** Every exit code of the command (CLI.md). */
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  denied: 10,
+  waiting: 11,
+  approvalDenied: 12,
+  exhausted: 13,
+  sandbox: 14,
+  integrity: 20,
+  diverged: 21,
+  anchor: 22,
+  provider: 30,
+  timeout: 124,
+  interrupted: 130,
+} as const;
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+interface RefusalRow {
+  readonly exit: ExitCode;
+  /** Where in the work it arises. */
+  readonly where: string;
+  /** What a person does next. */
+  readonly remedy: string;
+}
+
+const SEE_STATUS = 'git status shows the repository as it is';
+
+/** All refusals. A code, once published, never changes its meaning. */
+export const REFUSALS = {
+  // usage and configuration
+  'usage.invalid': { exit: 2, where: 'command line', remedy: 'openexec COMMAND --help shows the options and an example' },
+  'config.missing': { exit: 2, where: 'configuration', remedy: 'openexec init writes one' },
+  'config.invalid': { exit: 2, where: 'configuration', remedy: 'correct the file at the line given' },
+  'config.testMissing': { exit: 2, where: 'configuration', remedy: 'set commands.test in .openexec/config.yaml, for example: test: {argv: [npm, test]}' },
+  'config.lintMissing': { exit: 2, where: 'configuration', remedy: "set commands.lint in .openexec/config.yaml, or lint: 'none' to record that there is none" },
+  'config.modelMissing': { exit: 2, where: 'configuration', remedy: 'name a model: --model openai:NAME, or model: in .openexec/config.yaml' },
+  'config.priceMissing': { exit: 2, where: 'configuration', remedy: 'add the price of the model under models.PROVIDER.pricing, or leave the limit in dollars out' },
+  'blueprint.unknown': { exit: 2, where: 'configuration', remedy: 'name a shipped blueprint (quick_fix, standard_task) or a file in .openexec/blueprints' },
+  'blueprint.invalid': { exit: 2, where: 'configuration', remedy: 'correct the blueprint at the line given' },
+  'policy.invalid': { exit: 2, where: 'configuration', remedy: 'correct the policy at the line given' },
+  'writ.invalid': { exit: 2, where: 'writ', remedy: 'give a signed writ of this ledger whose subject is the runtime key' },
+  'model.unknownProvider': { exit: 2, where: 'model', remedy: 'name a model as PROVIDER:NAME' },
+  'model.invalid': { exit: 2, where: 'model', remedy: 'correct the model options or the script' },
+  'model.keyMissing': { exit: 30, where: 'model', remedy: 'set the API key of the provider in the environment' },
+  // keys and ledger
+  'key.missing': { exit: 2, where: 'keys', remedy: 'openexec init makes the keys of this ledger; keys of another machine have to be brought here first' },
+  'key.unsafe': { exit: 2, where: 'keys', remedy: 'make the key readable by its owner only: chmod 600 FILE, chmod 700 FOLDER' },
+  'key.exists': { exit: 2, where: 'keys', remedy: 'openexec key list shows the keys that are there' },
+  'ledger.missing': { exit: 2, where: 'ledger', remedy: 'openexec init founds a ledger in this repository' },
+  'ledger.unpinned': { exit: 2, where: 'ledger', remedy: 'look at the fingerprint with openexec ledger info; openexec init pins it when its keys are on this machine' },
+  'ledger.newer': { exit: 2, where: 'ledger', remedy: 'install a newer openexec' },
+  'ledger.otherFingerprint': { exit: 20, where: 'ledger', remedy: 'this is not the ledger that was pinned: bring back the right file, or look at what replaced it' },
+  'ledger.rolledBack': { exit: 20, where: 'ledger', remedy: 'the file is older than what was acknowledged: bring back the newer file' },
+  'ledger.corrupt': { exit: 20, where: 'ledger', remedy: 'openexec verify names the first bad entry; bring back an intact copy' },
+  'ledger.url': { exit: 2, where: 'ledger', remedy: 'give --ledger sqlite:PATH' },
+  'ledger.full': { exit: 1, where: 'ledger', remedy: 'free disk space, then openexec resume RUN' },
+  'ledger.failed': { exit: 1, where: 'ledger', remedy: 'openexec doctor looks at the ledger and the disk' },
+  // runs
+  'run.unknown': { exit: 2, where: 'run', remedy: 'openexec runs lists the runs of this ledger' },
+  'run.ambiguous': { exit: 2, where: 'run', remedy: 'give more of the id' },
+  'run.busy': { exit: 2, where: 'run', remedy: 'another process drives this run: wait for it, or stop it with openexec cancel RUN' },
+  'run.closed': { exit: 2, where: 'run', remedy: 'openexec show RUN shows how it ended' },
+  'run.notLanded': { exit: 2, where: 'run', remedy: 'only a run that is done has a result to apply' },
+  'run.failed': { exit: 1, where: 'run', remedy: 'openexec timeline RUN shows what happened' },
+  'approval.unknown': { exit: 2, where: 'approval', remedy: 'openexec approvals lists the open requests' },
+  'approval.ambiguous': { exit: 2, where: 'approval', remedy: 'give more of the id' },
+  'approval.refused': { exit: 12, where: 'approval', remedy: 'openexec approvals lists the open requests and who may decide' },
+  // hands
+  'sandbox.unavailable': { exit: 14, where: 'sandbox', remedy: 'openexec doctor says what is missing and how to get it' },
+  'workspace.notARepository': { exit: 2, where: 'repository', remedy: 'run inside a git checkout with a commit' },
+  'workspace.dirty': { exit: 2, where: 'repository', remedy: 'commit or stash the changes, or start from the commit with --base HEAD' },
+  'workspace.objectMissing': { exit: 2, where: 'repository', remedy: 'make a first commit, or fetch what is missing' },
+  'workspace.conflict': { exit: 1, where: 'repository', remedy: SEE_STATUS },
+  'workspace.refExists': { exit: 1, where: 'repository', remedy: SEE_STATUS },
+  'workspace.failed': { exit: 1, where: 'workspace', remedy: 'openexec doctor looks at the state folder and the disk' },
+  // checks
+  'verify.failed': { exit: 20, where: 'verification', remedy: 'keep the file as evidence and bring back an intact copy' },
+  'replay.diverged': { exit: 21, where: 'replay', remedy: 'the divergence is listed; compare the versions of kernel and policy' },
+  // the rest
+  interrupted: { exit: 130, where: 'process', remedy: 'openexec resume RUN goes on' },
+  'internal.fault': { exit: 1, where: 'openexec itself', remedy: 'please report it with the message; the ledger holds what was acknowledged' },
+} as const satisfies { readonly [code: string]: RefusalRow };
+export type RefusalCode = keyof typeof REFUSALS;
+
+/** Why a command does not do what was asked. `message` says what and where; the table adds what to do. */
+export interface Refusal {
+  readonly code: RefusalCode;
+  readonly message: string;
+}
+
+/** A refusal as a failed result. */
+export function refuse(code: RefusalCode, message: string): { readonly ok: false; readonly error: Refusal } {
+  return err({ code, message });
+}
+
+/** The refusal for an error of a library: its own code where the table has it, else `otherwise`. */
+export function refusalFor(error: { readonly code: string; readonly message: string }, otherwise: RefusalCode): Refusal {
+  const known = Object.hasOwn(REFUSALS, error.code);
+  // Just checked against the table.
+  return { code: known ? (error.code as RefusalCode) : otherwise, message: error.message };
+}

@@ -1,0 +1,72 @@
+/**
+ * The entry of the command `openexec`: knows every command by name, loads only the one that was named. Must never do work of its own.
+ * TOOLCHAIN §5.8 (start), CLI.md "Commands".
+ */
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { Command, CommanderError } from 'commander';
+import { createContext } from './adapters.ts';
+import type { Register } from './context.ts';
+import { EXIT } from './exit.ts';
+
+/** Written by the build from package.json. */
+declare const OPENEXEC_VERSION: string;
+const VERSION = typeof OPENEXEC_VERSION === 'string' ? OPENEXEC_VERSION : '0.0.0';
+
+interface CommandRow {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<{ readonly register: Register }>;
+}
+
+/** Every command, in the order of the help text. */
+const COMMANDS: readonly CommandRow[] = [
+  { name: 'demo', summary: 'the whole main job on a shipped sample repository, offline', load: () => import('./commands/demo.ts') },
+  { name: 'init', summary: 'set up this repository: configuration, keys, ledger', load: () => import('./commands/init.ts') },
+  { name: 'run', summary: 'one governed run in this repository', load: () => import('./commands/run.ts') },
+  { name: 'resume', summary: 'go on with a run after a stop, a crash or an approval', load: () => import('./commands/resume.ts') },
+  { name: 'cancel', summary: 'stop a run for good', load: () => import('./commands/cancel.ts') },
+  { name: 'apply', summary: 'bring the result of a run into the checkout', load: () => import('./commands/apply.ts') },
+  { name: 'runs', summary: 'list the runs', load: () => import('./commands/runs.ts') },
+  { name: 'show', summary: 'show one run', load: () => import('./commands/show.ts') },
+  { name: 'timeline', summary: 'what happened in a run, event by event', load: () => import('./commands/timeline.ts') },
+  { name: 'approvals', summary: 'list what waits for an approval', load: () => import('./commands/approvals.ts') },
+  { name: 'approve', summary: 'approve one request with your key', load: () => import('./commands/approve.ts') },
+  { name: 'deny', summary: 'deny one request with your key', load: () => import('./commands/deny.ts') },
+  { name: 'verify', summary: 'check the integrity of the ledger, and with --deep every judgement', load: () => import('./commands/verify.ts') },
+  { name: 'replay', summary: 'derive a run again and compare', load: () => import('./commands/replay.ts') },
+  { name: 'ledger', summary: 'look at the ledger itself', load: () => import('./commands/ledger.ts') },
+  { name: 'key', summary: 'make and list keys', load: () => import('./commands/key.ts') },
+  { name: 'doctor', summary: 'what is missing on this machine and how to get it', load: () => import('./commands/doctor.ts') },
+];
+
+/** The command that the arguments name: the first that is no option, or what `help` is asked about. */
+function named(args: readonly string[]): string | undefined {
+  const words = args.filter((arg) => !arg.startsWith('-'));
+  return words[0] === 'help' ? words[1] : words[0];
+}
+
+async function main(): Promise<void> {
+  // Only this file is sure to lie in dist/ itself; other modules may end up in a chunk.
+  const context = createContext({ assets: fileURLToPath(new URL('assets/', import.meta.url)), version: VERSION });
+  const program = new Command('openexec')
+    .description('AI coding agents under law: the model proposes, the runtime decides, the ledger proves.')
+    .version(VERSION)
+    .showHelpAfterError('(add --help for the options and an example)')
+    .addHelpText('after', '\nExample:\n  openexec init && openexec run "Fix the failing test"')
+    .exitOverride();
+  const wanted = named(process.argv.slice(2));
+  for (const row of COMMANDS) {
+    if (row.name === wanted) (await row.load()).register(program, context);
+    else program.command(row.name).description(row.summary);
+  }
+  await program.parseAsync(process.argv);
+}
+
+try {
+  await main();
+} catch (error) {
+  // Commander has printed its message already; help and version are no failure.
+  process.exitCode = error instanceof CommanderError ? (error.exitCode === 0 ? EXIT.ok : EXIT.usage) : EXIT.failed;
+  if (!(error instanceof CommanderError)) process.stderr.write(`openexec: ${error instanceof Error ? error.message : String(error)}\n`);
+}

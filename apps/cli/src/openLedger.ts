@@ -1,0 +1,97 @@
+/**
+ * Opens the ledger of a checkout, or one that is named, with the pin and the head file of this user. Must never open for writing what is not
+ * pinned, nor go on when the head file says that entries are gone (PROTOCOL §3 "Head elsewhere").
+ */
+import { existsSync, realpathSync } from 'node:fs';
+import { isAbsolute, join, resolve } from 'node:path';
+import { type Clock, type Digest, err, ok, type Randomness, type Result } from '@openexec/canon';
+import { type Places, readPin } from '@openexec/config';
+import type { LedgerStore } from '@openexec/ledger';
+import { openSqliteLedger } from '@openexec/stores';
+import type { LedgerChoice, OpenLedger, Project } from './context.ts';
+import { type Refusal, refusalFor, refuse } from './exit.ts';
+import { headFileOf, keysFolder, loadSigners, stateFolderOf } from './keyring.ts';
+import { safeLine } from './output.ts';
+
+export interface OpenLedgerOptions {
+  readonly choice: LedgerChoice;
+  readonly cwd: string;
+  readonly places: Places;
+  readonly clock: Clock;
+  readonly randomness: Randomness;
+  project(): Promise<Result<Project, Refusal>>;
+}
+const SQLITE = 'sqlite:';
+
+/** Path of a checkout's own ledger. */
+export function ledgerPathOf(project: Project): string {
+  return join(project.folder, 'ledger.db');
+}
+
+/** See `CommandContext.openLedger`. */
+export async function openLedger(options: OpenLedgerOptions): Promise<Result<OpenLedger, Refusal>> {
+  const { choice, places } = options;
+  const named = await pathOf(options);
+  if (!named.ok) return named;
+  if (!existsSync(named.value)) return refuse('ledger.missing', `there is no ledger at "${safeLine(named.value)}"`);
+  const path = realpathSync(named.value);
+  const pin = readPin(places.user, path);
+  if (!pin.ok) return refuse('config.invalid', pin.error.message);
+  return choice.access === 'write' ? openToWrite(options, path, pin.value) : openToRead(options, path, pin.value);
+}
+
+async function pathOf(options: OpenLedgerOptions): Promise<Result<string, Refusal>> {
+  const { choice, cwd } = options;
+  if (choice.ledger === undefined) {
+    const project = await options.project();
+    return project.ok ? ok(ledgerPathOf(project.value)) : project;
+  }
+  if (!choice.ledger.startsWith(SQLITE)) {
+    return refuse('ledger.url', `"${safeLine(choice.ledger, 80)}" names no ledger that this version opens; it opens sqlite:PATH`);
+  }
+  const path = choice.ledger.slice(SQLITE.length);
+  return ok(isAbsolute(path) ? path : resolve(cwd, path));
+}
+
+async function openToRead(options: OpenLedgerOptions, path: string, pinned: Digest | null): Promise<Result<OpenLedger, Refusal>> {
+  const { clock, randomness, places } = options;
+  const headFile = pinned === null ? {} : { headFile: headFileOf(stateFolderOf(places, pinned)) };
+  const opened = await openSqliteLedger({ path, clock, randomness, readOnly: true, ...headFile });
+  if (!opened.ok) return err(storeRefusal(opened.error));
+  return described(opened.value, path, pinned, places);
+}
+
+async function openToWrite(options: OpenLedgerOptions, path: string, pinned: Digest | null): Promise<Result<OpenLedger, Refusal>> {
+  const { clock, randomness, places } = options;
+  if (pinned === null) return refuse('ledger.unpinned', `the ledger at "${safeLine(path)}" is not one that you pinned`);
+  const stateFolder = stateFolderOf(places, pinned);
+  const signers = loadSigners(keysFolder(stateFolder));
+  if (!signers.ok) return signers;
+  const opened = await openSqliteLedger({ path, clock, randomness, headFile: headFileOf(stateFolder), ...signers.value });
+  if (!opened.ok) return err(storeRefusal(opened.error));
+  return described(opened.value, path, pinned, places);
+}
+
+async function described(store: LedgerStore, path: string, pinned: Digest | null, places: Places): Promise<Result<OpenLedger, Refusal>> {
+  const { fingerprint } = await store.head();
+  const wrong =
+    fingerprint === null
+      ? refuse('ledger.missing', `the ledger at "${safeLine(path)}" was never founded`)
+      : pinned !== null && pinned !== fingerprint
+        ? refuse('ledger.otherFingerprint', `the ledger at "${safeLine(path)}" has fingerprint ${fingerprint}, pinned is ${pinned}`)
+        : null;
+  if (wrong !== null || fingerprint === null) {
+    await store.close();
+    return wrong ?? refuse('ledger.missing', 'the ledger was never founded');
+  }
+  return ok({ store, path, fingerprint, pinned, stateFolder: stateFolderOf(places, fingerprint), close: () => store.close() });
+}
+
+/** A store's refusal to open, in the words of the table. */
+export function storeRefusal(error: { readonly code: string; readonly message: string }): Refusal {
+  if (/newer|registry/i.test(error.code)) return { code: 'ledger.newer', message: error.message };
+  if (/rolledBack|shorter|head/i.test(error.code)) return { code: 'ledger.rolledBack', message: error.message };
+  if (/corrupt|integrity/i.test(error.code)) return { code: 'ledger.corrupt', message: error.message };
+  if (/full/i.test(error.code)) return { code: 'ledger.full', message: error.message };
+  return refusalFor(error, 'ledger.failed');
+}

@@ -1,0 +1,84 @@
+/**
+ * What a person and a program see: results on stdout, progress on stderr, colour only on a terminal. Must never print control or bidirectional
+ * characters that came from outside. CLI.md, SECURITY §7.
+ */
+
+/** The parts of a stream that output needs. */
+export interface Sink {
+  write(text: string): unknown;
+  readonly isTTY?: boolean | undefined;
+}
+/** Marks text for a terminal; the identity where colour is off. */
+export interface Style {
+  bold(text: string): string;
+  dim(text: string): string;
+  red(text: string): string;
+  green(text: string): string;
+  yellow(text: string): string;
+  cyan(text: string): string;
+}
+export interface Output {
+  /** One line (or several) of the result, on stdout. Text from outside goes through {@link safe} first. */
+  result(text: string): void;
+  /** The one JSON document of `--json`, on stdout. */
+  json(document: unknown): void;
+  /** One line of `--jsonl`, on stdout. */
+  jsonLine(document: unknown): void;
+  /** A line of progress, on stderr. */
+  progress(text: string): void;
+  /** A line that starts with "warning:", on stderr. */
+  warn(text: string): void;
+  /** For text on stdout. */
+  readonly style: Style;
+  /** For text on stderr. */
+  readonly progressStyle: Style;
+}
+
+/** C0 but tab and line feed, DEL, C1, and what steers direction or hides: bidi controls, zero-width, line separators, tags, BOM. */
+const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]|[\ud800-\udfff]/gu;
+
+/** Text from outside made fit for a terminal: what could steer it is shown as `\u{hex}`. Tabs and line feeds stay. */
+export function safe(text: string): string {
+  return text.replace(UNSAFE, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
+}
+
+/** The same on one line: line feeds and tabs are escaped too, and it is cut after `max` characters. */
+export function safeLine(text: string, max = 400): string {
+  const whole = safe(text).replace(/\n/g, '\\n').replace(/\t/g, '\\t');
+  const cut = [...whole];
+  return cut.length <= max ? whole : `${cut.slice(0, max).join('')}…`;
+}
+
+/** Whether colour is wanted on a stream: never under NO_COLOR, always under FORCE_COLOR, else on a terminal that is not dumb. */
+export function wantsColour(env: { readonly [name: string]: string | undefined }, sink: Sink): boolean {
+  if ((env['NO_COLOR'] ?? '') !== '') return false;
+  const forced = env['FORCE_COLOR'];
+  if (forced !== undefined && forced !== '' && forced !== '0') return true;
+  return forced !== '0' && sink.isTTY === true && env['TERM'] !== 'dumb';
+}
+
+function styleOf(colour: boolean): Style {
+  const mark = (open: number, close: number) => (text: string) => (colour ? `\u001b[${open}m${text}\u001b[${close}m` : text);
+  return { bold: mark(1, 22), dim: mark(2, 22), red: mark(31, 39), green: mark(32, 39), yellow: mark(33, 39), cyan: mark(36, 39) };
+}
+
+/** Bigints as decimal strings: JSON has no safe number for them. */
+function plain(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? value.toString() : value;
+}
+
+/** Output over two streams. */
+export function createOutput(options: { readonly stdout: Sink; readonly stderr: Sink; readonly env: { readonly [name: string]: string | undefined } }): Output {
+  const { stdout, stderr, env } = options;
+  const style = styleOf(wantsColour(env, stdout));
+  const progressStyle = styleOf(wantsColour(env, stderr));
+  return {
+    result: (text) => void stdout.write(`${text}\n`),
+    json: (document) => void stdout.write(`${JSON.stringify(document, plain, 2)}\n`),
+    jsonLine: (document) => void stdout.write(`${JSON.stringify(document, plain)}\n`),
+    progress: (text) => void stderr.write(`${text}\n`),
+    warn: (text) => void stderr.write(`${progressStyle.yellow('warning:')} ${text}\n`),
+    style,
+    progressStyle,
+  };
+}

@@ -1,0 +1,121 @@
+/**
+ * What deep verification and replay say: verdicts, divergences with both values, figures. Shapes only; must never hold behaviour (PROTOCOL §10).
+ */
+import type { Bytes, Digest, Result, TrajectoryId } from '@openexec/canon';
+import type { Stored } from '@openexec/ledger';
+import type { Amount } from '@openexec/protocol';
+import type { Difference } from './drift.ts';
+
+/** Where entries and blobs are read from: any store, or a bundle. A blob that is not handed out makes its run not derivable. */
+export interface AuditSource {
+  /** Every entry from this leaf index on, in tree order. */
+  all(from?: bigint): AsyncIterable<Stored>;
+  blob(digest: Digest): Promise<Result<Bytes, { readonly code: string; readonly message: string }>>;
+}
+
+/**
+ * `agrees`: every recorded judgement is the one that the kernel makes again. `diverges`: at least one is not. `notDerivable`: what is needed to
+ * judge is gone from `from` on, and everything before it agreed.
+ */
+export type RunVerdict = 'agrees' | 'diverges' | 'notDerivable';
+
+/**
+ * What differs. `kind`, `payload`, `cause`, `law`, `at`: that member of a recorded judgement. `missing`: the kernel makes one that is not
+ * recorded. `extra`: one is recorded that the kernel does not make. `order`: a list that is not in one piece. `blob`: a blob that the kernel
+ * makes is not there. `body`: bytes that are no body of their kind. `kernel`: the recorded past is one that the kernel cannot have made.
+ * `result`: what a run landed is not what its own commits make.
+ */
+export type DivergenceKind = 'kind' | 'payload' | 'cause' | 'law' | 'at' | 'missing' | 'extra' | 'order' | 'blob' | 'body' | 'kernel' | 'result';
+
+/** One difference between what is recorded and what follows from it. */
+export interface Divergence {
+  /** Leaf index of the entry at which it shows. */
+  readonly index: bigint;
+  /** Position of that entry in the run's trajectory. */
+  readonly seq: number;
+  readonly kind: { readonly expected: string | null; readonly recorded: string | null };
+  readonly what: DivergenceKind;
+  /** Both values as text; null where there is none. */
+  readonly expected: string | null;
+  readonly recorded: string | null;
+  /** For `payload`: every place in which the two bodies differ. */
+  readonly drift: readonly Difference[];
+}
+
+/** A recorded fact that answered nothing open, as the ledger itself notes it. */
+export interface Violation {
+  readonly seq: number;
+  readonly why: string;
+  readonly message: string;
+}
+
+/** Why a run cannot be judged any further. */
+export interface NotDerivable {
+  readonly seq: number;
+  readonly code: string;
+  readonly message: string;
+}
+
+/** One run's verdict. */
+export interface RunReport {
+  readonly run: TrajectoryId;
+  readonly verdict: RunVerdict;
+  /** Judgements that were compared. */
+  readonly judgements: number;
+  readonly facts: number;
+  /** Facts that nobody has judged yet; no divergence (PROTOCOL §4.1). */
+  readonly pending: number;
+  readonly closed: boolean;
+  readonly divergences: readonly Divergence[];
+  readonly violations: readonly Violation[];
+  /** From where on the run cannot be judged, whatever its verdict. */
+  readonly from?: NotDerivable;
+}
+
+/** An entry of `law` that is no law: it changes nothing, and the ledger should not hold it. */
+export interface LawFault {
+  readonly index: bigint;
+  readonly seq: number;
+  readonly kind: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+/** The whole ledger's verdict. */
+export interface DeepReport {
+  readonly runs: readonly RunReport[];
+  readonly lawProblems: readonly LawFault[];
+  readonly totals: {
+    readonly entries: number;
+    readonly runs: number;
+    readonly facts: number;
+    readonly judgements: number;
+    readonly pending: number;
+    readonly divergences: number;
+    readonly violations: number;
+    readonly notDerivable: number;
+    /** Most runs that were held at once. */
+    readonly mostOpen: number;
+    /** Judgements of `selftest/…`, which this release does not re-derive. */
+    readonly selfTestJudgements: number;
+  };
+}
+
+/** Exact replay of one run: what its recorded facts come to, without a model and without an effect. */
+export interface ReplayReport extends RunReport {
+  readonly outcome: 'done' | 'failed' | 'cancelled' | 'denied' | 'exhausted' | 'open';
+  /** Git tree id of the committed files; null when the run cannot be judged. */
+  readonly tree: string | null;
+  /** Git commit id and branch that the run landed, if it did. */
+  readonly commit: string | null;
+  readonly ref: string | null;
+  readonly worldRoot: Digest | null;
+  readonly spend: Amount;
+}
+
+/** How far a verification has come. */
+export interface Progress {
+  readonly entries: number;
+  readonly openRuns: number;
+  readonly divergences: number;
+}

@@ -1,0 +1,144 @@
+/**
+ * One configuration out of several: for preferences the nearer layer wins, for safety the narrowest of all does, so that no layer can widen
+ * what another says (CLI.md "Files", GOALS E20). Must never read a file.
+ */
+import { err, ok, type Result } from '@openexec/canon';
+import type { Amount, ConfiguredCommand, Prices } from '@openexec/protocol';
+import type { ConfigProblem } from './problems.ts';
+import type { CommandSetting, ConfigFile } from './schema.ts';
+import type { Source } from './source.ts';
+
+/** From the least to the most specific. */
+export const LAYERS = ['system', 'user', 'project', 'local'] as const;
+export type LayerName = (typeof LAYERS)[number];
+/** One file of one layer, checked. */
+export interface Layer {
+  readonly name: LayerName;
+  readonly source: Source;
+  readonly config: ConfigFile;
+}
+/** What the environment and the flags of one call say; they are the user's own present word. */
+export interface Overrides {
+  readonly model?: string | undefined;
+  readonly blueprint?: string | undefined;
+  readonly approvals?: 'ask' | 'never' | undefined;
+  /** Dollars. */
+  readonly budgetUsd?: number | undefined;
+  /** Base address of provider openai, from the environment. */
+  readonly openaiBaseUrl?: string | undefined;
+}
+
+/** The configuration in force. */
+export interface Config {
+  /** `PROVIDER:NAME`, `scripted:FILE`, `none`, or null where nobody says. */
+  readonly model: string | null;
+  /** Layer whose word `model` is: a script's path is relative to it. */
+  readonly modelFrom: LayerName | 'flag' | null;
+  readonly openaiBaseUrl: string | null;
+  readonly maxOutputTokens: number;
+  readonly commands: Readonly<Record<string, ConfiguredCommand>>;
+  readonly blueprint: string;
+  readonly budget: Amount;
+  /** Whether anybody states a limit in dollars: then the model needs a price. */
+  readonly budgetInUsd: boolean;
+  readonly wallMs: number;
+  readonly approvals: 'ask' | 'never';
+  readonly provide: readonly string[];
+  readonly readPaths: readonly string[];
+  readonly writePaths: readonly string[];
+  readonly prices: Prices;
+}
+
+/** Bounds of a run where nobody says anything. */
+export const DEFAULTS = {
+  blueprint: 'quick_fix',
+  tokens: 2_000_000,
+  calls: 200,
+  wallMinutes: 60,
+  maxOutputTokens: 16_384,
+  /** Without a limit in dollars: none, as large as an amount can be without losing a unit. */
+  usdMicros: 1_000_000_000_000,
+} as const;
+const LOOPBACK = /^https?:\/\/(localhost|127(?:\.\d{1,3}){3})(?::\d+)?(?:\/|$)/;
+const EVERYTHING: readonly string[] = ['**'];
+
+/** Merges the layers (in any order) under the overrides. */
+export function mergeLayers(given: readonly Layer[], overrides: Overrides): Result<Config, readonly ConfigProblem[]> {
+  const layers = LAYERS.flatMap((name) => given.filter((layer) => layer.name === name));
+  const untrusted = overrides.openaiBaseUrl === undefined ? untrustedAddress(layers) : null;
+  if (untrusted !== null) return err([untrusted]);
+  const last = <T>(read: (config: ConfigFile) => T | undefined): T | null => layers.reduce<T | null>((found, layer) => read(layer.config) ?? found, null);
+  const least = (read: (config: ConfigFile) => number | undefined, more?: number): number | null =>
+    [...layers.map((layer) => read(layer.config)), more].reduce<number | null>((low, value) => (value === undefined ? low : Math.min(value, low ?? value)), null);
+  const usd = least((config) => config.budget?.usd, overrides.budgetUsd);
+  const modelFrom = overrides.model === undefined ? (layers.findLast((layer) => layer.config.model !== undefined)?.name ?? null) : 'flag';
+  return ok({
+    model: overrides.model ?? last((config) => config.model),
+    modelFrom,
+    openaiBaseUrl: overrides.openaiBaseUrl ?? last((config) => config.models?.openai?.baseUrl),
+    maxOutputTokens: least((config) => config.models?.openai?.maxOutputTokens) ?? DEFAULTS.maxOutputTokens,
+    commands: commandsOf(layers),
+    blueprint: overrides.blueprint ?? last((config) => config.blueprint) ?? DEFAULTS.blueprint,
+    budget: {
+      tokens: least((config) => config.budget?.tokens) ?? DEFAULTS.tokens,
+      usdMicros: usd === null ? DEFAULTS.usdMicros : Math.round(usd * 1e6),
+      calls: least((config) => config.budget?.calls) ?? DEFAULTS.calls,
+    },
+    budgetInUsd: usd !== null,
+    wallMs: (least((config) => config.wall) ?? DEFAULTS.wallMinutes) * 60_000,
+    approvals: overrides.approvals === 'never' || layers.some((layer) => layer.config.approvals === 'never') ? 'never' : 'ask',
+    provide: common(layers.map((layer) => layer.config.sandbox?.provide)) ?? [],
+    readPaths: common(layers.map((layer) => layer.config.paths?.read)) ?? EVERYTHING,
+    writePaths: common(layers.map((layer) => layer.config.paths?.write)) ?? EVERYTHING,
+    prices: pricesOf(layers),
+  });
+}
+
+/** What every list that is given contains (by exact word; `**` contains all); null where none is given. */
+function common(lists: readonly (readonly string[] | undefined)[]): readonly string[] | null {
+  const given = lists.filter((list) => list !== undefined);
+  const [first, ...others] = given;
+  if (first === undefined) return null;
+  return others.reduce<readonly string[]>((left, right) => [...new Set([...left.filter((one) => contains(right, one)), ...right.filter((one) => contains(left, one))])], first);
+}
+
+function contains(list: readonly string[], wanted: string): boolean {
+  return list.some((one) => one === '**' || one === wanted || (one.endsWith('/**') && wanted.startsWith(one.slice(0, -2))));
+}
+
+function commandsOf(layers: readonly Layer[]): Readonly<Record<string, ConfiguredCommand>> {
+  const commands: Record<string, ConfiguredCommand> = {};
+  for (const layer of layers) {
+    for (const [name, setting] of Object.entries(layer.config.commands ?? {}) as [string, CommandSetting | undefined][]) {
+      if (setting !== undefined) commands[name] = setting === 'none' ? 'none' : { argv: setting.argv, timeout: setting.timeout ?? 'medium' };
+    }
+  }
+  return commands;
+}
+
+/** The dearest price that any layer states: none can make a budget in dollars last longer. */
+function pricesOf(layers: readonly Layer[]): Prices {
+  const models: Prices['models'] = {};
+  for (const layer of layers) {
+    for (const [name, price] of Object.entries(layer.config.models?.openai?.pricing ?? {})) {
+      const key = `openai:${name}`;
+      const before = models[key];
+      models[key] = {
+        inputUsdMicrosPerMillion: Math.max(before?.inputUsdMicrosPerMillion ?? 0, Math.round(price.input * 1e6)),
+        outputUsdMicrosPerMillion: Math.max(before?.outputUsdMicrosPerMillion ?? 0, Math.round(price.output * 1e6)),
+      };
+    }
+  }
+  return { version: 'config', models };
+}
+
+/** A repository must not send the user's key and code to an address of its own choice: only user, system or environment name one elsewhere. */
+function untrustedAddress(layers: readonly Layer[]): ConfigProblem | null {
+  const trusted = layers.filter((layer) => layer.name === 'system' || layer.name === 'user').map((layer) => layer.config.models?.openai?.baseUrl);
+  const guest = layers.findLast((layer) => (layer.name === 'project' || layer.name === 'local') && layer.config.models?.openai?.baseUrl !== undefined);
+  const address = guest?.config.models?.openai?.baseUrl;
+  if (guest === undefined || address === undefined || trusted.includes(address) || LOOPBACK.test(address)) return null;
+  const { line, column } = guest.source.at(['models', 'openai', 'baseUrl']);
+  const message = `models.openai.baseUrl: a repository may not choose where prompts and your API key are sent; put this address into your own configuration or OPENAI_BASE_URL`;
+  return { code: 'config.untrusted', message, file: guest.source.file, line, column };
+}

@@ -1,0 +1,166 @@
+/**
+ * Reads the files of a project: configuration of all layers, project and run policies, blueprints, model scripts. Must never go on with a file
+ * that is not sound: one problem anywhere refuses everything (GOALS E02).
+ */
+import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { checkBlueprint, type BlueprintContext } from '@openexec/blueprint';
+import { err, type Json, ok, type Result } from '@openexec/canon';
+import { checkBundle } from '@openexec/policy';
+import { type CheckedBlueprint, nearest, type PolicyBundle } from '@openexec/protocol';
+import { checkConfig } from './check.ts';
+import { type Config, type Layer, type LayerName, mergeLayers, type Overrides } from './layers.ts';
+import type { Places } from './places.ts';
+import type { ConfigProblem, ConfigProblemCode } from './problems.ts';
+import { parseYaml, type Source } from './source.ts';
+
+type Problems = readonly ConfigProblem[];
+const MAX_BYTES = 4 * 1024 * 1024;
+const YAML_NAME = /^[^.].*\.ya?ml$/;
+
+/** Reads one file strictly; null where it is not there and `missing` allows that. */
+export function readSource(file: string, options: { readonly missing: 'refuse' | 'null' }): Result<Source | null, Problems> {
+  const text = readText(file);
+  if (!text.ok) return text.error === 'missing' && options.missing === 'null' ? ok(null) : err([problem('config.unreadable', file, unreadable(text.error))]);
+  return parseYaml(text.value, file);
+}
+
+/** Any YAML or JSON file as data: a model script. */
+export function loadData(file: string): Result<Json, Problems> {
+  const source = readSource(file, { missing: 'refuse' });
+  return source.ok ? ok(source.value?.data ?? null) : source;
+}
+
+/** The configuration in force for a checkout whose own folder is `folder` (`.openexec`). */
+export function loadConfig(options: { readonly folder: string; readonly places: Places; readonly overrides: Overrides }): Result<Config, Problems> {
+  const { folder, places } = options;
+  const files: readonly (readonly [LayerName, string])[] = [
+    ['system', join(places.system, 'config.yaml')],
+    ['user', join(places.user, 'config.yaml')],
+    ['project', join(folder, 'config.yaml')],
+    ['local', join(folder, 'config.local.yaml')],
+  ];
+  const layers: Layer[] = [];
+  const problems: ConfigProblem[] = [];
+  for (const [name, file] of files) {
+    const source = readSource(file, { missing: 'null' });
+    const config = source.ok && source.value !== null ? checkConfig(source.value) : null;
+    if (!source.ok) problems.push(...source.error);
+    else if (config?.ok === false) problems.push(...config.error);
+    else if (source.value !== null && config !== null) layers.push({ name, source: source.value, config: config.value });
+  }
+  return problems.length > 0 ? err(problems) : mergeLayers(layers, options.overrides);
+}
+
+/** A policy bundle with the file it came from. */
+export interface LoadedPolicy {
+  readonly file: string;
+  readonly bundle: PolicyBundle;
+}
+
+/** The bundles of `.openexec/policy`, by file name. */
+export function loadProjectPolicies(folder: string): Result<readonly LoadedPolicy[], Problems> {
+  const files = listYaml(join(folder, 'policy'));
+  if (!files.ok) return files;
+  return loadPolicies(files.value);
+}
+
+/** The named bundles, in that order. */
+export function loadPolicies(files: readonly string[]): Result<readonly LoadedPolicy[], Problems> {
+  const loaded: LoadedPolicy[] = [];
+  const problems: ConfigProblem[] = [];
+  for (const file of files) {
+    const source = readSource(file, { missing: 'refuse' });
+    if (!source.ok) problems.push(...source.error);
+    const parsed = source.ok ? source.value : null;
+    if (parsed === null) continue;
+    const bundle = checkBundle(parsed.data);
+    if (bundle.ok) loaded.push({ file, bundle: bundle.value });
+    else problems.push(...bundle.error.map((each) => placed(parsed, 'config.policy', each)));
+  }
+  return problems.length > 0 ? err(problems) : ok(loaded);
+}
+
+/** Finds and checks a blueprint by name: the project's own first, then what ships in `shipped`. */
+export function loadBlueprint(options: {
+  readonly name: string;
+  readonly folder: string;
+  readonly shipped: string;
+  readonly context: BlueprintContext;
+}): Result<CheckedBlueprint, Problems> {
+  const own = listYaml(join(options.folder, 'blueprints'));
+  if (!own.ok) return own;
+  const shipped = listYaml(options.shipped);
+  if (!shipped.ok) return shipped;
+  const nameOf = (file: string) => basename(file).replace(/\.ya?ml$/, '');
+  const file = [...own.value, ...shipped.value].find((each) => nameOf(each) === options.name);
+  if (file === undefined) {
+    const known = [...new Set([...own.value, ...shipped.value].map(nameOf))].sort();
+    const close = nearest(options.name.slice(0, 64), known);
+    const message = `there is no blueprint "${options.name.slice(0, 64)}"${close === null ? '' : ` (did you mean ${close}?)`}; there are ${known.join(', ')}`;
+    return err([problem('config.unknownBlueprint', join(options.folder, 'blueprints'), message)]);
+  }
+  const source = readSource(file, { missing: 'refuse' });
+  if (!source.ok) return source;
+  const { value } = source;
+  if (value === null) return err([problem('config.unreadable', file, unreadable('missing'))]);
+  const checked = checkBlueprint(value.data, options.context);
+  if (checked.ok) return checked;
+  return err(checked.error.map((each) => placed(value, each.code === 'blueprint.commandNotConfigured' ? 'config.commandMissing' : 'config.blueprint', each)));
+}
+
+function placed(source: Source, code: ConfigProblemCode, found: { readonly code: string; readonly message: string; readonly path: readonly (string | number)[] }): ConfigProblem {
+  const { line, column } = source.at(found.path, found.code.endsWith('.unknownKey') ? 'key' : 'value');
+  return { code, message: found.message, file: source.file, line, column };
+}
+
+/** YAML files of a folder by name; none where the folder is missing. A file that is no YAML is refused: it would be silently left out. */
+function listYaml(folder: string): Result<readonly string[], Problems> {
+  let names: readonly string[];
+  try {
+    names = readdirSync(folder);
+  } catch (error) {
+    return codeOf(error) === 'ENOENT' ? ok([]) : err([problem('config.unreadable', folder, unreadable(codeOf(error)))]);
+  }
+  const strange = names.find((name) => !YAML_NAME.test(name) && !name.startsWith('.') && !/\.md$/.test(name));
+  if (strange !== undefined) return err([problem('config.unreadable', join(folder, strange), 'only .yaml and .yml files are read here; rename it or move it away')]);
+  return ok(
+    names
+      .filter((name) => YAML_NAME.test(name))
+      .sort()
+      .map((name) => join(folder, name)),
+  );
+}
+
+function readText(file: string): Result<string, string> {
+  let handle: number | null = null;
+  try {
+    // Without O_NONBLOCK a pipe of that name would hold the command for ever.
+    handle = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    const stat = fstatSync(handle);
+    if (!stat.isFile()) return err('ENOTFILE');
+    if (stat.size > MAX_BYTES) return err('EFBIG');
+    return ok(new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(handle)));
+  } catch (error) {
+    const code = codeOf(error);
+    return err(code === 'ENOENT' || code === 'ENOTDIR' ? 'missing' : code);
+  } finally {
+    if (handle !== null) closeSync(handle);
+  }
+}
+
+function codeOf(error: unknown): string {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' ? code : 'unknown';
+}
+
+function unreadable(why: string): string {
+  if (why === 'missing') return 'there is no such file';
+  if (why === 'EFBIG') return `the file is larger than ${MAX_BYTES} bytes`;
+  if (why === 'ENOTFILE') return 'this is not an ordinary file';
+  return why === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'the file is not UTF-8' : `it cannot be read (${why})`;
+}
+
+function problem(code: ConfigProblemCode, file: string, message: string): ConfigProblem {
+  return { code, message, file, line: 0, column: 0 };
+}

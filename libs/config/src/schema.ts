@@ -1,0 +1,80 @@
+/**
+ * The configuration file, version 1, as a schema: what may stand in `.openexec/config.yaml` and in the files of user and system. Closed: a key
+ * that is not here is an error (CLI.md "Files", GOALS E02). Must never give a member a default: who said what is needed for narrowing.
+ */
+import * as z from 'zod';
+
+/** Dollars as a decimal with at most six places: micro-dollars are the unit of the protocol. */
+const usd = z.number().min(0).max(1_000_000).refine((value) => Number.isSafeInteger(Math.round(value * 1e6)) && Math.abs(value * 1e6 - Math.round(value * 1e6)) < 1e-6, {
+  message: 'dollars have at most six decimal places',
+});
+const whole = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const path = z
+  .string()
+  .min(1)
+  .max(4096)
+  .regex(/^(?!\/)(?!(?:.*\/)?\.{0,2}(?:\/|$))[^\0]+$/s, { message: 'a path inside the repository, without . or .. and without / at its ends' });
+const name = z.string().regex(/^[a-z][a-z0-9_.-]{0,63}$/, { message: 'a lower-case name' });
+
+/** A command as exact words; no shell is involved. */
+export const commandSetting = z.union([
+  z.literal('none'),
+  z.strictObject({ argv: z.array(z.string().min(1).max(4096)).min(1).max(64), timeout: z.enum(['fast', 'medium', 'long']).optional() }),
+]);
+/** US dollars per million tokens. */
+const price = z.strictObject({ input: usd, output: usd });
+const provider = z.strictObject({
+  baseUrl: z.string().min(1).max(500).optional(),
+  pricing: z.record(z.string().min(1).max(128), price).optional(),
+  maxOutputTokens: whole.min(1).max(1_000_000).optional(),
+});
+
+/** One configuration file of any layer. */
+export const configFile = z.strictObject({
+  version: z.literal(1),
+  /** `PROVIDER:NAME`, `scripted:FILE`, or `none`. */
+  model: z
+    .string()
+    .max(300)
+    .regex(/^(none|[a-z][a-z0-9_.-]{0,63}:[^\0\n]+)$/, { message: 'PROVIDER:NAME, scripted:FILE or none' })
+    .optional(),
+  models: z.strictObject({ openai: provider.optional() }).optional(),
+  commands: z.strictObject({ test: commandSetting.optional(), lint: commandSetting.optional() }).optional(),
+  blueprint: name.optional(),
+  /** Upper bounds of one run. */
+  budget: z.strictObject({ tokens: whole.optional(), usd: usd.optional(), calls: whole.optional() }).optional(),
+  /** Minutes that one run may take, waiting for people not counted. */
+  wall: z.number().int().min(1).max(10_080).optional(),
+  approvals: z.enum(['ask', 'never']).optional(),
+  sandbox: z.strictObject({ provide: z.array(path).max(32).optional() }).optional(),
+  /** Paths of the repository that a run may read and write, as writ patterns (`**`, `dir/**`, exact). */
+  paths: z.strictObject({ read: z.array(z.string().min(1).max(4096)).max(256).optional(), write: z.array(z.string().min(1).max(4096)).max(256).optional() }).optional(),
+});
+export type ConfigFile = z.infer<typeof configFile>;
+export type CommandSetting = z.infer<typeof commandSetting>;
+
+/** The JSON Schema of the file, for editors. */
+export function configJsonSchema(): unknown {
+  return z.toJSONSchema(configFile);
+}
+
+/** The keys that may stand at a place of the file, for suggestions; empty where anything may. */
+export function keysAt(path: readonly (string | number)[]): readonly string[] {
+  let schema: z.ZodType | undefined = configFile;
+  for (const step of path) {
+    schema = inner(schema);
+    if (schema instanceof z.ZodObject) schema = (schema.shape as { [name: string]: z.ZodType })[String(step)];
+    else if (schema instanceof z.ZodRecord) schema = schema.valueType as z.ZodType;
+    else if (schema instanceof z.ZodArray) schema = schema.element as z.ZodType;
+    else return [];
+  }
+  const found = inner(schema);
+  return found instanceof z.ZodObject ? Object.keys(found.shape) : [];
+}
+
+/** Takes optional off, and of a union the object in it. */
+function inner(schema: z.ZodType | undefined): z.ZodType | undefined {
+  if (schema instanceof z.ZodOptional) return inner(schema.unwrap() as z.ZodType);
+  if (schema instanceof z.ZodUnion) return (schema.options as readonly z.ZodType[]).find((option) => option instanceof z.ZodObject);
+  return schema;
+}

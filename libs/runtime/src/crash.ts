@@ -1,0 +1,20 @@
+/**
+ * The crash windows of a driver, numbered. Between any two of them lies exactly one durable append or one effect, so a process that dies anywhere
+ * dies in one of these. There is no recovery code beside `run.resumed` and `pending` (ARCHITECTURE §2, PROTOCOL §4.4).
+ *
+ * | window | what is durable | what the next driver does |
+ * | --- | --- | --- |
+ * | W1 | `run.opened` | judges it |
+ * | W2 | all before; a batch is about to be handed in | nothing of it exists, or all of it: folds what is there |
+ * | W3 | the batch | judges what is queued |
+ * | W4 | `execution.started` or `model.asked`; nothing was done | retries where idempotent, else `execution.lost` |
+ * | W5 | the same; the effect came about, its fact is not recorded | the same: it cannot tell W4 from W5, and need not |
+ * | W6 | the fact and its judgements; the tree is not yet accepted or put back | rebuilds the tree from the committed state |
+ * | W7 | the same; the tree agrees | goes on |
+ * | W8 | `run.closed`; no checkpoint | asks for the checkpoint |
+ */
+
+/** Names of the windows, for tests that kill there. */
+export const CRASH_POINTS = ['W1.opened', 'W2.appending', 'W3.appended', 'W4.started', 'W5.performed', 'W6.observed', 'W7.settled', 'W8.closed'] as const;
+/** One window. */
+export type CrashPoint = (typeof CRASH_POINTS)[number];

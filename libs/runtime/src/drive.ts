@@ -1,0 +1,146 @@
+/**
+ * The loop, and the only one: judge what is queued, perform what is pending, append one fact. There is no other way in which a run moves, and no
+ * recovery code beside it (SEAM, ARCHITECTURE §2).
+ */
+import { ok, type Result, type TrajectoryId } from '@openexec/canon';
+import type { StopSignal } from '@openexec/catalogue';
+import { pending, type PendingEffect, type RunState } from '@openexec/kernel';
+import { awaitApproval } from './approval.ts';
+import { ask, type AskEffect } from './ask.ts';
+import { execute, type ExecuteEffect, rebuildTree, settleTree } from './execute.ts';
+import { reading, refuse, type RuntimeFailure } from './failure.ts';
+import type { Hands, RunReport } from './hands.ts';
+import { newDriver } from './open.ts';
+import { foldTail, loadLaw, unopened } from './read.ts';
+import { Session } from './session.ts';
+
+/** How to drive. */
+export interface Drive {
+  readonly run: TrajectoryId;
+  readonly hands: Hands;
+  /** Once stopped, nothing more is started; what runs is asked to end. */
+  readonly stop: StopSignal;
+  /** Nobody at hand for an approval: park the run, or follow the ledger for votes. */
+  readonly onAwait: 'wait' | 'park';
+  /** Take the run over, whoever drove it. */
+  readonly resume: boolean;
+  /** The driver of `openRun` in this very process, which needs no resuming. */
+  readonly driver?: string;
+}
+type Step = 'on' | 'stopped';
+
+/** Drives a run until it is closed, parked or stopped. On a failure everything appended stands, and a resume goes on from there. */
+export async function driveRun(drive: Drive): Promise<Result<RunReport, RuntimeFailure>> {
+  const { hands, run } = drive;
+  const there = await reading(async () => ok(await hands.ledger.trajectory(run)));
+  if (!there.ok) return there;
+  if (there.value === null) return refuse('run.unknown', `the ledger has no ${run}; open it, or list the runs it has`);
+  const lease = await hands.lease?.acquire(run);
+  if (lease === null) return refuse('run.busy', `${run} is driven by another process; wait for it, or stop it`);
+  try {
+    const session = await takeOver(drive);
+    return session.ok ? await loop(session.value, drive) : session;
+  } finally {
+    await lease?.release();
+  }
+}
+
+/** A session whose driver is in force: the one that opened the run, or a new one by `run.resumed`. */
+async function takeOver(drive: Drive): Promise<Result<Session, RuntimeFailure>> {
+  const { hands, run, resume, driver } = drive;
+  const law = await loadLaw(hands.ledger);
+  if (!law.ok) return law;
+  const folded = await foldTail(hands.ledger, unopened(run));
+  if (!folded.ok) return folded;
+  const goesOn = !resume && driver !== undefined && driver === folded.value.driver;
+  const session = new Session({ hands, driver: goesOn ? driver : newDriver(hands.randomness), folded: folded.value, law: law.value });
+  if (goesOn) return ok(session);
+  const resumed = await session.resume(resume ? 'the run was resumed' : 'its driver is gone');
+  return resumed.ok ? ok(session) : resumed;
+}
+
+async function loop(session: Session, drive: Drive): Promise<Result<RunReport, RuntimeFailure>> {
+  const asked = new Set<string>();
+  let rebuilt = false;
+  for (;;) {
+    const settled = await session.settle();
+    if (!settled.ok) return settled;
+    const state = session.state;
+    if (state.status === 'closed') return ok(await closedReport(session.hands, state));
+    if (state.status === 'parked') return ok({ state, status: drive.stop.stopped ? 'stopped' : 'parked', checkpoint: null });
+    const todo = pending(state)[0];
+    if (todo === undefined) return refuse('run.stuck', `${state.run} neither rests nor asks for anything at ${state.nextSeq}; report this with the run`);
+    if (todo.do === 'execute' && !rebuilt && session.mayPerform(todo.startedSeq)) {
+      const tree = await rebuildTree(session);
+      if (!tree.ok) return tree;
+      rebuilt = true;
+    }
+    const step = await perform(session, todo, { ...drive, asked });
+    if (!step.ok) return step;
+    if (step.value === 'stopped') return ok({ state: session.state, status: 'stopped', checkpoint: null });
+  }
+}
+
+type Performing = Drive & { readonly asked: Set<string> };
+
+async function perform(session: Session, todo: PendingEffect, drive: Performing): Promise<Result<Step, RuntimeFailure>> {
+  if (todo.do === 'awaitApproval') {
+    if (drive.stop.stopped) return pause(session);
+    const done = await awaitApproval(session, todo, drive);
+    return done.ok ? ok('on') : done;
+  }
+  // A start that this process did not append, or whose append was a duplicate: nobody knows whether it was performed (PROTOCOL §3).
+  if (!session.mayPerform(todo.startedSeq)) {
+    const resumed = await session.resume('it is not known whether what was started was performed');
+    return resumed.ok ? ok('on') : resumed;
+  }
+  if (drive.stop.stopped) return ok('stopped');
+  session.hands.crashPoint?.('W4.started');
+  return todo.do === 'ask' ? performAsk(session, todo, drive) : performExecution(session, todo, drive);
+}
+
+async function performAsk(session: Session, effect: AskEffect, drive: Performing): Promise<Result<Step, RuntimeFailure>> {
+  const fact = await ask(session, effect, drive.stop);
+  if (!fact.ok) return fact;
+  if (fact.value === null) return ok('stopped');
+  session.hands.crashPoint?.('W5.performed');
+  const paused = await pauseIfStopped(session, drive.stop);
+  if (!paused.ok) return paused;
+  const added = await session.add(fact.value);
+  return added.ok ? ok('on') : added;
+}
+
+async function performExecution(session: Session, effect: ExecuteEffect, drive: Performing): Promise<Result<Step, RuntimeFailure>> {
+  const performed = await execute(session, effect, drive.stop);
+  if (!performed.ok) return performed;
+  if (performed.value === null) return ok('stopped');
+  const { fact } = performed.value;
+  session.hands.crashPoint?.('W5.performed');
+  const paused = await pauseIfStopped(session, drive.stop);
+  if (!paused.ok) return paused;
+  const added = await session.add(fact);
+  if (!added.ok) return added;
+  session.hands.crashPoint?.('W6.observed');
+  const tree = await settleTree(session, performed.value, session.folded.committed === effect.execution);
+  if (!tree.ok) return tree;
+  session.hands.crashPoint?.('W7.settled');
+  return ok('on');
+}
+
+/** With nothing in flight a stop parks the run, so that the ledger says why it rests. */
+async function pause(session: Session): Promise<Result<Step, RuntimeFailure>> {
+  const added = await session.add({ kind: 'run.pauseRequested', actor: 'runtime', body: { by: 'driver', because: { code: 'driver.stopped', message: 'the driver was asked to stop' } }, blobs: [] });
+  return added.ok ? ok('on') : added;
+}
+
+/** The wish to stop goes before the outcome of what was running, so that nothing new is started after it. */
+async function pauseIfStopped(session: Session, stop: StopSignal): Promise<Result<void, RuntimeFailure>> {
+  if (!stop.stopped) return ok(undefined);
+  const paused = await pause(session);
+  return paused.ok ? ok(undefined) : paused;
+}
+
+async function closedReport(hands: Hands, state: RunState): Promise<RunReport> {
+  hands.crashPoint?.('W8.closed');
+  return { state, status: 'closed', checkpoint: await hands.ledger.checkpoint() };
+}

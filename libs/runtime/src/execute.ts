@@ -1,0 +1,135 @@
+/**
+ * Performing one durable `execution.started`, and keeping the tree in step with what was committed. Must never touch the tree on behalf of an
+ * execution that this process did not start (PROTOCOL §§4.4, 9).
+ */
+import { type Bytes, canonicalBytes, type Digest, ok, type Result } from '@openexec/canon';
+import type { Execution, ExecutionFailure, StopSignal, WorkspaceFailure } from '@openexec/catalogue';
+import { changedFiles, type PendingEffect, type RunState } from '@openexec/kernel';
+import type { Blob } from '@openexec/ledger';
+import type { FileChange } from '@openexec/protocol';
+import { sentenceOf } from './ask.ts';
+import { ledgerRefusal, refuse, type RuntimeFailure } from './failure.ts';
+import { blobOf } from './open.ts';
+import type { FactOf, Session } from './session.ts';
+
+/** The order that the kernel gives. */
+export type ExecuteEffect = Extract<PendingEffect, { do: 'execute' }>;
+type ExecutionFact = FactOf<'execution.observed'> | FactOf<'execution.failed'> | FactOf<'effect.undeclared'>;
+/** How it went, and what the tree holds now that the committed state does not. */
+export interface Performed {
+  readonly fact: ExecutionFact;
+  readonly changes: readonly FileChange[];
+}
+
+/** PROTOCOL §2: JSON over this many bytes travels as a blob. */
+const INLINE_BYTES = 8 * 1024;
+const FILE_TYPE = 'application/octet-stream';
+const OUTPUT_TYPE = 'text/plain; charset=utf-8';
+const MAX_PATHS = 200;
+const CODE = /^[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*$/;
+const MAX_CODE = 64;
+
+/** Performs the execution; null when the driver was stopped meanwhile and nobody knows how it went. */
+export async function execute(session: Session, effect: ExecuteEffect, stop: StopSignal): Promise<Result<Performed | null, RuntimeFailure>> {
+  const law = session.state.law;
+  if (law === null) return refuse('run.stuck', 'an execution was started in a run without law');
+  const artifacts = new Map<string, Bytes>();
+  for (const { name, blob } of effect.artifacts) {
+    const bytes = await session.hands.ledger.blob(blob.digest);
+    if (!bytes.ok) return ledgerRefusal(bytes.error);
+    artifacts.set(name, bytes.value);
+  }
+  const { execution, idempotencyKey, action, command, deadlineMs } = effect;
+  const order = { execution, idempotencyKey, action, arguments: effect.arguments, command, profile: law.profile, deadlineMs, artifacts, task: law.task };
+  const done = await session.hands.host.execute(order, stop);
+  if (!done.ok && stop.stopped) return ok(null);
+  if (!done.ok) return ok({ fact: failedFact(session, effect, done.error), changes: [] });
+  return ok({ fact: done.value.undeclared.length > 0 ? undeclaredFact(session, effect, done.value) : observedFact(session, effect, done.value), changes: done.value.changes });
+}
+
+function failedFact(session: Session, effect: ExecuteEffect, failure: ExecutionFailure): ExecutionFact {
+  const { hands } = session;
+  const output = failure.output === null ? null : blobOf(hands.redact(failure.output), OUTPUT_TYPE);
+  const code = failure.code.length <= MAX_CODE && CODE.test(failure.code) ? failure.code : 'action.failed';
+  const body = {
+    ...session.driven,
+    execution: effect.execution,
+    error: { code, message: sentenceOf(failure.message, hands) },
+    effectUnknown: failure.effectUnknown,
+    output: output?.ref ?? null,
+    durationMs: 0,
+  };
+  return { kind: 'execution.failed', actor: 'tool', body, blobs: output === null ? [] : [output.blob] };
+}
+
+function undeclaredFact(session: Session, effect: ExecuteEffect, done: Execution): ExecutionFact {
+  const { hands } = session;
+  const paths = done.undeclared.slice(0, MAX_PATHS);
+  const because = { code: 'effect.undeclared', message: sentenceOf(`${effect.action} touched what it did not declare: ${paths.slice(0, 5).join(', ')}`, hands) };
+  return { kind: 'effect.undeclared', actor: 'tool', body: { ...session.driven, execution: effect.execution, paths, because }, blobs: [] };
+}
+
+function observedFact(session: Session, effect: ExecuteEffect, done: Execution): ExecutionFact {
+  const { hands } = session;
+  const output = blobOf(hands.redact(done.output), done.outputMediaType);
+  const artifacts = done.artifacts.map(({ name, bytes, mediaType }) => ({ name, made: blobOf(hands.redact(bytes), mediaType) }));
+  const listed = canonicalBytes(done.changes);
+  const list = listed.length <= INLINE_BYTES ? null : blobOf(listed, 'application/json');
+  const body = {
+    ...session.driven,
+    execution: effect.execution,
+    status: done.status,
+    summary: sentenceOf(done.summary, hands),
+    output: output.ref,
+    exitCode: done.exitCode,
+    durationMs: Math.max(0, Math.round(done.durationMs)),
+    changes: list === null ? { inline: [...done.changes] } : { blob: list.ref },
+    scratch: done.scratch.slice(0, MAX_PATHS),
+    artifacts: artifacts.map(({ name, made }) => ({ name, blob: made.ref })),
+    landed: done.landed,
+  };
+  const contents: Blob[] = contentsOf(done);
+  return { kind: 'execution.observed', actor: 'tool', body, blobs: [output.blob, ...artifacts.map(({ made }) => made.blob), ...(list === null ? [] : [list.blob]), ...contents] };
+}
+
+/** The new bytes of what changed. A file that the host keeps out (withheld) has none. */
+function contentsOf(done: Execution): Blob[] {
+  return done.changes.flatMap(({ after }) => {
+    const bytes = after === null ? undefined : done.contents.get(after.blob);
+    return after === null || bytes === undefined ? [] : [{ digest: after.blob, bytes, mediaType: FILE_TYPE }];
+  });
+}
+
+/** After the judgements of an execution's end: committed changes are taken over, anything else is put back. */
+export async function settleTree(session: Session, performed: Performed, committed: boolean): Promise<Result<void, RuntimeFailure>> {
+  const { workspace } = session.hands;
+  if (!committed) return workspaceResult(await workspace.restore());
+  return performed.changes.length === 0 ? ok(undefined) : workspaceResult(await workspace.accept(performed.changes));
+}
+
+/** Makes the tree what the ledger says is committed, from whatever an earlier process left. */
+export async function rebuildTree(session: Session): Promise<Result<void, RuntimeFailure>> {
+  const files: { readonly change: FileChange; readonly content: Bytes | null }[] = [];
+  for (const change of committedChanges(session.state)) {
+    const content = await contentOf(session, change.path, change.after?.blob ?? null);
+    if (!content.ok) return content;
+    files.push({ change, content: content.value });
+  }
+  return workspaceResult(await session.hands.workspace.rebuild(files));
+}
+
+function committedChanges(state: RunState): FileChange[] {
+  return [...changedFiles(state.world)].map(([path, after]) => ({ path, before: state.law?.base.get(path)?.oid ?? null, after }));
+}
+
+async function contentOf(session: Session, path: string, digest: Digest | null): Promise<Result<Bytes | null, RuntimeFailure>> {
+  if (digest === null) return ok(null);
+  const read = await session.hands.ledger.blob(digest);
+  if (read.ok) return read;
+  const kept = read.error.code === 'blob.unknown' ? 'was withheld from the ledger' : 'is gone';
+  return refuse('run.erased', `the content of ${path} (${digest}) ${kept}, so the tree cannot be made again here: ${read.error.message}`);
+}
+
+function workspaceResult(done: Result<void, WorkspaceFailure>): Result<void, RuntimeFailure> {
+  return done.ok ? ok(undefined) : refuse(done.error.code, done.error.path === undefined ? done.error.message : `${done.error.path}: ${done.error.message}`);
+}

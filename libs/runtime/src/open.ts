@@ -1,0 +1,82 @@
+/**
+ * Opening a run: everything that will steer it becomes a blob of `run.opened`. Must never judge: the first driver does (PROTOCOL §4.2).
+ */
+import { type Bytes, canonicalBytes, type Clock, type Digest, digestOf, type Json, ok, type Randomness, type Result, toHex, type TrajectoryId, utf8Encode } from '@openexec/canon';
+import { runTrajectory } from '@openexec/authority';
+import { KERNEL_FLAGS, KERNEL_VERSION } from '@openexec/kernel';
+import type { Blob, LedgerStore } from '@openexec/ledger';
+import type { BlobRef } from '@openexec/protocol';
+import type { CrashPoint } from './crash.ts';
+import { ledgerRefusal, refuse, type RuntimeFailure } from './failure.ts';
+import type { Opening } from './hands.ts';
+
+const TEXT = 'text/plain; charset=utf-8';
+const JSON_TYPE = 'application/json';
+const DRIVER_BYTES = 16;
+
+/** What opening needs of the hands. */
+export interface OpenPorts {
+  readonly ledger: LedgerStore;
+  readonly clock: Clock;
+  readonly randomness: Randomness;
+  /** For tests that end the process here; see crash.ts. */
+  crashPoint?(point: CrashPoint): void;
+}
+/** The opened run and the driver that opened it; handed to `driveRun`, that driver goes on without a `run.resumed`. */
+export interface Opened {
+  readonly run: TrajectoryId;
+  readonly driver: string;
+}
+
+/** A name for one driving process: 128 random bits. */
+export function newDriver(randomness: Randomness): string {
+  return toHex(randomness.bytes(DRIVER_BYTES));
+}
+
+/** Bytes with the reference that names them. */
+export function blobOf(bytes: Bytes, mediaType: string): { readonly ref: BlobRef; readonly blob: Blob } {
+  const digest: Digest = digestOf(bytes);
+  return { ref: { digest, bytes: bytes.length, mediaType }, blob: { digest, bytes, mediaType } };
+}
+
+/** Appends `run.opened` with position `none`: one run per writ. `run.exists` when the writ opened its run before. */
+export async function openRun(opening: Opening, ports: OpenPorts): Promise<Result<Opened, RuntimeFailure>> {
+  const writ = opening.writs.at(-1)?.body;
+  if (writ === undefined) return refuse('run.unknown', 'a run is opened by a writ; the chain is empty');
+  const blobs: Blob[] = [];
+  const keep = (bytes: Bytes, mediaType: string): BlobRef => {
+    const { ref, blob } = blobOf(bytes, mediaType);
+    blobs.push(blob);
+    return ref;
+  };
+  // Typed data of the protocol is JSON by its schemas; the store checks the shape of what is written here once more.
+  const json = (value: unknown): BlobRef => keep(canonicalBytes(value as Json), JSON_TYPE);
+  const driver = newDriver(ports.randomness);
+  const { listing, ...base } = opening.base;
+  const payload = {
+    driver,
+    epoch: 1,
+    task: keep(utf8Encode(opening.task), TEXT),
+    session: opening.session,
+    opener: opening.opener,
+    writs: opening.writs,
+    blueprint: json(opening.blueprint),
+    policySet: json(opening.policySet),
+    catalogue: json(opening.catalogue),
+    toolsets: json(opening.toolsets),
+    prices: json(opening.prices),
+    profile: json(opening.profile),
+    model: opening.model,
+    base: { ...base, listing: json(listing) },
+    kernel: { version: KERNEL_VERSION, flags: [...KERNEL_FLAGS] },
+    selfTest: opening.selfTest,
+    approvals: opening.approvals,
+  };
+  const run = runTrajectory({ issuer: writ.issuer, nonce: writ.nonce });
+  const draft = { kind: 'run.opened' as const, at: ports.clock.now(), actor: `key:${opening.opener}` as const, cause: null, law: null, payload: payload as unknown as Json };
+  const appended = await ports.ledger.append({ to: [{ trajectory: run, expect: 'none', drafts: [draft] }], blobs });
+  if (!appended.ok && (appended.error.code === 'conflict' || appended.error.code === 'trajectory.closed')) return refuse('run.exists', `the writ's nonce opened ${run} before; a writ opens one run, issue another`);
+  if (!appended.ok) return ledgerRefusal(appended.error);
+  ports.crashPoint?.('W1.opened');
+  return ok({ run, driver });
+}

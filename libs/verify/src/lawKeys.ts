@@ -1,0 +1,166 @@
+/**
+ * The law as far as signatures need it: which key held which role when. Reads law bodies by hand, without a validation library, and never judges
+ * what a signed thing means (containment, quorum, policy): that is deep verification. PROTOCOL §§5, 10.
+ */
+import { type Bytes, type Digest, fromHex, type Instant, type Json } from '@openexec/canon';
+import { admitKey, keyIdOf, verifyTyped } from '@openexec/proof';
+
+interface KeyRecord {
+  readonly publicKey: Bytes;
+  readonly roles: readonly string[];
+  readonly notBefore: string;
+  readonly notAfter: string | null;
+  readonly retired: boolean;
+}
+export type LawFault = { readonly code: 'law.body' | 'law.nonce' | 'law.ledger' | 'law.signature' | 'law.registry'; readonly message: string };
+interface Signed {
+  readonly body: Members;
+  readonly signatures: readonly { readonly key: string; readonly value: string }[];
+}
+type Members = { readonly [key: string]: Json };
+
+const WRIT_TYPE = 'application/vnd.openexec.writ.v1+json';
+/** Which roles may sign a kind (PROTOCOL §5). */
+const SIGNERS: Readonly<Record<string, readonly string[]>> = {
+  'key.trusted': ['root'],
+  'key.retired': ['root'],
+  'policy.adopted': ['root', 'policy'],
+  'writ.issued': ['root', 'issuer'],
+  'writ.revoked': ['root', 'issuer'],
+  'writ.restored': ['root', 'issuer'],
+  'ledger.upgraded': ['root'],
+};
+
+function isMembers(value: Json | undefined): value is Members {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+function text(members: Members, name: string): string | null {
+  const value = members[name];
+  return typeof value === 'string' ? value : null;
+}
+function texts(value: Json | undefined): readonly string[] | null {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string') ? (value as readonly string[]) : null;
+}
+
+function readSigned(value: Json | undefined): Signed | null {
+  if (!isMembers(value) || !isMembers(value['body']) || !Array.isArray(value['signatures'])) return null;
+  const signatures: { key: string; value: string }[] = [];
+  for (const each of value['signatures'] as readonly Json[]) {
+    const key = isMembers(each) ? text(each, 'key') : null;
+    const signature = isMembers(each) ? text(each, 'value') : null;
+    if (key === null || signature === null) return null;
+    signatures.push({ key, value: signature });
+  }
+  return signatures.length === 0 ? null : { body: value['body'], signatures };
+}
+
+/** Keys by id with their roles, as the law has them so far. Owned by one verification; entries must be given in ledger order. */
+export class LawKeys {
+  readonly #keys = new Map<string, KeyRecord>();
+  readonly #nonces = new Set<string>();
+  /** `seq` of the last law entry, -1 before the founding. */
+  position = -1;
+  lastAt: Instant | null = null;
+  ledger: Digest | null = null;
+  origin: string | null = null;
+  signatures = 0;
+
+  /** The public key if that key holds the role now and `at` lies in its window. */
+  holder(key: string, role: string, at: string): Bytes | null {
+    const record = this.#keys.get(key);
+    if (record === undefined || record.retired || !record.roles.includes(role) || at < record.notBefore) return null;
+    return record.notAfter !== null && at > record.notAfter ? null : record.publicKey;
+  }
+
+  /** Every key that holds the role now. */
+  holders(role: string, at: string): readonly Bytes[] {
+    return [...this.#keys.keys()].flatMap((key) => this.holder(key, role, at) ?? []);
+  }
+
+  /** Takes one law entry, or says why it is not law; the position moves all the same. */
+  take(entry: { readonly kind: string; readonly seq: number; readonly at: Instant; readonly leaf: Digest; readonly body: Json }): LawFault | null {
+    this.position = entry.seq;
+    this.lastAt = entry.at;
+    return entry.kind === 'ledger.founded' ? this.#found(entry) : this.#later(entry);
+  }
+
+  #found(entry: { readonly at: Instant; readonly leaf: Digest; readonly body: Json }): LawFault | null {
+    const signed = readSigned(entry.body);
+    const roots = signed === null ? null : texts(signed.body['rootKeys']);
+    const log = signed === null ? null : text(signed.body, 'logKey');
+    if (signed === null || roots === null || roots.length === 0 || log === null) return fault('law.body', 'the founding names no root keys or no log key');
+    this.ledger = entry.leaf;
+    this.origin = text(signed.body, 'origin');
+    if (signed.body['registry'] !== 1) return fault('law.registry', `the ledger is of registry ${String(signed.body['registry'])}; this reader knows 1`);
+    const nonce = this.#nonce(signed.body);
+    if (nonce !== null) return nonce;
+    for (const root of roots) if (!this.#admit(root, ['root'], entry.at, null)) return fault('law.body', `the root key ${root} is not admissible`);
+    if (!this.#admit(log, ['log'], entry.at, null)) return fault('law.body', `the log key ${log} is not admissible`);
+    const type = 'application/vnd.openexec.founding.v1+json';
+    const signers = new Set(signed.signatures.map((each) => each.key));
+    if (signers.size !== roots.length || signed.signatures.length !== roots.length) return fault('law.signature', 'the founding does not carry one signature of each root key');
+    return this.#signedBy(signed, type, ['root'], entry.at);
+  }
+
+  #later(entry: { readonly kind: string; readonly at: Instant; readonly body: Json }): LawFault | null {
+    const roles = SIGNERS[entry.kind];
+    const outer = entry.kind === 'writ.issued' && isMembers(entry.body) ? entry.body['writ'] : entry.body;
+    const signed = readSigned(outer);
+    if (roles === undefined || signed === null) return fault('law.body', `${entry.kind} is not a signed law body`);
+    if (text(signed.body, 'ledger') !== this.ledger) return fault('law.ledger', `the body is for ledger ${String(text(signed.body, 'ledger'))}`);
+    const nonce = this.#nonce(signed.body);
+    if (nonce !== null) return nonce;
+    const type = entry.kind === 'writ.issued' ? WRIT_TYPE : `application/vnd.openexec.${entry.kind}.v1+json`;
+    const signatures = this.#signedBy(signed, type, roles, entry.at);
+    return signatures ?? this.#apply(entry.kind, signed.body);
+  }
+
+  #apply(kind: string, body: Members): LawFault | null {
+    if (kind === 'key.trusted') {
+      const window = body['window'];
+      const publicKey = text(body, 'publicKey');
+      const roles = texts(body['roles']);
+      const notBefore = isMembers(window) ? text(window, 'notBefore') : null;
+      if (publicKey === null || roles === null || !isMembers(window) || notBefore === null) return fault('law.body', 'key.trusted lacks a key, roles or a window');
+      return this.#admit(publicKey, roles, notBefore, text(window, 'notAfter')) ? null : fault('law.body', `the key ${publicKey} is not admissible`);
+    }
+    if (kind === 'key.retired') {
+      const key = text(body, 'key') ?? '';
+      const record = this.#keys.get(key);
+      if (record === undefined) return fault('law.body', `key ${key} was never trusted`);
+      this.#keys.set(key, { ...record, retired: true });
+    }
+    if (kind === 'ledger.upgraded') return fault('law.registry', `the ledger was raised to registry ${String(body['registry'])}; this reader knows 1`);
+    return null;
+  }
+
+  #nonce(body: Members): LawFault | null {
+    const nonce = text(body, 'nonce');
+    if (nonce === null) return fault('law.body', 'the body has no nonce');
+    if (this.#nonces.has(nonce)) return fault('law.nonce', `the nonce ${nonce} was used before; a body is law once`);
+    this.#nonces.add(nonce);
+    return null;
+  }
+
+  #admit(publicKey: string, roles: readonly string[], notBefore: string, notAfter: string | null): boolean {
+    const bytes = fromHex(publicKey);
+    if (!bytes.ok || !admitKey(bytes.value).ok) return false;
+    this.#keys.set(keyIdOf(bytes.value), { publicKey: bytes.value, roles, notBefore, notAfter, retired: false });
+    return true;
+  }
+
+  #signedBy(signed: Signed, type: string, roles: readonly string[], at: string): LawFault | null {
+    for (const signature of signed.signatures) {
+      const publicKey = roles.map((role) => this.holder(signature.key, role, at)).find((each) => each !== null) ?? null;
+      if (publicKey === null) return fault('law.signature', `key ${signature.key} did not hold the role ${roles.join(' or ')} here`);
+      this.signatures += 1;
+      if (!verifyTyped({ type, body: signed.body, publicKey, value: signature.value })) return fault('law.signature', `the signature of ${signature.key} is not over this body`);
+    }
+    return null;
+  }
+}
+
+function fault(code: LawFault['code'], message: string): LawFault {
+  return { code, message };
+}
+

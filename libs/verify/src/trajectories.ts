@@ -1,0 +1,74 @@
+/**
+ * The rules that bind the entries of one trajectory to each other: gapless seq, prev, time, cause, the end. Keeps one small record per open
+ * trajectory and the times of facts that may still be named as a cause. PROTOCOL §§2-4.
+ */
+import type { Digest } from '@openexec/canon';
+import { type Entry, factsOf, familyOfTrajectory, hasOpening } from '@openexec/ledger/codec';
+import type { FindingCode } from './report.ts';
+
+interface Track {
+  next: number;
+  prev: Digest | null;
+  lastFactAt: string;
+  closed: boolean;
+  /** Times of facts by seq, from the last cause on: a later judgement names no earlier fact. */
+  readonly facts: Map<number, string>;
+}
+export interface TrackFault {
+  readonly code: FindingCode;
+  readonly message: string;
+}
+
+/** One verification's view of all trajectories. */
+export class Trajectories {
+  readonly #tracks = new Map<string, Track>();
+
+  /** Holds one entry against what stands before it; reports every rule it breaks, then follows the entry as recorded. */
+  take(entry: Entry, leaf: Digest, lawPosition: number): readonly TrackFault[] {
+    const faults: TrackFault[] = [];
+    const known = this.#tracks.get(entry.trajectory);
+    const track: Track = known ?? { next: 0, prev: null, lastFactAt: '', closed: false, facts: new Map() };
+    if (known === undefined) this.#tracks.set(entry.trajectory, track);
+    const say = (code: FindingCode, message: string): void => void faults.push({ code, message: `${entry.trajectory} seq ${entry.seq}: ${message}` });
+    if (track.closed) say('entry.afterClose', 'its trajectory was closed before');
+    if (entry.seq !== track.next) say('entry.position', `the next seq is ${track.next}`);
+    if (entry.prev !== track.prev) say('entry.prev', `prev is ${entry.prev ?? 'null'}; the entry before it is ${track.prev ?? 'none'}`);
+    this.#kind(entry, say);
+    const facts = factsOf(entry.kind);
+    if (facts?.judged === true) judged(entry, track, lawPosition, say);
+    else fact(entry, track, say);
+    track.next = entry.seq + 1;
+    track.prev = leaf;
+    track.closed ||= facts?.closes === true;
+    if (track.closed) track.facts.clear();
+    return faults;
+  }
+
+  #kind(entry: Entry, say: (code: FindingCode, message: string) => void): void {
+    const facts = factsOf(entry.kind);
+    const family = familyOfTrajectory(entry.trajectory);
+    if (facts === undefined || family === null || !facts.families.includes(family)) return say('entry.kind', `${entry.kind} does not belong here`);
+    if (facts.opens !== (entry.seq === 0) && (facts.opens || hasOpening(family))) say('entry.kind', `${entry.kind} ${facts.opens ? 'stands at seq 0 only' : 'cannot open its trajectory'}`);
+    if (entry.sig !== undefined && !facts.signed) say('entry.kind', `${entry.kind} carries a signature of its own, which its kind does not have`);
+  }
+}
+
+function fact(entry: Entry, track: Track, say: (code: FindingCode, message: string) => void): void {
+  if (entry.cause !== null || entry.law !== null) say('entry.cause', 'a fact has neither cause nor law position');
+  if (entry.at < track.lastFactAt) say('entry.time', `its time ${entry.at} lies before that of the fact before it, ${track.lastFactAt}`);
+  track.lastFactAt = entry.at > track.lastFactAt ? entry.at : track.lastFactAt;
+  // Only runs and self-tests are judged, so elsewhere no cause will ever be looked up.
+  const family = familyOfTrajectory(entry.trajectory);
+  if (family === 'run' || family === 'selftest') track.facts.set(entry.seq, entry.at);
+}
+
+function judged(entry: Entry, track: Track, lawPosition: number, say: (code: FindingCode, message: string) => void): void {
+  if (entry.law !== lawPosition) say('entry.law', `it names law position ${String(entry.law)}; the law stood at ${lawPosition}`);
+  const at = entry.cause === null ? undefined : track.facts.get(entry.cause);
+  if (entry.cause === null || at === undefined) return say('entry.cause', `its cause ${String(entry.cause)} is no fact that it may follow from`);
+  if (at !== entry.at) say('entry.time', `its time ${entry.at} is not that of its cause, ${at}`);
+  for (const seq of track.facts.keys()) {
+    if (seq >= entry.cause) break;
+    track.facts.delete(seq);
+  }
+}

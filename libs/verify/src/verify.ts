@@ -1,0 +1,185 @@
+/**
+ * Integrity of a ledger: every byte re-hashed, chained, sequenced; every commitment, checkpoint and signature; the first bad index named. Streams;
+ * memory is one record per trajectory. Needs no validation library and nothing of the host. PROTOCOL §10.
+ */
+import { type Bytes, type Digest, type Json, parseCanonical, toHex, fromBase64 } from '@openexec/canon';
+import { commitmentOf, decodeEntry, type Entry, entrySigningBytes, type Row } from '@openexec/ledger/codec';
+import { CompactRange, formatVkey, leafHash, openCheckpoint, verifySignature } from '@openexec/proof';
+import { LawKeys } from './lawKeys.ts';
+import type { Finding, FindingCode, LedgerSource, VerifyOptions, VerifyReport } from './report.ts';
+import { Trajectories } from './trajectories.ts';
+
+/** Findings listed one by one; the rest are counted. */
+const MAX_FINDINGS = 1000;
+const CHECKED = [
+  'every entry: canonical bytes, leaf hash, place in its trajectory, previous leaf, kind, time, cause, law position',
+  'every payload present: length and salted commitment',
+  'the tree: root recomputed from the leaves, at every checkpoint and at the head kept elsewhere',
+  'every signature on law bodies, commits, closed runs and checkpoints, by a key that held its role there',
+  'law nonces: each used once',
+];
+const NOT_CHECKED = [
+  'what signed things mean: containment of writs, budgets, quorum, policy (verify --deep)',
+  'whether the kernel would judge the same again (verify --deep)',
+  'whether facts are true: an observation is what the runtime saw',
+  'anchors and witnesses: none is configured',
+];
+
+interface Missing {
+  readonly index: number;
+  readonly trajectory: string;
+  readonly seq: number;
+}
+
+class Verification {
+  readonly #law = new LawKeys();
+  readonly #trajectories = new Trajectories();
+  readonly #tree = CompactRange.empty();
+  readonly #findings: Finding[] = [];
+  readonly #missing: Missing[] = [];
+  readonly #erased = new Set<string>();
+  readonly #source: LedgerSource;
+  readonly #waiting: { readonly size: bigint; readonly note: string }[];
+  #omitted = 0;
+  #entries = 0;
+  #signatures = 0;
+  #checkpoints = 0;
+  #firstBad: number | null = null;
+
+  constructor(source: LedgerSource) {
+    this.#source = source;
+    this.#waiting = [...source.checkpoints].sort((a, b) => (a.size < b.size ? -1 : a.size > b.size ? 1 : 0));
+  }
+
+  #say(index: number | null, code: FindingCode, message: string): void {
+    if (index !== null && (this.#firstBad === null || index < this.#firstBad)) this.#firstBad = index;
+    if (this.#findings.length < MAX_FINDINGS) this.#findings.push({ index, code, message });
+    else this.#omitted += 1;
+  }
+
+  take(row: Row): void {
+    const index = this.#entries;
+    const hash = leafHash(row.entryBytes);
+    this.#tree.append(hash);
+    this.#entries += 1;
+    const decoded = decodeEntry(row.entryBytes);
+    if (!decoded.ok) return this.#say(index, 'entry.undecodable', decoded.error.message);
+    const entry = decoded.value;
+    const leaf = `sha256:${toHex(hash)}` as Digest; // 32 bytes of SHA-256 by construction
+    if (index === 0 && (entry.kind !== 'ledger.founded' || entry.seq !== 0)) this.#say(0, 'ledger.unfounded', 'the first entry is not ledger.founded');
+    for (const fault of this.#trajectories.take(entry, leaf, this.#law.position)) this.#say(index, fault.code, fault.message);
+    this.#payload(entry, row, index);
+    if (entry.trajectory === 'law') this.#lawBody(entry, leaf, row.payload, index);
+    if (entry.kind === 'payload.erased' && row.payload !== null) this.#erasure(row.payload, index);
+    if (entry.sig !== undefined) this.#entrySignature(entry, entry.sig, index);
+    this.#heads(index);
+  }
+
+  #payload(entry: Entry, row: Row, index: number): void {
+    if (row.payload === null || row.salt === null) {
+      if (row.payload !== null || row.salt !== null) this.#say(index, 'payload.commitment', 'payload and salt must be there together or not at all');
+      this.#missing.push({ index, trajectory: entry.trajectory, seq: entry.seq });
+      return;
+    }
+    if (row.payload.length !== entry.bytes) return this.#say(index, 'payload.commitment', `the payload has ${row.payload.length} bytes; the entry says ${entry.bytes}`);
+    if (commitmentOf(row.salt, row.payload) !== entry.commitment) this.#say(index, 'payload.commitment', 'the payload is not the one that was committed to');
+  }
+
+  #lawBody(entry: Entry, leaf: Digest, payload: Bytes | null, index: number): void {
+    const body = payload === null ? null : parseCanonical(payload);
+    if (body === null || !body.ok) {
+      this.#law.position = entry.seq;
+      return this.#say(index, 'law.body', body === null ? 'a law payload is gone' : `a law payload is not canonical: ${body.error.message}`);
+    }
+    const fault = this.#law.take({ kind: entry.kind, seq: entry.seq, at: entry.at, leaf, body: body.value });
+    if (fault !== null) this.#say(index, fault.code, fault.message);
+  }
+
+  #erasure(payload: Bytes, index: number): void {
+    const body = parseCanonical(payload);
+    const list = body.ok ? member(body.value, 'entries') : undefined;
+    if (!Array.isArray(list)) return this.#say(index, 'law.body', 'payload.erased names no entries');
+    for (const each of list as readonly Json[]) this.#erased.add(`${String(member(each, 'trajectory'))} ${String(member(each, 'seq'))}`);
+  }
+
+  #entrySignature(entry: Entry, sig: NonNullable<Entry['sig']>, index: number): void {
+    const publicKey = this.#law.holder(sig.key, 'runtime', entry.at);
+    if (publicKey === null || this.#law.ledger === null) return this.#say(index, 'entry.signature', `key ${sig.key} held no runtime role here`);
+    const value = fromBase64(sig.value);
+    this.#signatures += 1;
+    const good = value.ok && verifySignature(publicKey, entrySigningBytes(entry, this.#law.ledger), value.value);
+    if (!good) this.#say(index, 'entry.signature', `the signature of ${sig.key} is not over this entry`);
+  }
+
+  /** Checkpoints and the head kept elsewhere whose size has just been reached. */
+  #heads(index: number): void {
+    const head = this.#source.head;
+    if (head !== null && head.size === BigInt(this.#entries) && toHex(head.root) !== toHex(this.#tree.root()))
+      this.#say(index, 'ledger.rolledBack', `the first ${this.#entries} entries are not those that were seen before`);
+    while (this.#waiting[0] !== undefined && this.#waiting[0].size <= BigInt(this.#entries)) {
+      const checkpoint = this.#waiting.shift();
+      if (checkpoint !== undefined) this.#checkpoint(checkpoint, index);
+    }
+  }
+
+  #checkpoint(checkpoint: { readonly size: bigint; readonly note: string }, index: number): void {
+    const { origin, lastAt } = this.#law;
+    if (origin === null || lastAt === null) return this.#say(index, 'checkpoint.signature', 'a checkpoint stands before the founding');
+    const vkeys = this.#law.holders('log', lastAt).map((publicKey) => formatVkey({ keyName: origin, publicKey }));
+    const opened = openCheckpoint(checkpoint.note, vkeys);
+    if (!opened.ok) return this.#say(index, 'checkpoint.signature', `checkpoint of size ${checkpoint.size}: ${opened.error.message}`);
+    if (opened.value.size !== checkpoint.size || opened.value.size !== BigInt(this.#entries)) return this.#say(index, 'checkpoint.size', `a checkpoint kept under size ${checkpoint.size} says ${opened.value.size}`);
+    this.#checkpoints += 1;
+    this.#signatures += 1;
+    if (toHex(opened.value.root) !== toHex(this.#tree.root())) this.#say(index, 'checkpoint.root', `the checkpoint of size ${checkpoint.size} signs another root`);
+  }
+
+  finish(options: VerifyOptions): VerifyReport {
+    const head = this.#source.head;
+    const ledger = this.#law.ledger;
+    if (this.#entries === 0) this.#say(null, 'ledger.unfounded', 'the ledger is empty');
+    for (const left of this.#waiting) this.#say(null, 'checkpoint.size', `a checkpoint of size ${left.size} was signed, but there are ${this.#entries} entries`);
+    if (head !== null && head.size > BigInt(this.#entries)) this.#say(null, 'ledger.rolledBack', `${head.size} entries were seen before; there are ${this.#entries}`);
+    if (head !== null && ledger !== null && head.fingerprint !== ledger) this.#say(null, 'ledger.rolledBack', `the head kept elsewhere is of ledger ${head.fingerprint}`);
+    if (options.trust !== null && options.trust !== ledger) this.#say(0, 'ledger.untrusted', `the fingerprint is ${ledger ?? 'none'}; you trust ${options.trust}`);
+    const unlawful = this.#missing.filter((each) => !this.#erased.has(`${each.trajectory} ${each.seq}`));
+    for (const each of unlawful) this.#say(each.index, 'payload.missing', `${each.trajectory} seq ${each.seq}: the payload is gone and no erasure names it`);
+    const sound = this.#findings.length === 0;
+    return {
+      sound,
+      level: !sound ? null : this.#checkpoints > 0 ? 'signed' : 'chained',
+      trust: options.trust === null ? 'selfAsserted' : 'pinned',
+      anchor: 'notConfigured',
+      entries: this.#entries,
+      fingerprint: ledger,
+      origin: this.#law.origin,
+      root: `sha256:${toHex(this.#tree.root())}` as Digest, // 32 bytes of SHA-256 by construction
+      erased: this.#missing.length - unlawful.length,
+      signatures: this.#signatures + this.#law.signatures,
+      checkpoints: this.#checkpoints,
+      firstBad: this.#firstBad,
+      findings: this.#findings,
+      omitted: this.#omitted,
+      checked: CHECKED,
+      notChecked: NOT_CHECKED,
+    };
+  }
+
+  get entries(): number {
+    return this.#entries;
+  }
+}
+
+function member(value: Json | undefined, name: string): Json | undefined {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as { readonly [key: string]: Json })[name] : undefined;
+}
+
+/** Verifies a ledger from its bytes. Never throws on what it reads; an error of the source itself is the caller's. */
+export async function verifyLedger(source: LedgerSource, options: VerifyOptions): Promise<VerifyReport> {
+  const verification = new Verification(source);
+  for await (const page of source.rows) {
+    for (const row of page) verification.take(row);
+    options.onProgress?.(verification.entries);
+  }
+  return verification.finish(options);
+}
