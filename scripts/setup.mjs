@@ -150,6 +150,8 @@ const driverLoads = () =>
 async function install() {
   const why = staleness(root);
   if (why !== null) {
+    if (process.env.OPENEXEC_SETUP_INSTALL === 'never')
+      throw new Stop(`Packages have to be installed, because ${why}.`, 'OPENEXEC_SETUP_INSTALL=never forbids that here; run: npm install');
     checkCompiler();
     say(`installing packages, because ${why}; on Node 20 this compiles SQLite and takes one to two minutes`);
     const lockfile = path.join(root, 'package-lock.json');
@@ -165,6 +167,11 @@ async function install() {
     }
   }
   if (driverLoads()) return why !== null;
+  if (process.env.OPENEXEC_SETUP_INSTALL === 'never')
+    throw new Stop(
+      'The SQLite driver does not load.',
+      'OPENEXEC_SETUP_INSTALL=never forbids building it here; run: npm rebuild better-sqlite3',
+    );
   checkCompiler();
   say(`the SQLite driver does not load under Node ${process.versions.node}; building it again, which takes about a minute`);
   const code = await long('npm', ['rebuild', 'better-sqlite3'], 'still building');

@@ -80,6 +80,18 @@ describe('set-up', () => {
     expect(staleness(folder)).toEqual(expect.any(String));
   });
 
+  test('installs nothing where that is forbidden, and says what is missing', () => {
+    complete();
+    write('node_modules/.package-lock.json', { packages: {} });
+    fs.mkdirSync(path.join(folder, 'scripts'));
+    fs.copyFileSync(path.join(root, 'scripts/setup.mjs'), path.join(folder, 'scripts/setup.mjs'));
+    const env = { ...process.env, OPENEXEC_SETUP_INSTALL: 'never', OPENEXEC_SETUP_SYSTEM: 'never' };
+    const child = spawnSync(process.execPath, ['scripts/setup.mjs'], { cwd: folder, encoding: 'utf8', env });
+    expect(child.status).toBe(1);
+    expect(child.stderr).toContain('zod is not at 4.0.0');
+    expect(fs.existsSync(path.join(folder, 'node_modules/zod'))).toBe(false);
+  });
+
   test('stops without a lockfile', () => {
     complete();
     fs.rmSync(path.join(folder, 'package-lock.json'));

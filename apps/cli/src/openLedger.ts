@@ -9,7 +9,7 @@ import { type Places, readPin } from '@openexec/config';
 import type { LedgerStore } from '@openexec/ledger';
 import { openSqliteLedger } from '@openexec/stores';
 import type { LedgerChoice, OpenLedger, Project } from './context.ts';
-import { type Refusal, refusalFor, refuse } from './exit.ts';
+import { type Refusal, type RefusalCode, refusalFor, refuse } from './exit.ts';
 import { headFileOf, keysFolder, loadSigners, stateFolderOf } from './keyring.ts';
 import { safeLine } from './output.ts';
 
@@ -56,7 +56,7 @@ async function pathOf(options: OpenLedgerOptions): Promise<Result<string, Refusa
 async function openToRead(options: OpenLedgerOptions, path: string, pinned: Digest | null): Promise<Result<OpenLedger, Refusal>> {
   const { clock, randomness, places } = options;
   const headFile = pinned === null ? {} : { headFile: headFileOf(stateFolderOf(places, pinned)) };
-  const opened = await openSqliteLedger({ path, clock, randomness, readOnly: true, ...headFile });
+  const opened = await openSqliteLedger({ path, clock, randomness, access: 'readOnly', ...headFile });
   if (!opened.ok) return err(storeRefusal(opened.error));
   return described(opened.value, path, pinned, places);
 }
@@ -87,11 +87,20 @@ async function described(store: LedgerStore, path: string, pinned: Digest | null
   return ok({ store, path, fingerprint, pinned, stateFolder: stateFolderOf(places, fingerprint), close: () => store.close() });
 }
 
-/** A store's refusal to open, in the words of the table. */
+/** The row of the table for each code of a store. */
+const STORE_CODES: { readonly [code: string]: RefusalCode } = {
+  'store.missing': 'ledger.missing',
+  'store.missingDirectory': 'ledger.missing',
+  'store.notALedger': 'ledger.corrupt',
+  'store.newerFormat': 'ledger.newer',
+  'store.full': 'ledger.full',
+  'store.corrupt': 'ledger.corrupt',
+  'headFile.malformed': 'ledger.rolledBack',
+  'ledger.rolledBack': 'ledger.rolledBack',
+};
+
+/** A store's refusal in the words of the table; a runtime puts `ledger.` before the store's codes. */
 export function storeRefusal(error: { readonly code: string; readonly message: string }): Refusal {
-  if (/newer|registry/i.test(error.code)) return { code: 'ledger.newer', message: error.message };
-  if (/rolledBack|shorter|head/i.test(error.code)) return { code: 'ledger.rolledBack', message: error.message };
-  if (/corrupt|integrity/i.test(error.code)) return { code: 'ledger.corrupt', message: error.message };
-  if (/full/i.test(error.code)) return { code: 'ledger.full', message: error.message };
-  return refusalFor(error, 'ledger.failed');
+  const known = STORE_CODES[error.code] ?? STORE_CODES[error.code.replace(/^ledger\./, '')];
+  return known === undefined ? refusalFor(error, 'ledger.failed') : { code: known, message: error.message };
 }

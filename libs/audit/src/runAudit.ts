@@ -40,6 +40,8 @@ export class RunAudit {
   #judgements = 0;
   #facts = 0;
   #closed = false;
+  /** Queued and not yet judged. */
+  #pending = 0;
   #last: Stored | null = null;
 
   constructor(run: TrajectoryId, reader: BlobReader) {
@@ -64,6 +66,8 @@ export class RunAudit {
   /** Takes the next entry of this run. `law` is the law as it stands at this place of the tree. */
   async take(stored: Stored, law: LawView): Promise<void> {
     this.#last = stored;
+    // Closing empties the queue; what stood in it then stays pending for ever.
+    const left = this.#state.queue.filter(({ seq }) => seq !== stored.entry.cause).length;
     const judged = factsOf(stored.entry.kind)?.judged === true;
     if (judged) this.#judgements += 1;
     else this.#facts += 1;
@@ -72,6 +76,7 @@ export class RunAudit {
       this.#finishList(stored);
       this.#closed = true;
     }
+    this.#pending = this.#closed && this.#from === null ? left : this.#state.queue.length;
   }
 
   async #takeFact(stored: Stored): Promise<void> {
@@ -232,7 +237,7 @@ export class RunAudit {
       verdict,
       judgements: this.#judgements,
       facts: this.#facts,
-      pending: this.#state.queue.length,
+      pending: this.#pending,
       closed: this.#closed,
       divergences: this.#divergences,
       violations: this.#violations,

@@ -96,24 +96,23 @@ function advance(pen: Pen): boolean {
   if (recordObserved(pen)) return true;
   if (state.overspent !== null) {
     withdrawRequest(pen, 'the budget of the run is exceeded');
-    loseInterrupted(pen);
+    endWork(pen, state.overspent);
     closeRun(pen, 'exhausted', state.overspent);
     return true;
   }
   if (state.cancel !== null) {
     withdrawRequest(pen, 'the run is cancelled');
-    loseInterrupted(pen);
-    closeRun(pen, 'cancelled', { code: 'run.cancelled', message: state.cancel });
+    const because = { code: 'run.cancelled', message: state.cancel };
+    endWork(pen, because);
+    closeRun(pen, 'cancelled', because);
     return true;
   }
   const wallMs = state.law?.opened.writs.at(-1)?.body.wallMs ?? 0;
   if (state.activeMs > wallMs) {
     withdrawRequest(pen, 'the time of the run is used up');
-    loseInterrupted(pen);
-    closeRun(pen, 'exhausted', {
-      code: 'wall.exhausted',
-      message: `the run was active for ${state.activeMs} ms; its writ grants ${wallMs} ms`,
-    });
+    const because = { code: 'wall.exhausted', message: `the run was active for ${state.activeMs} ms; its writ grants ${wallMs} ms` };
+    endWork(pen, because);
+    closeRun(pen, 'exhausted', because);
     return true;
   }
   if (state.pause !== null) {
@@ -123,6 +122,12 @@ function advance(pen: Pen): boolean {
   if (state.request !== null) return false;
   if (state.stage === null) return enterNext(pen);
   return advanceStage(pen);
+}
+
+/** Every intent has an end before its run has one: lost where nobody knows, else rejected. */
+function endWork(pen: Pen, because: Reason): void {
+  loseInterrupted(pen);
+  rejectWaiting(pen, because);
 }
 
 /** Whether the shell owes an answer: an ask or an execution is open. */

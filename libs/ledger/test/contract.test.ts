@@ -7,9 +7,11 @@ import { verifyLedger } from '@openexec/verify';
 async function check(store: LedgerStore): Promise<void> {
   const { size } = await store.head();
   if (size === 0n) return;
-  const report = await verifyLedger({ rows: store.rows(), checkpoints: store.checkpoints() });
-  if (!report.sound) throw new Error(`the ledger does not verify: ${JSON.stringify(report.findings[0], (_, value) => (typeof value === 'bigint' ? `${value}` : value))}`);
-  if (report.entries !== size) throw new Error(`verified ${report.entries} of ${size} entries`);
+  const checkpoints = [];
+  for await (const checkpoint of store.checkpoints()) checkpoints.push(checkpoint);
+  const report = await verifyLedger({ rows: store.rows(), checkpoints, head: null }, { trust: null });
+  if (!report.sound) throw new Error(`the ledger does not verify: ${JSON.stringify(report.findings[0])}`);
+  if (BigInt(report.entries) !== size) throw new Error(`verified ${report.entries} of ${size} entries`);
 }
 
 ledgerStoreContract(

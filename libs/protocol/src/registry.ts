@@ -10,7 +10,9 @@ import * as run from './run.ts';
 /** Number of this registry; a reader refuses a ledger that names a higher one. */
 export const REGISTRY = 1;
 
+/** The first word of a trajectory name. */
 export type Family = 'law' | 'ledger' | 'writ' | 'run' | 'selftest' | 'memory';
+/** One row of the registry. */
 export interface KindRow {
   readonly families: readonly Family[];
   readonly class: 'fact' | 'judgement';
@@ -33,6 +35,7 @@ const judged = <T extends z.ZodType>(body: T, after: string, effect: string, sel
   effect,
 });
 
+/** The registry itself: one row for each kind. */
 export const KINDS = {
   'ledger.founded': fact('law', law.ledgerFounded, 'init, signed by every founding root key', 'nothing; it is entry 0 of the ledger', 'fixes origin, registry, log key and root keys; its leaf hash is the fingerprint'),
   'key.trusted': fact('law', law.keyTrusted, 'a root key', 'ledger.founded', 'the key holds the roles within its window'),
@@ -93,10 +96,13 @@ export const KINDS = {
   'pointer.retired': fact('memory', run.pointerRetired, 'the command line', 'pointer.recorded', 'the pointer is gone'),
 } as const satisfies Record<string, KindRow>;
 
+/** Name of an event kind of this registry. */
 export type Kind = keyof typeof KINDS;
 /** Body of a kind. */
 export type Body<K extends Kind> = z.infer<(typeof KINDS)[K]['body']>;
+/** Kinds that the kernel derives. */
 export type JudgementKind = { [K in Kind]: (typeof KINDS)[K]['class'] extends 'judgement' ? K : never }[Kind];
+/** Kinds that come from outside. */
 export type FactKind = Exclude<Kind, JudgementKind>;
 
 /** Whether the text names a kind of this registry. */

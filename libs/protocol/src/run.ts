@@ -11,6 +11,7 @@ const driven = { driver: driverId, epoch: count };
 
 // ---- opening, driving, closing
 
+/** Body of `run.opened`: fixes everything that later steers the run; the first stage is entered, or the run is closed when its law does not hold. */
 export const runOpened = z.strictObject({
   ...driven,
   task: blobRef,
@@ -29,11 +30,17 @@ export const runOpened = z.strictObject({
   selfTest: reference.nullable(),
   approvals: z.enum(['ask', 'never']),
 });
+/** Body of `run.resumed`: what was started before it is retried or lost; a parked run goes on. */
 export const runResumed = z.strictObject({ ...driven, because: sentence });
+/** Body of `run.pauseRequested`: the run is parked once nothing is in flight. */
 export const runPauseRequested = z.strictObject({ by: z.enum(['driver', 'person']), because: reason });
+/** Body of `run.cancelRequested`: the run is closed {cancelled} once nothing is in flight. */
 export const runCancelRequested = z.strictObject({ because: sentence });
+/** Body of `run.rewound`: the state goes back to that stage entry; spend and visits stay. */
 export const runRewound = z.strictObject({ ...driven, stage: name, visit: count });
+/** Body of `run.parked`: nothing is pending until run.resumed or approval.resolved. */
 export const runParked = z.strictObject({ because: reason, request: digest.nullable() });
+/** Body of `run.closed`: the last entry; every later append is refused. */
 export const runClosed = z.strictObject({
   outcome: z.enum(['done', 'failed', 'cancelled', 'denied', 'exhausted']),
   because: reason,
@@ -44,8 +51,11 @@ export const runClosed = z.strictObject({
 
 // ---- stages
 
+/** One version of a named value that flows between stages. */
 export const artifactRef = z.strictObject({ name, version: count, blob: blobRef });
+/** Body of `stage.entered`: visit count + 1; the stage is current. */
 export const stageEntered = z.strictObject({ stage: name, visit: count, type: z.enum(['deterministic', 'agent']), inputs: z.array(artifactRef) });
+/** Body of `stage.left`: its artifacts flow; the route is taken. */
 export const stageLeft = z.strictObject({
   stage: name,
   visit: count,
@@ -54,12 +64,16 @@ export const stageLeft = z.strictObject({
   next: name,
   outputs: z.array(artifactRef),
 });
+/** Body of `router.planned`: recorded, never read for authority. */
 export const routerPlanned = z.strictObject({ ...driven, plan: blobRef });
+/** Body of `context.packed`: recorded, never read for authority. */
 export const contextPacked = z.strictObject({ ...driven, pack: blobRef });
 
 // ---- models
 
+/** One part of a conversation, by content: who said it, to which call it answers. */
 export const partRef = z.strictObject({ role: z.enum(['system', 'user', 'assistant', 'tool']), call: z.string().max(256).nullable(), body: blobRef });
+/** Body of `model.asked`: the reservation is held; an ask is open. */
 export const modelAsked = z.strictObject({
   ask: digest,
   decision: digest,
@@ -78,6 +92,7 @@ export const modelAsked = z.strictObject({
   backoffMs: count,
   timeoutMs: count,
 });
+/** Body of `model.answered`: the ask is settled; its calls become intents. */
 export const modelAnswered = z.strictObject({
   ...driven,
   ask: digest,
@@ -86,6 +101,7 @@ export const modelAnswered = z.strictObject({
   usage: z.strictObject({ inputTokens: count, outputTokens: count }).nullable(),
   durationMs: count,
 });
+/** Body of `model.failed`: asked again within the bound, else the stage fails. */
 export const modelFailed = z.strictObject({
   ...driven,
   ask: digest,
@@ -99,8 +115,11 @@ export const modelFailed = z.strictObject({
 
 // ---- intent, decision, proposal
 
+/** What the model says about its own call; recorded, read by nothing (ARCHITECTURE invariant 8). */
 export const claims = z.strictObject({ rationale: sentence.nullable(), claimedRisk: z.string().max(200).nullable() });
+/** Body of `intent.submitted`: selftest. */
 export const intentSubmitted = z.strictObject({ channel: name, action: z.string().max(128), arguments: inlineOrBlob, claims });
+/** Body of `intent.declared`: the intent waits its turn. */
 export const intentDeclared = z.strictObject({
   intent: digest,
   author: z.enum(['model', 'blueprint', 'gateway', 'canary']),
@@ -114,6 +133,7 @@ export const intentDeclared = z.strictObject({
 });
 /** One matched or unknown rule, as the trace keeps it. */
 export const ruleTrace = z.strictObject({ layer: z.string().max(64), rule: name, truth: z.enum(['true', 'unknown']), decide: z.enum(['permit', 'deny', 'approve']), unknown: z.array(z.string().max(256)) });
+/** How far the compiler came and what policy matched; the reasons behind a verdict (PROTOCOL §6). */
 export const decisionTrace = z.strictObject({
   /** Number of the last compile step that was reached (PROTOCOL §6). */
   reached: count,
@@ -125,6 +145,7 @@ export const decisionTrace = z.strictObject({
   rules: z.array(ruleTrace),
   gates: z.array(code),
 });
+/** Body of `policy.decided`: the verdict with its trace stands before anything happens. */
 export const policyDecided = z.strictObject({
   decision: digest,
   intent: digest.nullable(),
@@ -137,6 +158,7 @@ export const policyDecided = z.strictObject({
   approval: digest.nullable(),
   trace: z.union([z.strictObject({ inline: decisionTrace }), z.strictObject({ blob: blobRef })]),
 });
+/** Body of `proposal.staged`: the reservation is held. */
 export const proposalStaged = z.strictObject({
   proposal: digest,
   intent: digest,
@@ -148,7 +170,9 @@ export const proposalStaged = z.strictObject({
   preImage: digest.nullable(),
   approval: digest.nullable(),
 });
+/** Body of `proposal.suspended`: what is behind it waits. */
 export const proposalSuspended = z.strictObject({ proposal: digest, intent: digest, decision: digest, request: digest });
+/** Body of `proposal.rejected`: the whole intent is kept; its author is told. */
 export const proposalRejected = z.strictObject({
   proposal: digest,
   intent: digest,
@@ -159,6 +183,7 @@ export const proposalRejected = z.strictObject({
 
 // ---- approvals
 
+/** Body of `approval.requested`: votes are counted until `until`. */
 export const approvalRequested = z.strictObject({
   request: digest,
   proposal: digest.nullable(),
@@ -184,12 +209,16 @@ export const vote = z.strictObject({
   assurance,
   because: sentence,
 });
+/** Body of `approval.voted`: counts once per key. */
 export const approvalVoted = z.strictObject({ vote: signed(vote) });
+/** Body of `approval.expired`: the request is resolved {expired}. */
 export const approvalExpired = z.strictObject({ ...driven, request: digest });
+/** Body of `approval.resolved`: the request is consumed; the compile runs again. */
 export const approvalResolved = z.strictObject({ request: digest, outcome: z.enum(['approved', 'denied', 'expired', 'withdrawn']), votes: z.array(z.strictObject({ key: keyId, seq: position })), because: reason });
 
 // ---- execution and commit
 
+/** Body of `execution.started`: the effect may be performed, by the driver that appended it. */
 export const executionStarted = z.strictObject({
   execution: digest,
   proposal: digest,
@@ -201,6 +230,7 @@ export const executionStarted = z.strictObject({
   idempotencyKey: digest,
   deadlineMs: count,
 });
+/** Body of `execution.observed`: what the effect did, seen from outside. */
 export const executionObserved = z.strictObject({
   ...driven,
   execution: digest,
@@ -214,9 +244,13 @@ export const executionObserved = z.strictObject({
   artifacts: z.array(z.strictObject({ name, blob: blobRef })),
   landed: z.strictObject({ ref: z.string().max(512), commit: oid, tree: oid }).nullable(),
 });
+/** Body of `execution.failed`: the effect did not come about. */
 export const executionFailed = z.strictObject({ ...driven, execution: digest, error: reason, effectUnknown: z.boolean(), output: blobRef.nullable(), durationMs: count });
+/** Body of `execution.lost`: settled at its full reservation; the stage fails. */
 export const executionLost = z.strictObject({ execution: digest, because: reason });
+/** Body of `effect.undeclared`: fails the stage. */
 export const effectUndeclared = z.strictObject({ ...driven, execution: digest, paths: z.array(z.string()).max(200), because: reason });
+/** Body of `commit.recorded`: the delta enters the world; the reservation is settled. */
 export const commitRecorded = z.strictObject({
   commit: digest,
   proposal: digest,
@@ -229,55 +263,96 @@ export const commitRecorded = z.strictObject({
   artifacts: z.array(artifactRef),
   landed: z.strictObject({ ref: z.string().max(512), commit: oid, tree: oid }).nullable(),
 });
+/** Body of `commit.compensated`: the resources named have their former values again. */
 export const commitCompensated = z.strictObject({ commit: digest, compensates: z.array(digest), delta: z.union([z.strictObject({ inline: delta }), z.strictObject({ blob: blobRef })]), worldRoot: digest });
 
 // ---- delegation, skills, notes
 
+/** Body of `delegation.opened`: a child may open under the narrower writ. */
 export const delegationOpened = z.strictObject({ delegation: digest, key: name, task: blobRef, writ: inlineOrBlob, reservation: amount });
+/** Body of `delegation.closed`: joined in declared key order. */
 export const delegationClosed = z.strictObject({ ...driven, delegation: digest, child: reference, outcome: z.enum(['done', 'failed', 'cancelled', 'denied', 'exhausted']), spend: amount });
+/** Body of `skill.bound`: narrows the run. */
 export const skillBound = z.strictObject({ ...driven, skill: name, version: z.string().max(64), template: blobRef });
 /** `violation` marks a recorded fact that answers nothing open; everything else is an ordinary remark. */
 export const factNoted = z.strictObject({ why: code, message: sentence, violation: z.boolean() });
 
 // ---- ledger, writ, selftest, memory trajectories
 
+/** Body of `anchor.recorded`: evidence that the head was seen elsewhere. */
 export const anchorRecorded = z.strictObject({ size: count, root: digest, type: name, evidence: blobRef });
+/** Body of `result.applied`: records which checkout took the result. */
 export const resultApplied = z.strictObject({ run: z.string().max(128), ref: z.string().max(512), commit: oid, into: z.string().max(512), previous: oid });
+/** Body of `payload.erased`: the payloads and salts named are gone lawfully. */
 export const payloadErased = z.strictObject({ entries: z.array(reference).min(1), by: keyId, because: sentence, rule: name, signatures: z.array(signature) });
+/** Body of `ledger.pruned`: the payloads in the list are gone by rule. */
 export const ledgerPruned = z.strictObject({ before: instant, rule: name, entries: count, list: blobRef, because: sentence });
+/** Body of `ledger.sealed`: this store refuses appends unless its instance id is the successor. */
 export const ledgerSealed = z.strictObject({ successor: z.string().regex(/^[0-9a-f]{32}$/), size: count, root: digest });
+/** Body of `writ.carved`: the grant leaves the standing writ. */
 export const writCarved = z.strictObject({ run: z.string().max(128), writ: signedWrit, grant: amount });
+/** Body of `writ.settled`: what was not spent returns. */
 export const writSettled = z.strictObject({ run: z.string().max(128), spend: amount, returned: amount });
+/** Body of `selfTest.opened`: fixes what the canaries are judged under. */
 export const selfTestOpened = z.strictObject({ policySet: blobRef, catalogue: blobRef, flags: z.array(count), profile: blobRef, host: digest, writs: z.array(signedWrit).min(1) });
+/** Body of `selfTest.recorded`: last entry; not judged. */
 export const selfTestRecorded = signed(z.strictObject({ ledger: digest, nonce, passed: z.boolean(), canaries: count, until: instant, report: blobRef }));
+/** Body of `pointer.recorded`: the pointer stands. */
 export const pointerRecorded = z.strictObject({ pointer: name, type: name, value: inlineOrBlob, source: sentence, signatures: z.array(signature) });
+/** Body of `pointer.retired`: the pointer is gone. */
 export const pointerRetired = z.strictObject({ pointer: name, because: sentence, signatures: z.array(signature) });
 
 export { base64, path, treeListing };
 
+/** Parsed form of `runOpened`. */
 export type RunOpened = z.infer<typeof runOpened>;
+/** Parsed form of `runResumed`. */
 export type RunResumed = z.infer<typeof runResumed>;
+/** Parsed form of `runClosed`. */
 export type RunClosed = z.infer<typeof runClosed>;
+/** Parsed form of `stageEntered`. */
 export type StageEntered = z.infer<typeof stageEntered>;
+/** Parsed form of `stageLeft`. */
 export type StageLeft = z.infer<typeof stageLeft>;
+/** Parsed form of `artifactRef`. */
 export type ArtifactRef = z.infer<typeof artifactRef>;
+/** Parsed form of `partRef`. */
 export type PartRef = z.infer<typeof partRef>;
+/** Parsed form of `modelAsked`. */
 export type ModelAsked = z.infer<typeof modelAsked>;
+/** Parsed form of `modelAnswered`. */
 export type ModelAnswered = z.infer<typeof modelAnswered>;
+/** Parsed form of `modelFailed`. */
 export type ModelFailed = z.infer<typeof modelFailed>;
+/** Parsed form of `claims`. */
 export type Claims = z.infer<typeof claims>;
+/** Parsed form of `intentDeclared`. */
 export type IntentDeclared = z.infer<typeof intentDeclared>;
+/** Parsed form of `ruleTrace`. */
 export type RuleTrace = z.infer<typeof ruleTrace>;
+/** Parsed form of `decisionTrace`. */
 export type DecisionTrace = z.infer<typeof decisionTrace>;
+/** Parsed form of `policyDecided`. */
 export type PolicyDecided = z.infer<typeof policyDecided>;
+/** Parsed form of `proposalStaged`. */
 export type ProposalStaged = z.infer<typeof proposalStaged>;
+/** Parsed form of `proposalRejected`. */
 export type ProposalRejected = z.infer<typeof proposalRejected>;
+/** Parsed form of `approvalRequested`. */
 export type ApprovalRequested = z.infer<typeof approvalRequested>;
+/** Parsed form of `vote`. */
 export type Vote = z.infer<typeof vote>;
+/** Parsed form of `approvalVoted`. */
 export type ApprovalVoted = z.infer<typeof approvalVoted>;
+/** Parsed form of `approvalResolved`. */
 export type ApprovalResolved = z.infer<typeof approvalResolved>;
+/** Parsed form of `executionStarted`. */
 export type ExecutionStarted = z.infer<typeof executionStarted>;
+/** Parsed form of `executionObserved`. */
 export type ExecutionObserved = z.infer<typeof executionObserved>;
+/** Parsed form of `executionFailed`. */
 export type ExecutionFailed = z.infer<typeof executionFailed>;
+/** Parsed form of `commitRecorded`. */
 export type CommitRecorded = z.infer<typeof commitRecorded>;
+/** Parsed form of `factNoted`. */
 export type FactNoted = z.infer<typeof factNoted>;

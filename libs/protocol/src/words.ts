@@ -72,11 +72,18 @@ export function signed<T extends z.ZodType>(body: T) {
 }
 /** The five effect classes, weakest first (PROTOCOL §5). */
 export const EFFECTS = ['pure', 'read', 'write', 'external', 'irreversible'] as const;
+/** One of the five effect classes. */
 export const effect = z.enum(EFFECTS);
 
+/** Parsed form of `blobRef`. */
 export type BlobRef = z.infer<typeof blobRef>;
+/** Parsed form of `reference`. */
 export type Reference = z.infer<typeof reference>;
+/** Parsed form of `amount`. */
 export type Amount = z.infer<typeof amount>;
+/** Parsed form of `inlineOrBlob`. */
 export type InlineOrBlob = z.infer<typeof inlineOrBlob>;
+/** Parsed form of `signature`. */
 export type Signature = z.infer<typeof signature>;
+/** Parsed form of `effect`. */
 export type Effect = z.infer<typeof effect>;

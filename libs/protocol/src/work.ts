@@ -8,7 +8,9 @@ import { amount, code, count, digest, effect, json, name, oid, path, sentence } 
 
 // ---- policy (PROTOCOL §7)
 
+/** The closed list of operators of the policy language (PROTOCOL §7). */
 export const POLICY_OPERATORS = ['eq', 'ne', 'in', 'notIn', 'lt', 'le', 'gt', 'ge', 'startsWith', 'endsWith', 'contains', 'exists', 'under', 'anyUnder', 'allUnder', 'anyNamed'] as const;
+/** A condition as data. */
 export type PolicyCondition =
   | { all: PolicyCondition[] }
   | { any: PolicyCondition[] }
@@ -26,6 +28,7 @@ export const policyCondition: z.ZodType<PolicyCondition> = z.lazy(() =>
     z.strictObject({ field: z.string().min(1).max(256), op: z.enum(POLICY_OPERATORS), value: json }),
   ]),
 );
+/** How an approver’s key is held, weakest first (PROTOCOL §6). */
 export const assurance = z.enum(['file', 'passphrase', 'hardware']);
 /** Who must say yes before the action goes on. */
 export const approvalTerms = z.strictObject({
@@ -35,7 +38,9 @@ export const approvalTerms = z.strictObject({
   minAssurance: assurance,
   openerMayApprove: z.boolean(),
 });
+/** What a rule decides where it applies. */
 export const policyDecide = z.union([z.literal('permit'), z.literal('deny'), z.strictObject({ approve: approvalTerms })]);
+/** One rule with the examples that it must and must not match (PROTOCOL §7). */
 export const policyRule = z.strictObject({
   id: name,
   when: policyCondition,
@@ -43,7 +48,9 @@ export const policyRule = z.strictObject({
   because: sentence,
   examples: z.strictObject({ match: z.array(json).min(1), noMatch: z.array(json).min(1) }),
 });
+/** A named list of rules, adopted or shipped as a whole. */
 export const policyBundle = z.strictObject({ version: z.literal(1), name, rules: z.array(policyRule).min(1).max(1000) });
+/** Where a bundle comes from, which says how far it is trusted. */
 export const policyLayerName = z.enum(['shipped', 'operator', 'organisation', 'project', 'run']);
 /** The layers of one run, outermost first. */
 export const policySet = z.strictObject({
@@ -53,7 +60,9 @@ export const policySet = z.strictObject({
 
 // ---- blueprint (specification §1; MECHANICS part 2)
 
+/** How much of the workspace a stage may touch (MECHANICS table of modes). */
 export const sandboxMode = z.enum(['read_only', 'workspace_write', 'repo_write']);
+/** When a stage runs: an artifact exists, or one of its fields equals a value. */
 export const stageCondition = z.union([
   z.strictObject({ artifact: name, exists: z.boolean() }),
   z.strictObject({ artifact: name, field: z.string().min(1).max(256), eq: json }),
@@ -124,8 +133,11 @@ export const checkedBlueprint = z.strictObject({
 
 // ---- catalogue (PROTOCOL §§6, 9)
 
+/** Risk classes of actions, weakest first. */
 export const RISKS = ['low', 'medium', 'high', 'critical'] as const;
+/** Risk class of an action, declared by the catalogue, never by a model. */
 export const risk = z.enum(RISKS);
+/** fast 30 s, medium 5 min, long 30 min. */
 export const timeoutClass = z.enum(['fast', 'medium', 'long']);
 /** The closed subset of JSON Schema that pure code interprets for arguments. */
 export type ArgumentSchema =
@@ -136,6 +148,7 @@ export type ArgumentSchema =
   | { type: 'array'; description?: string; items: ArgumentSchema; minItems?: number; maxItems?: number }
   | { type: 'object'; description?: string; properties: Record<string, ArgumentSchema>; required: string[]; additionalProperties: false };
 const described = { description: z.string().max(1000).optional() };
+/** The closed subset of JSON Schema as data. */
 export const argumentSchema: z.ZodType<ArgumentSchema> = z.lazy(() =>
   z.discriminatedUnion('type', [
     z.strictObject({ type: z.literal('string'), ...described, minLength: count.optional(), maxLength: count.optional(), enum: z.array(z.string()).min(1).optional() }),
@@ -170,11 +183,13 @@ export const actionContract = z.strictObject({
 });
 /** A configured command: exact argv, or the recorded choice that there is none. */
 export const configuredCommand = z.union([z.strictObject({ argv: z.array(z.string().min(1)).min(1).max(64), timeout: timeoutClass }), z.literal('none')]);
+/** Every action a run may name, and the commands that were configured. */
 export const catalogue = z.strictObject({
   version: z.literal(1),
   actions: z.array(actionContract).min(1).max(256),
   commands: z.record(z.string(), configuredCommand),
 });
+/** Which actions each toolset offers to a model. */
 export const toolsets = z.record(z.string(), z.array(name).max(64));
 /** Micro-dollars per million tokens. */
 export const prices = z.strictObject({
@@ -198,9 +213,11 @@ export const sandboxProfile = z.strictObject({
 });
 /** One file of a tree listing; `mode` is git's. */
 export const treeEntry = z.strictObject({ path: z.string().min(1), mode: z.enum(['100644', '100755', '120000', '160000']), oid });
+/** All files of a tree. */
 export const treeListing = z.array(treeEntry);
 /** A file's content as a world resource. */
 export const fileValue = z.strictObject({ blob: digest, bytes: count, mode: z.enum(['100644', '100755', '120000']), oid });
+/** One file before and after: git id before, content after; null where there is none. */
 export const fileChange = z.strictObject({ path: z.string().min(1), before: oid.nullable(), after: fileValue.nullable() });
 /** World delta (PROTOCOL §8): compare-and-swap on version. */
 export const deltaStep = z.discriminatedUnion('op', [
@@ -208,35 +225,63 @@ export const deltaStep = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('replace'), kind: name, id: z.string().min(1), version: count, value: json }),
   z.strictObject({ op: z.literal('retract'), kind: name, id: z.string().min(1), version: count }),
 ]);
+/** The steps of one commit, applied all or none. */
 export const delta = z.array(deltaStep);
 /** A typed reason with the place and the remedy in its message. */
 export const reason = z.strictObject({ code, message: sentence });
+/** What is held and what is used up. */
 export const spend = z.strictObject({ reserved: amount, settled: amount });
 export { amount, digest, path, pathPattern };
 
+/** Parsed form of `policyBundle`. */
 export type PolicyBundle = z.infer<typeof policyBundle>;
+/** Parsed form of `policyRule`. */
 export type PolicyRule = z.infer<typeof policyRule>;
+/** Parsed form of `policySet`. */
 export type PolicySet = z.infer<typeof policySet>;
+/** Parsed form of `policyLayerName`. */
 export type PolicyLayerName = z.infer<typeof policyLayerName>;
+/** Parsed form of `approvalTerms`. */
 export type ApprovalTerms = z.infer<typeof approvalTerms>;
+/** Parsed form of `assurance`. */
 export type Assurance = z.infer<typeof assurance>;
+/** Parsed form of `blueprint`. */
 export type Blueprint = z.infer<typeof blueprint>;
+/** Parsed form of `checkedBlueprint`. */
 export type CheckedBlueprint = z.infer<typeof checkedBlueprint>;
+/** One stage of a checked blueprint. */
 export type CheckedStage = CheckedBlueprint['stages'][number];
+/** Parsed form of `stageCondition`. */
 export type StageCondition = z.infer<typeof stageCondition>;
+/** Parsed form of `sandboxMode`. */
 export type SandboxMode = z.infer<typeof sandboxMode>;
+/** Parsed form of `actionContract`. */
 export type ActionContract = z.infer<typeof actionContract>;
+/** Parsed form of `catalogue`. */
 export type Catalogue = z.infer<typeof catalogue>;
+/** Parsed form of `configuredCommand`. */
 export type ConfiguredCommand = z.infer<typeof configuredCommand>;
+/** Parsed form of `toolsets`. */
 export type Toolsets = z.infer<typeof toolsets>;
+/** Parsed form of `prices`. */
 export type Prices = z.infer<typeof prices>;
+/** Parsed form of `modelChoice`. */
 export type ModelChoice = z.infer<typeof modelChoice>;
+/** Parsed form of `sandboxProfile`. */
 export type SandboxProfile = z.infer<typeof sandboxProfile>;
+/** Parsed form of `treeEntry`. */
 export type TreeEntry = z.infer<typeof treeEntry>;
+/** Parsed form of `fileValue`. */
 export type FileValue = z.infer<typeof fileValue>;
+/** Parsed form of `fileChange`. */
 export type FileChange = z.infer<typeof fileChange>;
+/** Parsed form of `deltaStep`. */
 export type DeltaStep = z.infer<typeof deltaStep>;
+/** Parsed form of `delta`. */
 export type Delta = z.infer<typeof delta>;
+/** Parsed form of `reason`. */
 export type Reason = z.infer<typeof reason>;
+/** Parsed form of `risk`. */
 export type Risk = z.infer<typeof risk>;
+/** Parsed form of `timeoutClass`. */
 export type TimeoutClass = z.infer<typeof timeoutClass>;

@@ -61,7 +61,7 @@ async function takeOver(drive: Drive): Promise<Result<Session, RuntimeFailure>> 
 
 async function loop(session: Session, drive: Drive): Promise<Result<RunReport, RuntimeFailure>> {
   const asked = new Set<string>();
-  let rebuilt = false;
+  let rebuiltUnder = -1;
   for (;;) {
     const settled = await session.settle();
     if (!settled.ok) return settled;
@@ -70,10 +70,10 @@ async function loop(session: Session, drive: Drive): Promise<Result<RunReport, R
     if (state.status === 'parked') return ok({ state, status: drive.stop.stopped ? 'stopped' : 'parked', checkpoint: null });
     const todo = pending(state)[0];
     if (todo === undefined) return refuse('run.stuck', `${state.run} neither rests nor asks for anything at ${state.nextSeq}; report this with the run`);
-    if (todo.do === 'execute' && !rebuilt && session.mayPerform(todo.startedSeq)) {
+    if (todo.do === 'execute' && rebuiltUnder !== session.driven.epoch && session.mayPerform(todo.startedSeq)) {
       const tree = await rebuildTree(session);
       if (!tree.ok) return tree;
-      rebuilt = true;
+      rebuiltUnder = session.driven.epoch;
     }
     const step = await perform(session, todo, { ...drive, asked });
     if (!step.ok) return step;

@@ -1,1 +1,7 @@
-export {};
+/**
+ * Ledgers that outlive the process: SQLite, and the lease by which one process drives a run. PROTOCOL §3, §4.4.
+ */
+export type { OpenFailure } from './errors.ts';
+export { acquireLease, type Lease, type LeaseFailure } from './lease.ts';
+export { FORMAT_VERSION } from './schema.ts';
+export { openSqliteLedger, type SqliteLedgerOptions } from './sqlite.ts';

@@ -129,7 +129,8 @@ export class Narrator {
         this.#names.set(body.proposal, this.#name(body.intent));
         return wait(`suspended ${this.#name(body.intent)}`);
       case 'proposal.rejected':
-        return bad(`rejected at ${body.at}: ${this.#name(body.intent)}: ${why(body.because)}`);
+        // At compile the verdict right before it has said why.
+        return bad(`rejected at ${body.at}: ${this.#name(body.intent)}${body.at === 'compile' ? '' : `: ${why(body.because)}`}`);
       case 'approval.requested':
         return wait(`approval ${short(body.request)} requested of ${body.terms.quorum} ${body.terms.roles.join(' or ')} until ${body.until}: ${safeLine(body.action)}`);
       case 'approval.voted':

@@ -1,0 +1,62 @@
+/**
+ * Signing a vote: over this request, this content, once, until the request ends. Must never sign with a key that was not chosen (GOALS E04, E21).
+ */
+import { checkVote, signBody, VOTE_TYPE } from '@openexec/authority';
+import { type Clock, type Digest, err, type Instant, type Json, type KeyId, ok, type Randomness, type Result } from '@openexec/canon';
+import type { FileKey } from '@openexec/config';
+import type { LedgerStore } from '@openexec/ledger';
+import type { ApprovalVoted, Vote } from '@openexec/protocol';
+import { castVote, loadLaw } from '@openexec/runtime';
+import { type Refusal, refuse } from '../exit.ts';
+import { storeRefusal } from '../openLedger.ts';
+import { nonceOf } from '../setup/found.ts';
+import type { OpenApproval } from './requests.ts';
+
+const BECAUSE_MAX = 2000;
+
+/** A signed vote by a key from a file. */
+export function signVote(options: {
+  readonly key: FileKey;
+  readonly randomness: Randomness;
+  readonly ledger: Digest;
+  readonly run: string;
+  readonly request: Digest;
+  readonly digest: Digest;
+  readonly until: Instant;
+  readonly decision: 'approve' | 'deny';
+  readonly because: string;
+}): ApprovalVoted['vote'] {
+  const { key, randomness, ledger, run, request, digest, until, decision, because } = options;
+  const body: Vote = { ledger, run, request, decision, digest, expiry: until, nonce: nonceOf(randomness), assurance: 'file', because: because.slice(0, BECAUSE_MAX) };
+  const signed = signBody({ type: VOTE_TYPE, body: body as unknown as { readonly [name: string]: Json }, seeds: [key.seed] });
+  return { body, signatures: signed.signatures };
+}
+
+export interface Voting {
+  readonly store: LedgerStore;
+  readonly clock: Clock;
+  readonly randomness: Randomness;
+  readonly fingerprint: Digest;
+  readonly key: FileKey;
+  readonly approval: OpenApproval;
+  readonly decision: 'approve' | 'deny';
+  readonly because: string;
+}
+
+/** Signs and records a vote. One that could not count is refused here, with the reason, and not recorded. */
+export async function vote(voting: Voting): Promise<Result<{ readonly seq: number }, Refusal>> {
+  const { store, clock, randomness, fingerprint, key, approval, decision, because } = voting;
+  const { request, run, state } = approval;
+  const signedVote = signVote({ key, randomness, ledger: fingerprint, run, request: request.id, digest: request.digest, until: request.until, decision, because });
+  const law = await loadLaw(store);
+  if (!law.ok) return err(storeRefusal(law.error));
+  const opener = state.law?.opened.opener;
+  if (opener === undefined) return refuse('approval.unknown', `${run} does not say who opened it`);
+  const inForce = { request: request.id, digest: request.digest, terms: request.terms, until: request.until };
+  const checked = checkVote({ vote: signedVote, request: inForce, run, law: law.value, at: clock.now(), opener });
+  if (!checked.ok) return refuse('approval.refused', `this vote would not count: ${checked.error.message}`);
+  // Key files hold checked ids.
+  if (request.votes.some((cast) => cast.key === (key.keyId as KeyId))) return refuse('approval.refused', `key ${key.keyId} has voted on this request already`);
+  const cast = await castVote({ ledger: store, clock, run, signedVote, assurance: 'file' });
+  return cast.ok ? cast : err(storeRefusal(cast.error));
+}

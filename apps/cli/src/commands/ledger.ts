@@ -1,0 +1,162 @@
+/**
+ * `openexec ledger …`: the ledger itself. What is printed for other tools (entries, checkpoints, proofs) is exactly their format and nothing else.
+ */
+import { type Digest, ok, parseDecimal, type Result, toHex, utf8Decode } from '@openexec/canon';
+import type { Command } from 'commander';
+import type { CommandContext, CommandResult, Register } from '../context.ts';
+import { EXIT, type Refusal, refuse } from '../exit.ts';
+import { safeLine } from '../output.ts';
+import { readEvent } from '../read/events.ts';
+import { readRefusal, withLedger } from '../read/guard.ts';
+import { logKeys, proveConsistency, proveEntry } from '../read/proofs.ts';
+
+interface LedgerOption {
+  readonly ledger?: string;
+}
+interface ReadOptions extends LedgerOption {
+  readonly from: string;
+  readonly limit?: string;
+  readonly jsonl?: boolean;
+}
+
+export const register: Register = (program, context) => {
+  const ledger = program.command('ledger').description('look at the ledger itself').addHelpText('after', '\nExample:\n  openexec ledger info');
+  const sub = (name: string, description: string, example: string): Command =>
+    ledger
+      .command(name)
+      .description(description)
+      .option('--ledger <url>', 'another ledger, sqlite:PATH')
+      .addHelpText('after', `\nExample:\n  ${example}`);
+  sub('info', 'origin, fingerprint, size, root, keys, trajectories', 'openexec ledger info --json')
+    .option('--json', 'one JSON document')
+    .action(context.act((options: LedgerOption & { readonly json?: boolean }) => info(context, options)));
+  sub('read', 'entries in ledger order', 'openexec ledger read --from 0 --limit 10 --jsonl')
+    .option('--from <index>', 'first entry', '0')
+    .option('--limit <count>', 'how many at most')
+    .option('--jsonl', 'one JSON object per entry, with the exact entry and payload texts and the salt')
+    .action(context.act((options: ReadOptions) => read(context, options)));
+  sub('checkpoint', 'sign the present tree head (C2SP tlog-checkpoint)', 'openexec ledger checkpoint').action(
+    context.act((options: LedgerOption) => checkpoint(context, options)),
+  );
+  sub('prove', 'prove that an entry stands in the ledger (C2SP tlog-proof)', 'openexec ledger prove 42 > entry-42.tlog-proof')
+    .argument('<index>', 'position of the entry in the ledger')
+    .action(context.act((index: string, options: LedgerOption) => prove(context, index, options)));
+  sub('consistency', 'prove that a later tree continues an earlier one (add-checkpoint body)', 'openexec ledger consistency 10 42')
+    .argument('<old>', 'size of the earlier tree')
+    .argument('<new>', 'size of a kept checkpoint')
+    .action(context.act((from: string, to: string, options: LedgerOption) => consistency(context, from, to, options)));
+};
+
+function whole(text: string, what: string): Result<bigint, Refusal> {
+  const number = parseDecimal(text);
+  return number.ok ? number : refuse('usage.invalid', `${what} is a whole number from 0 on, not ${JSON.stringify(text)}`);
+}
+
+async function info(context: CommandContext, options: LedgerOption & { readonly json?: boolean }): Promise<CommandResult> {
+  return withLedger(context, { ledger: options.ledger }, async (opened) => {
+    const { store } = opened;
+    const head = await store.head();
+    const vkeys = await logKeys(store);
+    if (!vkeys.ok) return vkeys;
+    const families = new Map<string, number>();
+    for await (const { trajectory } of store.trajectories()) {
+      const family = trajectory.split('/', 1)[0] ?? trajectory;
+      families.set(family, (families.get(family) ?? 0) + 1);
+    }
+    let checkpoints = 0;
+    let newest: bigint | null = null;
+    for await (const { size } of store.checkpoints()) {
+      checkpoints += 1;
+      newest = size;
+    }
+    const facts = {
+      v: 1,
+      path: opened.path,
+      origin: head.origin,
+      fingerprint: head.fingerprint,
+      pinned: opened.pinned,
+      size: head.size,
+      root: `sha256:${toHex(head.root)}` as Digest, // 32 bytes of SHA-256.
+      logKeys: vkeys.value,
+      trajectories: Object.fromEntries(families),
+      checkpoints: { kept: checkpoints, newest },
+    };
+    const { output } = context;
+    if (options.json === true) output.json(facts);
+    else {
+      const trust = facts.pinned === null ? 'self-asserted: this ledger is not pinned here' : facts.pinned === facts.fingerprint ? 'pinned' : 'another ledger is pinned here';
+      for (const [name, value] of [
+        ['file', facts.path],
+        ['origin', facts.origin ?? 'none'],
+        ['fingerprint', facts.fingerprint ?? 'none'],
+        ['trust', trust],
+        ['size', `${facts.size}`],
+        ['root', facts.root],
+        ...facts.logKeys.map((key) => ['log key', key] as const),
+        ['trajectories', [...families].map(([family, count]) => `${count} ${family}`).join(', ')],
+        ['checkpoints', newest === null ? 'none' : `${checkpoints}, the newest of size ${newest}`],
+      ] as const)
+        output.result(`${name.padEnd(13)} ${safeLine(value)}`);
+    }
+    return ok(EXIT.ok);
+  });
+}
+
+async function read(context: CommandContext, options: ReadOptions): Promise<CommandResult> {
+  const from = whole(options.from, '--from');
+  if (!from.ok) return from;
+  const limit = options.limit === undefined ? ok(null) : whole(options.limit, '--limit');
+  if (!limit.ok) return limit;
+  return withLedger(context, { ledger: options.ledger }, async ({ store }) => {
+    const { output } = context;
+    const { size } = await store.head();
+    const end = limit.value === null || from.value + limit.value > size ? size : from.value + limit.value;
+    for await (const stored of store.all(from.value, end)) {
+      const { entry, index, leaf, payload, salt } = stored;
+      const text = payload === null ? null : utf8Decode(payload);
+      if (options.jsonl === true) {
+        const bytes = utf8Decode(stored.entryBytes);
+        output.jsonLine({ v: 1, index, leaf, entry: bytes.ok ? bytes.value : null, payload: text?.ok === true ? text.value : null, salt: salt === null ? null : toHex(salt) });
+      } else {
+        const state = payload === null ? '  (payload erased)' : readEvent(stored).event === null ? '  (payload not of its schema)' : '';
+        output.result(`${String(index).padStart(6)}  ${entry.at}  ${entry.trajectory} ${entry.seq}  ${entry.kind}${state}`);
+      }
+    }
+    return ok(EXIT.ok);
+  });
+}
+
+async function checkpoint(context: CommandContext, options: LedgerOption): Promise<CommandResult> {
+  return withLedger(context, { ledger: options.ledger, access: 'write' }, async ({ store }) => {
+    const made = await store.checkpoint();
+    if (!made.ok) return readRefusal(made.error);
+    context.output.result(made.value.note.trimEnd());
+    return ok(EXIT.ok);
+  });
+}
+
+async function prove(context: CommandContext, index: string, options: LedgerOption): Promise<CommandResult> {
+  const at = whole(index, 'the position of an entry');
+  if (!at.ok) return at;
+  return withLedger(context, { ledger: options.ledger }, async ({ store }) => {
+    const proof = await proveEntry(store, at.value);
+    if (!proof.ok) return proof;
+    context.output.result(proof.value.trimEnd());
+    context.output.progress(`entry ${index} stands in the tree; the proof was checked`);
+    return ok(EXIT.ok);
+  });
+}
+
+async function consistency(context: CommandContext, from: string, to: string, options: LedgerOption): Promise<CommandResult> {
+  const oldSize = whole(from, 'a tree size');
+  if (!oldSize.ok) return oldSize;
+  const newSize = whole(to, 'a tree size');
+  if (!newSize.ok) return newSize;
+  return withLedger(context, { ledger: options.ledger }, async ({ store }) => {
+    const proof = await proveConsistency(store, oldSize.value, newSize.value);
+    if (!proof.ok) return proof;
+    context.output.result(proof.value.trimEnd());
+    context.output.progress(`the tree of ${to} continues the tree of ${from}; the proof was checked`);
+    return ok(EXIT.ok);
+  });
+}

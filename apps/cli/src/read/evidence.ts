@@ -1,0 +1,207 @@
+/**
+ * The ledger as evidence: opened so that damage is found and placed, not refused. Rows, kept checkpoints and the remembered head go to the verifier;
+ * blobs that payloads name are looked at here, because only the store has them. Must never repair, and never stop at the first fault of a file that
+ * can still be read (PROTOCOL §§2, 10).
+ */
+import { existsSync, realpathSync } from 'node:fs';
+import { isAbsolute, resolve } from 'node:path';
+import { type Digest, err, isDigest, type Json, ok, parseCanonical, type Result, toHex } from '@openexec/canon';
+import { readPin } from '@openexec/config';
+import type { LedgerStore, Row } from '@openexec/ledger';
+import { openSqliteLedger } from '@openexec/stores';
+import { type LedgerSource, type VerifyReport, verifyLedger } from '@openexec/verify';
+import type { CommandContext } from '../context.ts';
+import { type Refusal, refuse } from '../exit.ts';
+import { headFileOf, stateFolderOf } from '../keyring.ts';
+import { ledgerPathOf, storeRefusal } from '../openLedger.ts';
+import { safeLine } from '../output.ts';
+
+const SQLITE = 'sqlite:';
+/** Faults of blobs and of the file listed one by one; the rest are counted. */
+const MAX_FAULTS = 1000;
+
+/** What is wrong beside what the verifier finds: a blob, or the file itself. */
+export interface StoreFault {
+  /** First entry that names the blob, or from which on the file cannot be read; null where it concerns the whole. */
+  readonly index: number | null;
+  readonly code: string;
+  readonly message: string;
+}
+export interface Integrity {
+  readonly report: VerifyReport;
+  readonly faults: readonly StoreFault[];
+  /** Faults beyond those listed. */
+  readonly faultsOmitted: number;
+  /** Blobs that payloads name; `erased` are gone lawfully. */
+  readonly blobs: { readonly named: number; readonly sound: number; readonly erased: number };
+  readonly sound: boolean;
+  readonly firstBad: number | null;
+}
+/** An open ledger as evidence. */
+export interface Evidence {
+  readonly store: LedgerStore;
+  readonly path: string;
+  /** The fingerprint that the verification holds it to: the one given, else the pin, else none. */
+  readonly trust: Digest | null;
+  check(onProgress?: (entries: number) => void): Promise<Integrity>;
+  close(): Promise<void>;
+}
+
+/** Opens a ledger as evidence. `trust` is what the reader pinned elsewhere. */
+export async function openEvidence(context: CommandContext, options: { readonly ledger?: string | undefined; readonly trust?: Digest | undefined }): Promise<Result<Evidence, Refusal>> {
+  const place = await placeOf(context, options.ledger);
+  if (!place.ok) return place;
+  const path = place.value;
+  const pin = readPin(context.places.user, path);
+  if (!pin.ok) return refuse('config.invalid', pin.error.message);
+  const { clock, randomness } = context;
+  // Without the head file: a rolled-back ledger has to be opened in order to say what is wrong with the rest of it.
+  const opened = await openSqliteLedger({ path, clock, randomness, access: 'readOnly' });
+  if (!opened.ok) return err(storeRefusal(opened.error));
+  const store = opened.value;
+  const remembered = pin.value === null ? ok(null) : await rolledBack(context, path, headFileOf(stateFolderOf(context.places, pin.value)));
+  if (!remembered.ok) {
+    await store.close();
+    return remembered;
+  }
+  const trust = options.trust ?? pin.value;
+  return ok({ store, path, trust, check: (onProgress) => check({ store, remembered: remembered.value, trust, onProgress }), close: () => store.close() });
+}
+
+/** Whether the ledger continues the head that this user remembers; null when it does. */
+async function rolledBack(context: CommandContext, path: string, headFile: string): Promise<Result<StoreFault | null, Refusal>> {
+  const { clock, randomness } = context;
+  const opened = await openSqliteLedger({ path, clock, randomness, access: 'readOnly', headFile });
+  if (opened.ok) {
+    await opened.value.close();
+    return ok(null);
+  }
+  const { code, message } = opened.error;
+  return code === 'ledger.rolledBack' ? ok({ index: null, code, message }) : err(storeRefusal(opened.error));
+}
+
+async function placeOf(context: CommandContext, ledger: string | undefined): Promise<Result<string, Refusal>> {
+  let path: string;
+  if (ledger === undefined) {
+    const project = await context.project();
+    if (!project.ok) return project;
+    path = ledgerPathOf(project.value);
+  } else {
+    if (!ledger.startsWith(SQLITE)) return refuse('ledger.url', `"${safeLine(ledger, 80)}" names no ledger that this version opens; it opens sqlite:PATH`);
+    const given = ledger.slice(SQLITE.length);
+    path = isAbsolute(given) ? given : resolve(context.cwd, given);
+  }
+  return existsSync(path) ? ok(realpathSync(path)) : refuse('ledger.missing', `there is no ledger at "${safeLine(path)}"`);
+}
+
+interface Checked {
+  readonly store: LedgerStore;
+  readonly remembered: StoreFault | null;
+  readonly trust: Digest | null;
+  readonly onProgress: ((entries: number) => void) | undefined;
+}
+
+async function check({ store, remembered, trust, onProgress }: Checked): Promise<Integrity> {
+  const pass = new EvidencePass(store, remembered);
+  const source = { rows: pass.rows(), checkpoints: await pass.checkpoints(), head: null };
+  const report = await verifyLedger(source, { trust, ...(onProgress === undefined ? {} : { onProgress }) });
+  await pass.head(report);
+  const blobs = await pass.blobs();
+  const { faults, faultsOmitted } = pass;
+  const firstBad = [report.firstBad, ...faults.map(({ index }) => index)].reduce((first, index) => (first === null || (index !== null && index < first) ? index : first), null);
+  return { report, faults, faultsOmitted, blobs, sound: report.sound && faults.length === 0, firstBad };
+}
+
+class EvidencePass {
+  readonly faults: StoreFault[] = [];
+  faultsOmitted = 0;
+  readonly #store: LedgerStore;
+  /** Each blob with the first entry that names it. */
+  readonly #named = new Map<Digest, number>();
+  #entries = 0;
+
+  constructor(store: LedgerStore, remembered: StoreFault | null) {
+    this.#store = store;
+    if (remembered !== null) this.faults.push(remembered);
+  }
+
+  /** The rows, as far as the file can be read; where it ends in damage is a fault, not an error. */
+  async *rows(): AsyncGenerator<readonly Row[]> {
+    try {
+      for await (const page of this.#store.rows()) {
+        for (const row of page) this.#take(row);
+        yield page;
+      }
+    } catch (error) {
+      this.#fault(this.#entries, 'store.corrupt', damageOf(error));
+    }
+  }
+
+  async checkpoints(): Promise<LedgerSource['checkpoints']> {
+    const kept: { readonly size: bigint; readonly note: string }[] = [];
+    try {
+      for await (const checkpoint of this.#store.checkpoints()) kept.push(checkpoint);
+    } catch (error) {
+      this.#fault(null, 'store.corrupt', `the kept checkpoints: ${damageOf(error)}`);
+    }
+    return kept;
+  }
+
+  /** What the store believes of its own head is held against what the entries make. */
+  async head(report: VerifyReport): Promise<void> {
+    try {
+      const { size, root, fingerprint } = await this.#store.head();
+      const agrees = size === BigInt(report.entries) && `sha256:${toHex(root)}` === report.root && fingerprint === report.fingerprint;
+      if (!agrees) this.#fault(null, 'store.head', `the store says ${size} entries, root sha256:${toHex(root)}; the entries make ${report.entries}, ${report.root}`);
+    } catch (error) {
+      this.#fault(null, 'store.corrupt', damageOf(error));
+    }
+  }
+
+  async blobs(): Promise<Integrity['blobs']> {
+    let sound = 0;
+    let erased = 0;
+    for (const [digest, index] of this.#named) {
+      const read = await this.#store.blob(digest);
+      if (read.ok) sound += 1;
+      else if (read.error.code === 'blob.erased') erased += 1;
+      else this.#fault(index, read.error.code === 'blob.unknown' ? 'blob.missing' : read.error.code, read.error.message);
+    }
+    return { named: this.#named.size, sound, erased };
+  }
+
+  #take(row: Row): void {
+    const index = this.#entries;
+    this.#entries += 1;
+    const body = row.payload === null ? null : parseCanonical(row.payload);
+    if (body?.ok === true) nameBlobs(body.value, (digest) => void (this.#named.has(digest) || this.#named.set(digest, index)));
+  }
+
+  #fault(index: number | null, code: string, message: string): void {
+    if (this.faults.length < MAX_FAULTS) this.faults.push({ index, code, message });
+    else this.faultsOmitted += 1;
+  }
+}
+
+/** The message of damage that a store could only throw; any other throw is a defect and goes on up. */
+function damageOf(error: unknown): string {
+  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
+  if (typeof code !== 'string' || !/^(store\.|SQLITE_)/.test(code)) throw error;
+  return `the file cannot be read further: ${String(message)}`;
+}
+
+/** Every blob reference inside a body: an object of exactly `digest`, `bytes` and `mediaType`. */
+function nameBlobs(value: Json, name: (digest: Digest) => void): void {
+  if (typeof value !== 'object' || value === null) return;
+  if (Array.isArray(value)) {
+    for (const each of value as readonly Json[]) nameBlobs(each, name);
+    return;
+  }
+  const members = value as { readonly [key: string]: Json };
+  const { digest } = members;
+  if (typeof digest === 'string' && isDigest(digest) && typeof members['bytes'] === 'number' && typeof members['mediaType'] === 'string' && Object.keys(members).length === 3) {
+    name(digest);
+    return;
+  }
+  for (const each of Object.values(members)) nameBlobs(each, name);
+}

@@ -1,0 +1,149 @@
+/**
+ * Driving a run from the command line: the same for `run`, `resume` and `cancel`. Must never swallow why a drive ended.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { err, type Json, ok, parseJson, type Result, type TrajectoryId } from '@openexec/canon';
+import type { ModelAdapter, StopSignal } from '@openexec/catalogue';
+import type { FileKey } from '@openexec/config';
+import type { RunState } from '@openexec/kernel';
+import { driveRun, type Hands, loadRun } from '@openexec/runtime';
+import { inspectRepository } from '@openexec/workspace';
+import { terminalApprover } from '../approval/ask.ts';
+import type { CommandContext, CommandResult, OpenLedger, Project } from '../context.ts';
+import { type Refusal, refusalFor, refuse } from '../exit.ts';
+import { shortRun } from '../findRun.ts';
+import { KEY_LABELS, keysFolder, loadKey } from '../keyring.ts';
+import { storeRefusal } from '../openLedger.ts';
+import { createDisplay, type Display } from './display.ts';
+import { printSummary, summaryOf } from './finish.ts';
+import { openHands, runFolder, soundSandbox } from './hands.ts';
+import { reopenModel } from './model.ts';
+import { configFor } from './plan.ts';
+import { redactorOf } from './redact.ts';
+
+/** How the outcome is told. */
+export interface Telling {
+  readonly json?: boolean;
+  readonly jsonl?: boolean;
+}
+export interface Operating {
+  readonly operator: FileKey;
+  readonly runtime: FileKey;
+}
+
+/** The keys that `run` works with. */
+export function loadOperating(ledger: OpenLedger): Result<Operating, Refusal> {
+  const folder = keysFolder(ledger.stateFolder);
+  const operator = loadKey(folder, KEY_LABELS.operator);
+  if (!operator.ok) return operator;
+  const runtime = loadKey(folder, KEY_LABELS.runtime);
+  return runtime.ok ? ok({ operator: operator.value, runtime: runtime.value }) : runtime;
+}
+
+export interface DriveOptions {
+  readonly context: CommandContext;
+  readonly run: TrajectoryId;
+  readonly hands: Hands;
+  readonly stop: StopSignal;
+  readonly telling: Telling;
+  /** The driver that opened the run just now; left out, the run is taken over. */
+  readonly driver?: string;
+}
+
+/** Drives, tells how it ended, and answers with the exit code. */
+export async function drive(options: DriveOptions): Promise<CommandResult> {
+  const { context, run, hands, stop, telling, driver } = options;
+  const onAwait = 'park' as const;
+  const driven = await driveRun({ run, hands, stop, onAwait, resume: driver === undefined, ...(driver === undefined ? {} : { driver }) });
+  if (!driven.ok) {
+    if (driven.error.code !== 'run.busy') context.output.progress(`to go on: openexec resume ${shortRun(run)}`);
+    return err(storeRefusal(driven.error));
+  }
+  const summary = summaryOf(driven.value);
+  if (telling.json === true) context.output.json(summary);
+  else if (telling.jsonl !== true) printSummary(context.output, summary);
+  return ok(summary.exit);
+}
+
+/** Takes a run over that was opened before: the model, the tree and the sandbox as `run.opened` recorded them. */
+export async function takeOver(options: {
+  readonly context: CommandContext;
+  readonly project: Project;
+  readonly ledger: OpenLedger;
+  readonly run: TrajectoryId;
+  readonly telling: Telling;
+  /** For `cancel`: no model is asked any more. */
+  readonly withoutModel?: boolean;
+}): Promise<CommandResult> {
+  const { context, project, ledger, run, telling } = options;
+  const state = await loadRun(ledger.store, run);
+  if (!state.ok) return err(storeRefusal(state.error));
+  const { law } = state.value;
+  if (state.value.status === 'closed' || law === null) return closedAlready(context, state.value, telling);
+  const repository = await inspectRepository(project.root);
+  if (!repository.ok) return err(refusalFor(repository.error, 'workspace.failed'));
+  const operating = loadOperating(ledger);
+  if (!operating.ok) return operating;
+  const { operator, runtime } = operating.value;
+  const redactor = redactorOf(context.env, [operator, runtime], runtime);
+  const sandbox = await soundSandbox({ redactor, root: project.root, provide: law.profile.provide });
+  if (!sandbox.ok) return sandbox;
+  const model = options.withoutModel === true || law.model === null ? ok(null) : modelOf(options, state.value);
+  if (!model.ok) return model;
+  const display: Display = createDisplay(context.output, { jsonl: telling.jsonl === true });
+  const approver = context.interactive && law.opened.approvals === 'ask' ? terminalApprover(context, { key: operator, ledger: ledger.fingerprint, store: ledger.store, root: project.root }) : null;
+  const opened = await openHands({
+    context,
+    ledger,
+    repository: repository.value,
+    run,
+    base: law.opened.base.commit,
+    sandbox: sandbox.value,
+    redactor,
+    model: model.value,
+    approver,
+    observe: (stored) => display.observe(stored),
+  });
+  if (!opened.ok) return opened;
+  return drive({ context, run, hands: opened.value.hands, stop: context.stopOnInterrupt(), telling });
+}
+
+function modelOf(options: { readonly context: CommandContext; readonly project: Project; readonly ledger: OpenLedger; readonly run: TrajectoryId }, state: RunState): Result<ModelAdapter | null, Refusal> {
+  const { context, project, ledger, run } = options;
+  const choice = state.law?.model ?? null;
+  if (choice === null) return ok(null);
+  const config = configFor(context, project, {});
+  if (!config.ok) return config;
+  const script = choice.provider === 'scripted' ? readScript(ledger, run) : ok(null);
+  if (!script.ok) return script;
+  return reopenModel(choice, script.value, { env: context.env, config: config.value, base: project.root, root: project.root });
+}
+
+function closedAlready(context: CommandContext, state: RunState, telling: Telling): CommandResult {
+  if (state.status !== 'closed') return refuse('run.failed', `${state.run} was opened, but its law cannot be read: ${state.lawProblem?.message ?? 'unknown'}`);
+  const summary = summaryOf({ state, status: 'closed', checkpoint: null });
+  if (telling.json === true) context.output.json(summary);
+  else printSummary(context.output, summary);
+  return refuse('run.closed', `${state.run} is closed: ${state.closed?.outcome ?? ''}`);
+}
+
+/** Keeps the script of a run beside its workspace, so that a resumed run gets the same answers. */
+export function keepScript(ledger: OpenLedger, run: TrajectoryId, script: Json): void {
+  writeFileSync(scriptFile(ledger, run), JSON.stringify(script), { mode: 0o600 });
+}
+
+function readScript(ledger: OpenLedger, run: TrajectoryId): Result<Json, Refusal> {
+  let text: string;
+  try {
+    text = readFileSync(scriptFile(ledger, run), 'utf8');
+  } catch {
+    return refuse('model.invalid', `the script of ${run} is not on this machine (${scriptFile(ledger, run)})`);
+  }
+  const parsed = parseJson(text, { numbers: 'doubles' });
+  return parsed.ok ? parsed : refuse('model.invalid', `the kept script of ${run} is damaged: ${parsed.error.message}`);
+}
+
+function scriptFile(ledger: OpenLedger, run: TrajectoryId): string {
+  return `${runFolder(ledger, run)}.script.json`;
+}
+

@@ -1,0 +1,104 @@
+/**
+ * The hands of one run, built from this machine: workspace, sandbox, action host, lease. The same for a new run and a resumed one. Must never be
+ * built without a sound sandbox (GOALS E02, exit 14).
+ */
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { createActionHost } from '@openexec/actions';
+import { err, ok, type Result, type TrajectoryId } from '@openexec/canon';
+import type { Approver, BaseTree, ModelAdapter, Sandbox, StopSignal } from '@openexec/catalogue';
+import type { Stored } from '@openexec/ledger';
+import type { SandboxProfile } from '@openexec/protocol';
+import type { Hands, Lease } from '@openexec/runtime';
+import { acquireLease } from '@openexec/stores';
+import { createSandbox, openWorkspace, type Redactor, type RepositoryPlace, sandboxIdentity } from '@openexec/workspace';
+import type { CommandContext, OpenLedger } from '../context.ts';
+import { type Refusal, refusalFor, refuse } from '../exit.ts';
+
+/** Marks a folder of the checkout in a profile; host paths never stand there (MECHANICS part 2). */
+const CHECKOUT = 'checkout:';
+
+/** The profile's symbol for a folder of the checkout. */
+export function provideOf(path: string): { readonly path: string; readonly source: string } {
+  return { path, source: `${CHECKOUT}${path}` };
+}
+
+/** A sandbox that was checked, or the refusal. */
+export async function soundSandbox(options: { readonly redactor: Redactor; readonly root: string; readonly provide: SandboxProfile['provide'] }): Promise<Result<Sandbox, Refusal>> {
+  const { redactor, root, provide } = options;
+  const places = new Map(provide.map(({ source }) => [source, join(root, source.slice(CHECKOUT.length))] as const));
+  const absent = [...places].find(([, place]) => !existsSync(place));
+  if (absent !== undefined) return refuse('config.invalid', `sandbox.provide names "${absent[0].slice(CHECKOUT.length)}", which is not in this checkout; install it or take it out`);
+  const sandbox = createSandbox({ redactor, host: { provide: places } });
+  const report = await sandbox.check();
+  if (report.sound) return ok(sandbox);
+  return refuse('sandbox.unavailable', `commands cannot be confined on this machine: ${report.problem ?? 'a canary was not blocked'}`);
+}
+
+export interface HandsOptions {
+  readonly context: CommandContext;
+  readonly ledger: OpenLedger;
+  readonly repository: RepositoryPlace;
+  readonly run: TrajectoryId;
+  /** Full id of the base commit. */
+  readonly base: string;
+  readonly sandbox: Sandbox;
+  readonly redactor: Redactor;
+  readonly model: ModelAdapter | null;
+  readonly approver: Approver | null;
+  observe(stored: Stored): void;
+}
+
+/** Folder of one run, below the ledger's state folder; reachable by the sandbox's id. */
+export function runFolder(ledger: OpenLedger, run: TrajectoryId): string {
+  return join(ledger.stateFolder, 'runs', run.slice('run/'.length));
+}
+
+/** Opens the workspace and puts the hands together. */
+export async function openHands(options: HandsOptions): Promise<Result<{ readonly hands: Hands; readonly base: BaseTree }, Refusal>> {
+  const { context, ledger, repository, redactor, sandbox } = options;
+  const directory = runFolder(ledger, options.run);
+  mkdirSync(join(ledger.stateFolder, 'runs'), { recursive: true, mode: 0o711 });
+  const opened = await openWorkspace({ repository, base: options.base, directory, identity: sandboxIdentity(), redactor });
+  if (!opened.ok) return err(refusalFor(opened.error, 'workspace.failed'));
+  const { workspace, base } = opened.value;
+  const hands: Hands = {
+    ledger: ledger.store,
+    clock: context.clock,
+    randomness: context.randomness,
+    model: options.model,
+    workspace,
+    host: createActionHost({ workspace, sandbox, redactor }),
+    approver: options.approver,
+    redact: (bytes) => redactor.redactBytes(bytes),
+    observe: (stored) => options.observe(stored),
+    sleep,
+    lease: leaseIn(join(ledger.stateFolder, 'runs')),
+  };
+  return ok({ hands, base });
+}
+
+/** One lock file per run; free as soon as its holder is gone. */
+function leaseIn(folder: string): Lease {
+  return {
+    async acquire(run) {
+      const lease = acquireLease({ path: join(folder, `${run.slice('run/'.length)}.lease`) });
+      if (lease.ok) return { release: async () => lease.value.release() };
+      if (lease.error.code === 'lease.held') return null;
+      throw new Error(lease.error.message);
+    },
+  };
+}
+
+async function sleep(ms: number, stop: StopSignal): Promise<void> {
+  if (stop.stopped) return;
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(done, ms);
+    const off = stop.onStop(done);
+    function done(): void {
+      clearTimeout(timer);
+      off();
+      resolve();
+    }
+  });
+}

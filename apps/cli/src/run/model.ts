@@ -1,0 +1,84 @@
+/**
+ * From the word for a model to its adapter and to what `run.opened` records of it. Keys are read from the environment here and go nowhere else
+ * (CLI.md "Environment").
+ */
+import { isAbsolute, resolve } from 'node:path';
+import { err, type Json, ok, type Result } from '@openexec/canon';
+import type { ModelAdapter } from '@openexec/catalogue';
+import { type Config, loadData } from '@openexec/config';
+import { hostOf, OPENAI_BASE_URL, openModel } from '@openexec/models';
+import type { ModelChoice } from '@openexec/protocol';
+import { type Refusal, type RefusalCode, refuse } from '../exit.ts';
+import { safeLine } from '../output.ts';
+import { configRefusal } from './problems.ts';
+
+export interface ChosenModel {
+  readonly choice: ModelChoice;
+  readonly adapter: ModelAdapter;
+  /** The data of a script, kept so that a resumed run gets the same answers; null for a provider. */
+  readonly script: Json | null;
+}
+export interface ModelPlaces {
+  readonly env: { readonly [name: string]: string | undefined };
+  readonly config: Config;
+  /** Where a script's path begins. */
+  readonly base: string;
+  readonly root: string;
+}
+
+const NAME_MAX = 128;
+
+/** Chooses and opens the model of a new run. */
+export function chooseModel(places: ModelPlaces): Result<ChosenModel, Refusal> {
+  const { config } = places;
+  if (config.model === null || config.model === 'none') return refuse('config.modelMissing', 'this blueprint asks a model, and none is configured');
+  const colon = config.model.indexOf(':');
+  const provider = config.model.slice(0, Math.max(0, colon));
+  const name = config.model.slice(colon + 1);
+  if (provider === '' || name === '') return refuse('model.unknownProvider', `"${safeLine(config.model, 80)}" is not PROVIDER:NAME`);
+  if (provider === 'scripted') return chooseScript(name, places);
+  const choice = { provider, model: name.slice(0, NAME_MAX), maxOutputTokens: config.maxOutputTokens };
+  const adapter = openProvider(provider, places);
+  if (!adapter.ok) return adapter;
+  const host = hostOf(baseUrlOf(config));
+  if (!host.ok) return err(modelRefusal(host.error));
+  return ok({ choice: { ...choice, host: host.value }, adapter: adapter.value, script: null });
+}
+
+/** Opens the model that an open run recorded; refuses when it would be asked at another host than its writ grants. */
+export function reopenModel(choice: ModelChoice, script: Json | null, places: ModelPlaces): Result<ModelAdapter, Refusal> {
+  if (choice.provider === 'scripted') {
+    const opened = openModel({ provider: 'scripted', script });
+    return opened.ok ? opened : err(modelRefusal(opened.error));
+  }
+  const host = hostOf(baseUrlOf(places.config));
+  if (!host.ok) return err(modelRefusal(host.error));
+  if (host.value !== choice.host) {
+    return refuse('model.invalid', `the run was opened for the model at ${choice.host ?? 'no host'}, and ${host.value} is configured now`);
+  }
+  return openProvider(choice.provider, places);
+}
+
+function openProvider(provider: string, places: ModelPlaces): Result<ModelAdapter, Refusal> {
+  const opened = openModel({ provider, baseUrl: baseUrlOf(places.config), apiKey: places.env['OPENAI_API_KEY'] ?? null });
+  return opened.ok ? opened : err(modelRefusal(opened.error));
+}
+
+function chooseScript(file: string, places: ModelPlaces): Result<ChosenModel, Refusal> {
+  const path = isAbsolute(file) ? file : resolve(places.base, file);
+  const script = loadData(path);
+  if (!script.ok) return configRefusal(script.error, places.root);
+  const opened = openModel({ provider: 'scripted', script: script.value });
+  if (!opened.ok) return err(modelRefusal(opened.error));
+  const model = (file.split('/').at(-1) ?? file).slice(0, NAME_MAX);
+  return ok({ choice: { provider: 'scripted', model, host: null, maxOutputTokens: places.config.maxOutputTokens }, adapter: opened.value, script: script.value });
+}
+
+function baseUrlOf(config: Config): string {
+  return config.openaiBaseUrl ?? OPENAI_BASE_URL;
+}
+
+function modelRefusal(error: { readonly code: string; readonly message: string }): Refusal {
+  const codes: { readonly [code: string]: RefusalCode } = { 'model.unknownProvider': 'model.unknownProvider', 'model.keyMissing': 'model.keyMissing' };
+  return { code: codes[error.code] ?? 'model.invalid', message: error.message };
+}

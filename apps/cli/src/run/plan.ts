@@ -1,0 +1,147 @@
+/**
+ * Everything that a new run is opened with, from configuration, files and flags; any flaw refuses before the ledger, the model or the tree is
+ * touched (GOALS E02). Must never decide what policy or writ allow: they are only carried together here.
+ */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { instantFromMs, instantToMs, type KeyId, ok, parseJson, type Result } from '@openexec/canon';
+import { issueWrit } from '@openexec/authority';
+import { builtinActions, builtinToolsets } from '@openexec/catalogue';
+import { type Config, type FileKey, type Grant, grantOf, loadBlueprint, loadConfig, loadPolicies, loadProjectPolicies, type Overrides } from '@openexec/config';
+import { SOLO } from '@openexec/policy';
+import { type Catalogue, type CheckedBlueprint, type PolicySet, type Prices, type SignedWrit, signedWrit, type Writ } from '@openexec/protocol';
+import type { CommandContext, OpenLedger, Project } from '../context.ts';
+import { type Refusal, refuse } from '../exit.ts';
+import { safeLine } from '../output.ts';
+import { nonceOf } from '../setup/found.ts';
+import { type ChosenModel, chooseModel } from './model.ts';
+import { configRefusal } from './problems.ts';
+
+/** Flags of `openexec run` that steer what is opened. */
+export interface RunFlags extends Overrides {
+  readonly policies: readonly string[];
+}
+export interface RunPlan {
+  readonly config: Config;
+  readonly blueprint: CheckedBlueprint;
+  readonly policySet: PolicySet;
+  readonly catalogue: Catalogue;
+  readonly grant: Grant;
+  readonly model: ChosenModel | null;
+  readonly prices: Prices;
+}
+
+const MAX_LAYERS = 8;
+const SOURCE_MAX = 256;
+/** A run may wait for people; this long its writ holds at most. */
+const WRIT_DAYS = 7;
+const DAY_MS = 86_400_000;
+const TENANT = 'default';
+
+/** The configuration in force for this call. */
+export function configFor(context: CommandContext, project: Project, flags: Overrides): Result<Config, Refusal> {
+  const openaiBaseUrl = flags.openaiBaseUrl ?? context.env['OPENAI_BASE_URL'];
+  const config = loadConfig({ folder: project.folder, places: project.places, overrides: { ...flags, ...(openaiBaseUrl === undefined || openaiBaseUrl === '' ? {} : { openaiBaseUrl }) } });
+  return config.ok ? config : configRefusal(config.error, project.root);
+}
+
+/** Reads and checks everything; opens the model's adapter but asks nothing. */
+export function planRun(context: CommandContext, project: Project, flags: RunFlags): Result<RunPlan, Refusal> {
+  const config = configFor(context, project, flags);
+  if (!config.ok) return config;
+  const { commands } = config.value;
+  const blueprint = loadBlueprint({
+    name: config.value.blueprint,
+    folder: project.folder,
+    shipped: resolve(context.assets, 'blueprints'),
+    context: { actions: builtinActions, toolsets: Object.keys(builtinToolsets), commands },
+  });
+  if (!blueprint.ok) return configRefusal(blueprint.error, project.root);
+  const policySet = policySetOf(context, project, flags.policies);
+  if (!policySet.ok) return policySet;
+  const grant = grantOf({ blueprint: blueprint.value, toolsets: builtinToolsets, actions: builtinActions });
+  const base = config.value.modelFrom === 'flag' ? context.cwd : project.root;
+  const model = grant.asksModel ? chooseModel({ env: context.env, config: config.value, base, root: project.root }) : ok(null);
+  if (!model.ok) return model;
+  const prices = pricesFor(config.value, model.value);
+  if (!prices.ok) return prices;
+  const catalogue: Catalogue = { version: 1, actions: [...builtinActions], commands: { ...commands } };
+  return ok({ config: config.value, blueprint: blueprint.value, policySet: policySet.value, catalogue, grant, model: model.value, prices: prices.value });
+}
+
+/** The shipped policy decides; project and run may only narrow it (PROTOCOL §7, GOALS E20). */
+function policySetOf(context: CommandContext, project: Project, files: readonly string[]): Result<PolicySet, Refusal> {
+  const own = loadProjectPolicies(project.folder);
+  if (!own.ok) return configRefusal(own.error, project.root);
+  const given = loadPolicies(files.map((file) => resolve(context.cwd, file)));
+  if (!given.ok) return configRefusal(given.error, project.root);
+  const named = (file: string) => file.replace(`${project.root}/`, '').slice(-SOURCE_MAX);
+  const layers: PolicySet['layers'] = [
+    { layer: 'shipped', bundle: SOLO, source: 'solo' },
+    ...own.value.map(({ file, bundle }) => ({ layer: 'project' as const, bundle, source: named(file) })),
+    ...given.value.map(({ file, bundle }) => ({ layer: 'run' as const, bundle, source: named(file) })),
+  ];
+  if (layers.length > MAX_LAYERS) return refuse('policy.invalid', `there are ${layers.length} policy bundles, more than the ${MAX_LAYERS} a run may have; join some`);
+  return ok({ layers, riskThreshold: 'high' });
+}
+
+/** A limit in dollars means nothing without a price; a script costs nothing. */
+function pricesFor(config: Config, model: ChosenModel | null): Result<Prices, Refusal> {
+  if (model === null || model.script !== null) return ok(config.prices);
+  const name = `${model.choice.provider}:${model.choice.model}`;
+  if (!config.budgetInUsd || config.prices.models[name] !== undefined) return ok(config.prices);
+  return refuse('config.priceMissing', `a limit in dollars is set, but ${safeLine(name, 160)} has no price`);
+}
+
+/** A writ for one run of this plan, by the operator for the runtime (PROTOCOL §5). */
+export function writFor(options: {
+  readonly context: CommandContext;
+  readonly ledger: OpenLedger;
+  readonly operator: FileKey;
+  readonly runtime: FileKey;
+  readonly plan: RunPlan;
+}): SignedWrit {
+  const { context, ledger, operator, runtime, plan } = options;
+  const { config, grant, model } = plan;
+  const now = context.clock.now();
+  const host = model?.choice.host ?? null;
+  const writ: Writ = {
+    v: 1,
+    ledger: ledger.fingerprint,
+    use: 'run',
+    // Key files hold checked ids.
+    issuer: operator.keyId as KeyId,
+    subject: runtime.keyId as KeyId,
+    parent: null,
+    nonce: nonceOf(context.randomness),
+    tenant: TENANT,
+    actions: [...grant.actions],
+    ceiling: [...grant.ceiling],
+    readPaths: [...config.readPaths],
+    writePaths: [...config.writePaths],
+    hosts: host === null ? [] : [host],
+    budget: { ...config.budget },
+    wallMs: config.wallMs,
+    notBefore: now,
+    notAfter: instantFromMs(instantToMs(now) + WRIT_DAYS * DAY_MS),
+    delegation: { depth: 0, maySubdivide: false },
+  };
+  return issueWrit({ writ, seed: operator.seed });
+}
+
+/** A signed writ from a file: of this ledger, for this runtime. Signature and window are judged by the kernel. */
+export function writFromFile(file: string, options: { readonly ledger: OpenLedger; readonly runtime: FileKey }): Result<SignedWrit, Refusal> {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch {
+    return refuse('writ.invalid', `the writ "${safeLine(file)}" cannot be read`);
+  }
+  const json = parseJson(text);
+  const parsed = json.ok ? signedWrit.safeParse(json.value) : null;
+  if (parsed?.success !== true) return refuse('writ.invalid', `"${safeLine(file)}" is not a signed writ: ${json.ok ? (parsed?.error.issues[0]?.message ?? '') : json.error.message}`);
+  const { body } = parsed.data;
+  if (body.ledger !== options.ledger.fingerprint) return refuse('writ.invalid', `the writ is for ledger ${body.ledger}, this one is ${options.ledger.fingerprint}`);
+  if (body.subject !== options.runtime.keyId) return refuse('writ.invalid', `the writ is for key ${body.subject}, the runtime here is ${options.runtime.keyId}`);
+  return ok(parsed.data);
+}

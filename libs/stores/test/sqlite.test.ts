@@ -1,0 +1,294 @@
+/** SQLite: the contract of ledgers, opening and refusing, durability settings, many processes, the head elsewhere, the lease. */
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync, copyFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { fixtures, ledgerStoreContract } from '@openexec/ledger/contract';
+import { acquireLease, FORMAT_VERSION } from '@openexec/stores';
+import { verifyLedger } from '@openexec/verify';
+import Database from 'better-sqlite3';
+import { bundled, check, folder, found, opened, openRun, refusalOf, removeFolders, run } from './support.ts';
+
+const { batchTo, fact, CANCEL, textBlob } = fixtures;
+let child = '';
+beforeAll(async () => {
+  child = await bundled('appendChild');
+});
+afterAll(() => {
+  removeFolders();
+  rmSync(child, { force: true });
+});
+
+ledgerStoreContract({ describe, test, expect }, { name: 'SQLite', check, open: (keys) => opened(join(folder(), 'ledger.db'), { ...noKeys, ...keys }) });
+const noKeys = {};
+
+describe('opening', () => {
+  test('a missing folder, a missing file, a file of something else and a newer format are each refused by name', async () => {
+    const at = folder();
+    expect(await refusalOf(join(at, 'none/ledger.db'), { missing: 'create' })).toBe('store.missingDirectory');
+    expect(await refusalOf(join(at, 'ledger.db'))).toBe('store.missing');
+    writeFileSync(join(at, 'text.db'), 'not a database, but long enough to be looked at: '.repeat(50));
+    expect(await refusalOf(join(at, 'text.db'))).toBe('store.notALedger');
+    const other = new Database(join(at, 'other.db'));
+    other.exec('CREATE TABLE t (a)');
+    other.close();
+    expect(await refusalOf(join(at, 'other.db'))).toBe('store.notALedger');
+    expect(readFileSync(join(at, 'other.db')).includes('entries_place')).toBe(false);
+    await (await opened(join(at, 'new.db'))).close();
+    const newer = new Database(join(at, 'new.db'));
+    newer.pragma(`user_version = ${FORMAT_VERSION + 1}`);
+    newer.close();
+    expect(await refusalOf(join(at, 'new.db'))).toBe('store.newerFormat');
+    expect(await refusalOf(join(at, 'new.db'), { access: 'readOnly' })).toBe('store.newerFormat');
+  });
+
+  test('what was appended is there after closing and opening again, and appending goes on', async () => {
+    const path = join(folder(), 'ledger.db');
+    const first = await opened(path);
+    const fingerprint = await found(first);
+    const name = await openRun(first, fingerprint, 'a');
+    const batch = batchTo(name, 0, [fact('run.cancelRequested', CANCEL)]);
+    expect(await first.append(batch)).toMatchObject({ ok: true, value: { outcome: 'appended' } });
+    const { root } = await first.head();
+    await first.close();
+    const again = await opened(path);
+    expect((await again.head()).root).toEqual(root);
+    expect(await again.append(batch)).toMatchObject({ ok: true, value: { outcome: 'duplicate' } });
+    expect(await again.append(batchTo(name, 1, [fact('run.cancelRequested', CANCEL)]))).toMatchObject({ ok: true, value: { outcome: 'appended' } });
+    await check(again);
+    await again.close();
+  });
+
+  test('opened for reading only, it reads and refuses to write', async () => {
+    const path = join(folder(), 'ledger.db');
+    const writer = await opened(path);
+    const fingerprint = await found(writer);
+    await writer.close();
+    const reader = await opened(path, { access: 'readOnly' });
+    await check(reader);
+    expect(await reader.append(batchTo(fixtures.LAW, 1, [fixtures.trustDraft(fingerprint, { nonce: 'x' })]))).toMatchObject({ ok: false, error: { code: 'store.readOnly' } });
+    expect(await reader.checkpoint()).toMatchObject({ ok: false, error: { code: 'store.readOnly' } });
+    await reader.close();
+  });
+
+  test('every connection has WAL and FULL, read back from SQLite itself', async () => {
+    const path = join(folder(), 'ledger.db');
+    const store = await opened(path);
+    await found(store);
+    expect(existsSync(`${path}-wal`)).toBe(true);
+    await store.close();
+    // The trap this guards against: the driver's own default for a WAL database is NORMAL.
+    const bare = new Database(path);
+    expect(bare.pragma('journal_mode', { simple: true })).toBe('wal');
+    expect(bare.pragma('synchronous', { simple: true })).toBe(1);
+    bare.close();
+  });
+});
+
+describe('many processes', () => {
+  test('of two processes that race for the same positions exactly one wins each, and both stay in order', async () => {
+    const path = join(folder(), 'ledger.db');
+    const store = await opened(path);
+    await openRun(store, await found(store), 'race');
+    const outcomes = await Promise.all(['one', 'two'].map((name) => run(process.execPath, [child, 'race', path, name, '40'])));
+    const wins = outcomes.flatMap(({ lines }) => lines.filter((line) => line.startsWith('won ')).map((line) => Number(line.slice(4))));
+    expect(outcomes.map(({ errors }) => errors)).toEqual(['', '']);
+    expect(wins.sort((a, b) => a - b)).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
+    await check(store);
+    await store.close();
+  });
+
+  test('a subscription sees what another process appends, all of it once', async () => {
+    const path = join(folder(), 'ledger.db');
+    const store = await opened(path);
+    await openRun(store, await found(store), 'race');
+    const seen: bigint[] = [];
+    const following = (async () => {
+      for await (const stored of store.follow(3n)) {
+        seen.push(stored.index);
+        if (seen.length === 40) break;
+      }
+    })();
+    await run(process.execPath, [child, 'race', path, 'other', '40']);
+    await following;
+    expect(seen).toEqual(Array.from({ length: 40 }, (_, i) => BigInt(i + 3)));
+    await store.close();
+  });
+
+  test('two handles of one process keep each other up to date', async () => {
+    const path = join(folder(), 'ledger.db');
+    const [a, b] = [await opened(path), await opened(path)];
+    const name = await openRun(a, await found(a), 'a');
+    for (let seq = 0; seq < 600; seq++) {
+      const taken = await (seq % 2 === 0 ? a : b).append(batchTo(name, seq, [fact('run.cancelRequested', CANCEL)]));
+      expect(taken.ok).toBe(true);
+    }
+    await check(a);
+    expect(await a.head()).toEqual(await b.head());
+    await a.close();
+    await check(b);
+    await b.close();
+  });
+
+  test('a writer that holds the lock for good makes others answer store.busy, storing nothing', async () => {
+    const path = join(folder(), 'ledger.db');
+    const store = await opened(path);
+    const name = await openRun(store, await found(store), 'a');
+    const holder = new Database(path);
+    holder.exec('BEGIN IMMEDIATE');
+    const batch = batchTo(name, 0, [fact('run.cancelRequested', CANCEL)]);
+    expect(await store.append(batch)).toMatchObject({ ok: false, error: { code: 'store.busy' } });
+    holder.exec('ROLLBACK');
+    holder.close();
+    expect(await store.append(batch)).toMatchObject({ ok: true, value: { outcome: 'appended' } });
+    await check(store);
+    await store.close();
+  }, 20_000);
+});
+
+describe('the head elsewhere', () => {
+  test('is written on closing, and only moves forward', async () => {
+    const at = folder();
+    const [path, headFile] = [join(at, 'ledger.db'), join(at, 'state/head.json')];
+    const store = await opened(path, { headFile });
+    const name = await openRun(store, await found(store), 'a');
+    await store.close();
+    expect(JSON.parse(readFileSync(headFile, 'utf8')).size).toBe(3);
+    const longer = await opened(path, { headFile });
+    await longer.append(batchTo(name, 0, [fact('run.cancelRequested', CANCEL)]));
+    await longer.checkpoint();
+    expect(JSON.parse(readFileSync(headFile, 'utf8')).size).toBe(4);
+    await longer.close();
+  });
+
+  test('an older copy, another history and another ledger in its place are refused as rolled back', async () => {
+    const at = folder();
+    const [path, headFile] = [join(at, 'ledger.db'), join(at, 'head.json')];
+    const store = await opened(path);
+    const fingerprint = await found(store);
+    await store.close();
+    copyFileSync(path, join(at, 'old.db'));
+    const grown = await opened(path, { headFile });
+    await openRun(grown, fingerprint, 'a');
+    await grown.close();
+    expect(await refusalOf(path, { headFile })).toBe('opened');
+    expect(await refusalOf(join(at, 'old.db'), { headFile })).toBe('ledger.rolledBack');
+    const fork = await opened(join(at, 'old.db'));
+    await openRun(fork, fingerprint, 'b');
+    await openRun(fork, fingerprint, 'c');
+    await fork.close();
+    expect(await refusalOf(join(at, 'old.db'), { headFile })).toBe('ledger.rolledBack');
+    const other = await opened(join(at, 'other.db'));
+    await other.append(fixtures.foundingBatch({ at: fixtures.after(1) }));
+    await other.close();
+    expect(await refusalOf(join(at, 'other.db'), { headFile })).toBe('ledger.rolledBack');
+    writeFileSync(headFile, '{"size":');
+    expect(await refusalOf(path, { headFile })).toBe('headFile.malformed');
+  });
+
+  test('window 5: a file that lags behind the ledger is accepted', async () => {
+    const at = folder();
+    const [path, headFile] = [join(at, 'ledger.db'), join(at, 'head.json')];
+    const store = await opened(path, { headFile });
+    const fingerprint = await found(store);
+    await store.checkpoint();
+    const remembered = readFileSync(headFile);
+    await openRun(store, fingerprint, 'a');
+    await store.close();
+    writeFileSync(headFile, remembered);
+    expect(await refusalOf(path, { headFile })).toBe('opened');
+  });
+});
+
+describe('large blobs', () => {
+  const large = textBlob('x'.repeat(300_000));
+  const fileOf = (at: string): string => join(at, 'blobs', large.digest.slice(7, 9), large.digest.slice(7));
+
+  test('window 1: an unfinished file of a dead writer is never read, and removed once it is old', async () => {
+    const at = folder();
+    await (await opened(join(at, 'ledger.db'))).close();
+    const leftover = join(at, 'blobs', large.digest.slice(7, 9), '.unfinished-0000');
+    mkdirSync(join(at, 'blobs', large.digest.slice(7, 9)), { recursive: true });
+    writeFileSync(leftover, 'half');
+    await (await opened(join(at, 'ledger.db'))).close();
+    expect(existsSync(leftover)).toBe(true);
+    utimesSync(leftover, new Date(0), new Date(0));
+    const store = await opened(join(at, 'ledger.db'));
+    expect(existsSync(leftover)).toBe(false);
+    await store.close();
+  });
+
+  test('window 2: a file that no entry names is taken up by the next append of the same bytes, and replaced if it is not whole', async () => {
+    const at = folder();
+    mkdirSync(join(at, 'blobs', large.digest.slice(7, 9)), { recursive: true });
+    writeFileSync(fileOf(at), large.bytes.subarray(0, 1000));
+    const store = await opened(join(at, 'ledger.db'));
+    const name = await openRun(store, await found(store), 'a');
+    expect(await store.blob(large.digest)).toMatchObject({ ok: false, error: { code: 'blob.unknown' } });
+    await store.append({ ...batchTo(name, 0, [fact('run.cancelRequested', CANCEL)]), blobs: [large] });
+    expect(statSync(fileOf(at)).size).toBe(300_000);
+    expect(await store.blob(large.digest)).toMatchObject({ ok: true });
+    expect(readdirSync(join(at, 'blobs', large.digest.slice(7, 9)))).toEqual([large.digest.slice(7)]);
+    await store.close();
+  });
+
+  test('changed or missing bytes are not handed out', async () => {
+    const at = folder();
+    const store = await opened(join(at, 'ledger.db'));
+    const name = await openRun(store, await found(store), 'a');
+    const small = textBlob('small');
+    await store.append({ ...batchTo(name, 0, [fact('run.cancelRequested', CANCEL)]), blobs: [large, small] });
+    writeFileSync(fileOf(at), 'y'.repeat(300_000));
+    expect(await store.blob(large.digest)).toMatchObject({ ok: false, error: { code: 'blob.corrupt' } });
+    rmSync(fileOf(at));
+    expect(await store.blob(large.digest)).toMatchObject({ ok: false, error: { code: 'blob.corrupt' } });
+    const db = new Database(join(at, 'ledger.db'));
+    db.prepare('UPDATE blobs SET bytes = ? WHERE digest = ?').run(Buffer.from('Small'), small.digest);
+    db.close();
+    expect(await store.blob(small.digest)).toMatchObject({ ok: false, error: { code: 'blob.corrupt' } });
+    await store.close();
+  });
+});
+
+describe('damage', () => {
+  test('an entry that was changed in the database is named when it is read, and found by verification', async () => {
+    const path = join(folder(), 'ledger.db');
+    const store = await opened(path);
+    const name = await openRun(store, await found(store), 'a');
+    const db = new Database(path);
+    db.prepare('UPDATE entries SET entry = ? WHERE idx = 2').run(Buffer.from('{}'));
+    db.close();
+    const reading = (async () => {
+      for await (const stored of store.read(name)) return stored.index;
+      return null;
+    })();
+    expect(await reading.then(() => 'read', (error: { code: string }) => error.code)).toBe('store.corrupt');
+    const report = await verifyLedger({ rows: store.rows(), checkpoints: [], head: null }, { trust: null });
+    expect(report).toMatchObject({ sound: false, firstBad: 2 });
+    await store.close();
+  });
+});
+
+describe('the lease', () => {
+  test('is held by one at a time and free after release', () => {
+    const path = join(folder(), 'run.lease');
+    const first = acquireLease({ path });
+    expect(acquireLease({ path })).toMatchObject({ ok: false, error: { code: 'lease.held' } });
+    if (first.ok) first.value.release();
+    const second = acquireLease({ path });
+    expect(second.ok).toBe(true);
+    if (second.ok) second.value.release();
+    expect(acquireLease({ path: join(folder(), 'none/run.lease') })).toMatchObject({ ok: false, error: { code: 'lease.unavailable' } });
+  });
+
+  test('is free at once when its holder is killed', async () => {
+    const path = join(folder(), 'run.lease');
+    const holder = run(process.execPath, [child, 'hold', path], { killAfterMs: 300 });
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    const during = acquireLease({ path });
+    expect(during.ok ? 'taken' : during.error.code).toBe('lease.held');
+    expect((await holder).signal).toBe('SIGKILL');
+    const after = acquireLease({ path });
+    expect(after.ok).toBe(true);
+    if (after.ok) after.value.release();
+  });
+});
