@@ -63,6 +63,13 @@ async function main(): Promise<void> {
   await program.parseAsync(process.argv);
 }
 
+// A reader that has seen enough (`| head`) closes the pipe: that is no failure, and a governed run must not die of it.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
 try {
   await main();
 } catch (error) {

@@ -313,23 +313,23 @@ describe('a forged ledger', () => {
 describe('a rolled-back ledger', () => {
   test('put in the place of the newer one is refused by verify and by every other command, exit 20', async () => {
     const file = ledgerFile();
-    const newer = readFileSync(file);
-    const db = new Database(file);
-    // The last entries go, and the store's own head with them, as an older copy would have it.
-    const { size } = db.prepare('SELECT size FROM head').get() as { size: number };
-    db.prepare('DELETE FROM entries WHERE idx >= ?').run(size - 2);
-    db.prepare('DELETE FROM checkpoints').run();
-    db.prepare('UPDATE head SET size = ?').run(size - 2);
-    db.close();
-    try {
-      const { exit, document } = await verified();
-      expect(exit).toBe(20);
-      expect(document.findings.map(({ code }) => code)).toContain('ledger.rolledBack');
-      expect((await openexec('runs')).exit).toBe(20);
-    } finally {
-      for (const suffix of ['-wal', '-shm']) if (existsSync(`${file}${suffix}`)) rmSync(`${file}${suffix}`);
-      writeFileSync(file, newer);
-    }
-    expect((await verified()).exit).toBe(0);
+    const older = readFileSync(file);
+    const sizes = async () => (JSON.parse((await openexec('ledger', 'info', '--json')).stdout) as { size: string }).size;
+    const before = await sizes();
+    expect(await openexec('apply', 'latest')).toMatchObject({ exit: 0 });
+    expect(Number(await sizes())).toBeGreaterThan(Number(before));
+    for (const suffix of ['-wal', '-shm']) if (existsSync(`${file}${suffix}`)) rmSync(`${file}${suffix}`);
+    writeFileSync(file, older);
+    const { exit, document } = await verified();
+    expect(exit).toBe(20);
+    expect(document).toMatchObject({ sound: false, level: null, findings: [{ index: null, code: 'ledger.rolledBack' }] });
+    for (const command of [['runs'], ['show', 'latest'], ['timeline', 'latest'], ['ledger', 'info'], ['replay', 'latest']]) expect(await openexec(...command)).toMatchObject({ exit: 20, stdout: '' });
+  });
+
+  test('a store that lies about its own head is found', async () => {
+    const path = copied('lying-head', (db) => void db.prepare("UPDATE head SET frontier = x''").run());
+    const { exit, document } = await verified('--ledger', `sqlite:${path}`);
+    expect(exit).toBe(20);
+    expect(document.findings).toMatchObject([{ index: null, code: 'store.head' }]);
   });
 });

@@ -12,6 +12,7 @@ import type {
   WorkspaceFailure,
 } from '@openexec/catalogue';
 
+/** Every code that this host answers with: its own, and those of the refusals it passes on. */
 export type ActionFailureCode =
   | 'action.unknown'
   | 'arguments.invalid'
@@ -33,6 +34,7 @@ export type ActionFailureCode =
   | SandboxFailure['code']
   | WorkspaceFailure['code'];
 
+/** A failure of the port with its code out of the closed union. */
 export interface ActionFailure extends ExecutionFailure {
   readonly code: ActionFailureCode;
 }

@@ -15,6 +15,7 @@ export interface Hands {
 }
 /** An outcome before the host adds its duration. */
 export type Outcome = Omit<Execution, 'durationMs'>;
+/** One action: gets arguments that passed their schema, answers without a duration. Never throws for what a tree or a command holds. */
 export type Perform = (order: ExecutionOrder, hands: Hands, stop: StopSignal) => Promise<Result<Outcome, ActionFailure>>;
 
 /** Largest output shown to a model: 256 KiB. */
@@ -75,11 +76,13 @@ export function argumentsOf(order: ExecutionOrder): { readonly [name: string]: J
   return args as { readonly [name: string]: Json };
 }
 
+/** A text argument, or undefined where it was left out. */
 export function textArgument(order: ExecutionOrder, name: string): string | undefined {
   const value = argumentsOf(order)[name];
   return typeof value === 'string' ? value : undefined;
 }
 
+/** A number argument, or `otherwise` where it was left out. */
 export function numberArgument(order: ExecutionOrder, name: string, otherwise: number): number {
   const value = argumentsOf(order)[name];
   return typeof value === 'number' ? value : otherwise;

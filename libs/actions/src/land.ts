@@ -12,6 +12,7 @@ const OID = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 /** After these it is certain that no branch was made. */
 const HARMLESS = ['workspace.refExists', 'workspace.pathRefused', 'workspace.conflict', 'workspace.objectMissing'];
 
+/** Lands the resolved commit as one new branch. `landing.mismatch` when git made another commit than the ledger expects (D-7). */
 export async function commitChanges(order: ExecutionOrder, hands: Hands): Promise<Result<Outcome, ActionFailure>> {
   const shaped = checkArguments(RESOLVED_COMMIT, order.arguments);
   if (!shaped.ok) return fail('arguments.invalid', `commit_changes: ${shaped.error.path}: ${shaped.error.message}`);

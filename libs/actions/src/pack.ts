@@ -34,6 +34,7 @@ interface Read {
   readonly words: readonly string[];
 }
 
+/** Answers with the artifact `context_pack`: bounded excerpts, in an order that tree and task alone decide. */
 export async function buildContextPack(order: ExecutionOrder, hands: Hands, stop: StopSignal): Promise<Result<Outcome, ActionFailure>> {
   const listed = await hands.workspace.list(textArgument(order, 'directory') ?? '');
   if (!listed.ok) return failWorkspace(listed.error);

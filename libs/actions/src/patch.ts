@@ -27,6 +27,7 @@ interface Planned {
   readonly notes: readonly string[];
 }
 
+/** Applies a unified diff or one whole file, all of it or nothing, and answers with the changes as they are in the tree. */
 export async function applyPatch(order: ExecutionOrder, hands: Hands): Promise<Result<Outcome, ActionFailure>> {
   const touches = patchTouches(order.arguments);
   if (!touches.ok) return fail(touches.error.code, touches.error.message);

@@ -10,6 +10,7 @@ import { cutText, type Hands, numberArgument, type Outcome, OUTPUT_BYTES, shownP
 /** Largest file that is read by lines; larger ones are searched. */
 export const READ_BYTES = 4 * 1024 * 1024;
 
+/** Shows lines of one text file, with its range and digest in the first line. */
 export async function readFile(order: ExecutionOrder, hands: Hands): Promise<Result<Outcome, ActionFailure>> {
   const path = textArgument(order, 'path') ?? '';
   const bytes = await hands.workspace.read(path, { maxBytes: READ_BYTES });
@@ -53,6 +54,7 @@ const KIND: { readonly [K in TreeEntry['mode']]: string } = {
   '160000': ' (submodule)',
 };
 
+/** Shows the paths of the committed state below a folder, at most `limit`. */
 export async function listFiles(order: ExecutionOrder, hands: Hands): Promise<Result<Outcome, ActionFailure>> {
   const directory = textArgument(order, 'directory') ?? '';
   const listed = await hands.workspace.list(directory);

@@ -14,6 +14,7 @@ const TAIL_BYTES = 48 * 1024;
 const REPORT_TAIL = 16_000;
 const SCRATCH_MAX = 200;
 
+/** Runs the configured command; red tests are the status `failed`, a deadline, a limit or a stop is an error. The tree is restored in each case. */
 export async function runTests(order: ExecutionOrder, hands: Hands, stop: StopSignal): Promise<Result<Outcome, ActionFailure>> {
   if (order.command === null) return fail('command.notConfigured', 'there is no test command; set commands.test in the configuration');
   const ran = await hands.sandbox.run(

@@ -32,6 +32,7 @@ const GIT = [
   'grep.fallbackToNoIndex=false',
 ];
 
+/** Shows lines that an extended regular expression fits, at most `limit`; `search.badPattern` where git cannot read it. */
 export async function search(order: ExecutionOrder, hands: Hands, stop: StopSignal): Promise<Result<Outcome, ActionFailure>> {
   const directory = textArgument(order, 'directory');
   const argv = [

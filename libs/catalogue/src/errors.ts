@@ -36,7 +36,9 @@ export interface Refusal<C extends string> {
   readonly code: C;
   readonly message: string;
 }
+/** A path refused before it touches anything. */
 export type PathError = Refusal<PathErrorCode>;
+/** Arguments refused before anything is read or done. */
 export type ArgumentError = Refusal<ArgumentErrorCode>;
 /** `line` is the 1-based line of the patch text. */
 export interface PatchProblem extends Refusal<PatchProblemCode> {

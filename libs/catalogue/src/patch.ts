@@ -7,6 +7,7 @@ import type { PatchProblem, PatchProblemCode } from './errors.ts';
 import { gitHeaderPath, nameOf, stripSides } from './patchNames.ts';
 import { checkPath, shown } from './paths.ts';
 
+/** Git’s modes of regular files: plain and executable. Links and submodules are never patched. */
 export type FileMode = '100644' | '100755';
 /** One line of a hunk; `bytes` ends with its newline unless the diff says that there is none. */
 export interface PatchLine {
@@ -27,6 +28,7 @@ export interface PatchFile {
   readonly newMode: FileMode | null;
   readonly hunks: readonly Hunk[];
 }
+/** A whole patch; `files` are in the order of its text, no path twice. */
 export interface ParsedPatch {
   readonly files: readonly PatchFile[];
 }

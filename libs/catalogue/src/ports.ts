@@ -24,6 +24,7 @@ export interface ToolDeclaration {
   readonly description: string;
   readonly parameters: Json;
 }
+/** One question to one model, complete in itself: adapters keep nothing between asks. `timeoutMs` counts from the call to the last byte. */
 export interface ModelRequest {
   readonly ask: Digest;
   readonly model: string;
@@ -42,6 +43,7 @@ export interface NeutralAnswer {
   readonly calls: readonly { readonly id: string; readonly name: string; readonly arguments: string }[];
   readonly finish: 'stop' | 'calls' | 'length' | 'refusal' | 'other';
 }
+/** A settled ask: what was said, what it cost in tokens, and what came over the wire. */
 export interface ModelAnswer {
   readonly answer: NeutralAnswer;
   /** Null where the provider reported none: the reservation is then settled in full. */
@@ -49,6 +51,10 @@ export interface ModelAnswer {
   /** The exact response body as received. */
   readonly raw: Bytes;
 }
+/**
+ * Why an ask has no answer. `retryable` and `retryAfterMs` are the provider’s word for the kernel, which alone decides; `raw` is the body where one
+ * came.
+ */
 export interface ModelFailure {
   readonly code:
     | 'model.unauthorized'
@@ -71,12 +77,19 @@ export interface ModelFailure {
  * independent. After `model.timeout`, `model.unreachable` or `model.server` the outcome at the provider is unknown.
  */
 export interface ModelAdapter {
+  /** Name under which the catalogue, the prices and the ledger know the provider. Constant for the life of the adapter. */
   readonly provider: string;
+  /**
+   * Asks once and settles with a value; never rejects for anything a provider or the network does. Idempotence: none, every call may cost; who may
+   * ask again is the kernel alone. A stop, before or during, is `model.stopped` (before: nothing was sent). The deadline is the adapter’s to keep.
+   * Neither value nor message nor raw body holds the key. Durability: none; the caller records the result before anything depends on it.
+   */
   ask(request: ModelRequest, stop: StopSignal): Promise<Result<ModelAnswer, ModelFailure>>;
 }
 
 // ---- sandbox
 
+/** One command and all that it may see. `deadlineMs` counts from the start of the process. */
 export interface SandboxOrder {
   readonly profile: SandboxProfile;
   /** Exact argv; `argv[0]` is looked up in the sandbox's fixed PATH. */
@@ -97,6 +110,10 @@ export interface StreamCapture {
   readonly bytes: number;
   readonly digest: Digest;
 }
+/**
+ * How a command ended. `exitCode` is null where a signal ended it; `stopped` names the bound that the sandbox enforced; `limiter` what bounded
+ * memory and processes.
+ */
 export interface CommandOutcome {
   readonly exitCode: number | null;
   readonly signal: string | null;
@@ -106,6 +123,7 @@ export interface CommandOutcome {
   readonly durationMs: number;
   readonly limiter: string;
 }
+/** No verdict on the command: `unavailable` and `refused` mean that nothing was started, `broken` that its end could not be observed. */
 export interface SandboxFailure {
   readonly code: 'sandbox.unavailable' | 'sandbox.refused' | 'sandbox.broken';
   readonly message: string;
@@ -125,12 +143,22 @@ export interface SandboxReport {
  * confined is `sandbox.unavailable` and no process was started. Concurrency: many at once, in different workspaces.
  */
 export interface Sandbox {
+  /**
+   * Runs the canary set with its control. Never rejects: what is missing stands in `problem`. Idempotent; at most one set runs at a time and later
+   * callers share its report. Leaves nothing behind.
+   */
   check(): Promise<SandboxReport>;
+  /**
+   * Starts the command once, never again by itself; the caller decides about another attempt. Settles after the last descendant is gone: at the
+   * end of the command, at the deadline, at a bound or after a stop. Not idempotent: changes of the command to the workspace stay, whatever the
+   * outcome, and the caller observes and restores them. Output is redacted before it is kept.
+   */
   run(order: SandboxOrder, stop: StopSignal): Promise<Result<CommandOutcome, SandboxFailure>>;
 }
 
 // ---- workspace
 
+/** Why the tree was not read or changed; the message says what to do. `path` is repository-relative, where one file is at fault. */
 export interface WorkspaceFailure {
   readonly code:
     | 'workspace.notARepository'
@@ -148,6 +176,7 @@ export interface WorkspaceFailure {
   readonly message: string;
   readonly path?: string;
 }
+/** The commit a run starts from; git object ids in hex, `listing` sorted by bytes of the path. */
 export interface BaseTree {
   readonly commit: string;
   readonly tree: string;
@@ -165,6 +194,10 @@ export interface TreeChanges {
   readonly changes: readonly FileChange[];
   readonly contents: ReadonlyMap<Digest, Bytes>;
 }
+/**
+ * One commit on one new branch, complete in itself, so that its id can be computed before it is made (D-7). `seconds` since the epoch, `offset` such
+ * as `+0000`.
+ */
 export interface LandOrder {
   readonly branch: string;
   readonly tree: string;
@@ -188,6 +221,10 @@ export interface Workspace {
   accept(changes: readonly FileChange[]): Promise<Result<void, WorkspaceFailure>>;
   /** Puts the tree back to the committed state. */
   restore(): Promise<Result<void, WorkspaceFailure>>;
+  /**
+   * Bytes of one regular file as it is in the tree now. Never follows a link (`workspace.notAFile`); larger than `maxBytes` is `workspace.tooLarge`,
+   * never a part. Changes nothing and may be repeated.
+   */
   read(path: string, limits: { readonly maxBytes: number }): Promise<Result<Bytes, WorkspaceFailure>>;
   /** Paths of the committed state, sorted by bytes, under `directory` ('' for all). */
   list(directory: string): Promise<Result<readonly TreeEntry[], WorkspaceFailure>>;
@@ -214,6 +251,7 @@ export interface ExecutionOrder {
   readonly artifacts: ReadonlyMap<string, Bytes>;
   readonly task: string;
 }
+/** What an action did, as seen by the runtime; nothing in it is taken from what a command says about itself. */
 export interface Execution {
   /** `failed` is a check's own verdict (tests red), not an error of the action. */
   readonly status: 'ok' | 'failed';
@@ -232,6 +270,10 @@ export interface Execution {
   readonly artifacts: readonly { readonly name: string; readonly bytes: Bytes; readonly mediaType: string }[];
   readonly landed: { readonly ref: string; readonly commit: string; readonly tree: string } | null;
 }
+/**
+ * An action that did not come to an end of its own. `code` belongs to the host’s closed union (its package names it); `output` is bounded and
+ * redacted.
+ */
 export interface ExecutionFailure {
   readonly code: string;
   readonly message: string;
@@ -244,11 +286,17 @@ export interface ExecutionFailure {
  * attempt of a proposal. Never judges, never retries. Serialised by the caller per run.
  */
 export interface ActionHost {
+  /**
+   * Performs the order once. Idempotence: within the workspace, another call with the same order on the committed tree gives the same changes; a
+   * landing with the same order is the same success. Whoever drives the run decides about another attempt; the host makes none. After a stop or
+   * the deadline the tree is as it was committed and the answer is a failure. Durability: only what `landed` names outlives the workspace.
+   */
   execute(order: ExecutionOrder, stop: StopSignal): Promise<Result<Execution, ExecutionFailure>>;
 }
 
 // ---- approver
 
+/** What a person is shown. `digest` is what a vote signs (PROTOCOL §6); after `until` no vote counts. */
 export interface ApprovalQuestion {
   readonly request: Digest;
   readonly run: string;

@@ -21,6 +21,7 @@ export const DEFAULT_LIMITS: SandboxProfile['limits'] = {
 /** Never writable from inside, whatever a writ says: git's own folder and the runtime's. */
 export const PROTECTED_PATHS: readonly string[] = ['.git', '.openexec'];
 
+/** What the profile of a run is made of; the writ can only narrow the rest (SECURITY §3). */
 export interface ProfileOptions {
   /** The writ of the run (the last of its chain). */
   readonly writ: Pick<Writ, 'ceiling' | 'writePaths'>;

@@ -13,6 +13,7 @@ const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 /** More calls than this in one answer are not a plan but a flood. */
 const MAX_CALLS = 64;
 
+/** An answer as the kernel takes it; a call that could not be read carries its reason. */
 export interface ReadAnswer {
   readonly text: string;
   readonly finish: string;

@@ -35,6 +35,7 @@ export interface Wish {
   /** A consumed, granted request, and what its approvers signed. */
   readonly granted: { readonly request: Digest; readonly digest: Digest } | null;
 }
+/** What the compiler and policy make of one intent, with everything that `policy.decided` records about it. */
 export interface Decision {
   readonly verdict: 'permit' | 'deny' | 'approve';
   readonly by: 'compiler' | 'policy' | 'gate';

@@ -12,6 +12,7 @@ export interface KernelBlob {
   readonly bytes: Bytes;
   readonly mediaType: string;
 }
+/** One judgement to be appended: kind and body of the registry, and the bytes it names. */
 export type Judgement = {
   readonly [K in JudgementKind]: { readonly kind: K; readonly body: Body<K>; readonly blobs: readonly KernelBlob[] };
 }[JudgementKind];

@@ -12,6 +12,7 @@ export const RESTLESS_JUDGEMENTS = 2000;
 /** No single step writes so much more; beyond it a rule of the kernel itself is broken. */
 const MAX_JUDGEMENTS = 4000;
 
+/** The judgements made of one fact so far and the state after them. `at` is the fact’s time: a judgement has none of its own. */
 export interface Pen {
   readonly law: LawView;
   readonly at: Instant;

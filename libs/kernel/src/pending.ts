@@ -8,6 +8,7 @@ import { toolsOf } from './ask.ts';
 import { currentIntent } from './foldFact.ts';
 import type { OpenAsk, RunState, StageState } from './state.ts';
 
+/** What the hands still owe a run: one ask, one execution or one approval, with all they need to do it (PROTOCOL §4). Times in milliseconds. */
 export type PendingEffect =
   | {
       readonly do: 'ask';

@@ -42,6 +42,7 @@ export interface EventOf<K extends Kind> {
 }
 /** Any event, told apart by its kind. */
 export type RunEvent = { [K in Kind]: EventOf<K> }[Kind];
+/** An event that came from outside and is judged. */
 export type FactEvent = { [K in FactKind]: EventOf<K> }[FactKind];
 /** A fact waiting to be judged. */
 export interface QueuedFact {
@@ -86,6 +87,7 @@ export interface IntentState {
   readonly reservation: Amount | null;
   readonly execution: OpenExecution | null;
 }
+/** An execution that was started and whose end is not judged yet. `deadlineMs` from its start. */
 export interface OpenExecution {
   readonly id: Digest;
   readonly attempt: number;
@@ -102,6 +104,7 @@ export interface OpenExecution {
     | { readonly interrupted: true }
     | null;
 }
+/** A question to a model that was asked and is not settled yet. */
 export interface OpenAsk {
   readonly id: Digest;
   readonly attempt: number;
@@ -112,6 +115,7 @@ export interface OpenAsk {
   readonly timeoutMs: number;
   readonly ended: { readonly failed: Body<'model.failed'> } | { readonly interrupted: true } | null;
 }
+/** An approval that was requested and is neither granted, denied nor expired. */
 export interface OpenRequest {
   readonly id: Digest;
   readonly subject: 'action' | 'stage';
@@ -132,6 +136,7 @@ export interface Call {
 export interface Part extends PartRef {
   readonly text: string | null;
 }
+/** The visit of a stage that is going on. */
 export interface StageState {
   readonly id: string;
   readonly visit: number;
@@ -164,6 +169,7 @@ export interface StageState {
 export interface Artifact extends ArtifactRef {
   readonly json: Json | undefined;
 }
+/** All that the kernel knows of one run, a function of its entries alone. Immutable: every fold makes a new one. */
 export interface RunState {
   readonly run: TrajectoryId;
   readonly nextSeq: number;

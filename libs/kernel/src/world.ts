@@ -15,6 +15,7 @@ export interface Resource {
   readonly lastCommit: number;
   readonly value: Json;
 }
+/** All resources that a run has committed, by kind and id, under one root (PROTOCOL §8). */
 export type World = SparseMap<Resource>;
 
 /** The world before the first commit. */

@@ -8,6 +8,7 @@ import type { OpenModelError } from './errors.ts';
 const HOST = /^([a-z0-9]([a-z0-9-]*[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*:[1-9][0-9]{0,4}$/;
 const LOOPBACK = /^(localhost|127(\.[0-9]{1,3}){3})$/;
 
+/** A base address that may be asked: https, or http on this machine. */
 export interface BaseUrl {
   /** Without a trailing slash. */
   readonly url: string;

@@ -11,6 +11,7 @@ import { scriptedModel } from './scripted.ts';
 /** Every provider that `openModel` knows. */
 export const PROVIDERS = ['openai', 'scripted'] as const;
 
+/** Which provider is wanted, and what configuration and environment hold for it. */
 export interface OpenModelChoice {
   readonly provider: string;
   /** Null or absent: the provider's own address. */

@@ -11,12 +11,17 @@ import { failure, type OpenModelError } from './errors.ts';
 import { failureOfFault, failureOfStatus } from './failures.ts';
 import { createWire, type Exchange, type Wire } from './wire.ts';
 
+/** OpenAI’s own address, used where none is configured. */
 export const OPENAI_BASE_URL = 'https://api.openai.com/v1';
 /** One answer may be this large; more is not an answer. */
 const MAX_RESPONSE_BYTES = 4 * 1024 * 1024;
 /** The library's own time-out only has to come after ours. */
 const LIBRARY_GRACE_MS = 5_000;
 
+/**
+ * What the adapter is opened with. The key is sent to `baseUrl` only and stands in no value that the adapter returns; `maxResponseBytes` defaults to
+ * 4 MiB.
+ */
 export interface OpenAiOptions {
   readonly apiKey: string;
   /** Default: OpenAI's own. */

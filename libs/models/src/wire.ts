@@ -13,6 +13,7 @@ export interface Exchange {
   readonly mediaType: string;
   readonly body: Bytes;
 }
+/** Where the wire may lead and how much may come back over it. */
 export interface WireOptions {
   readonly fetch: typeof fetch;
   readonly origin: string;

@@ -8,10 +8,14 @@ import type { POLICY_OPERATORS } from '@openexec/protocol';
 
 /** Kleene's three values, ordered: `all` is the least, `any` the greatest, `not` the mirror. */
 export type Truth = 0 | 1 | 2;
+/** The condition does not hold. */
 export const FALSE: Truth = 0;
+/** A field is missing or of another type: a permit does not apply, a deny does. */
 export const UNKNOWN: Truth = 1;
+/** The condition holds. */
 export const TRUE: Truth = 2;
 
+/** An operator of the language, as a bundle spells it. */
 export type PolicyOperator = (typeof POLICY_OPERATORS)[number];
 
 /** A path that could climb, or be read in two ways, is not compared. */

@@ -52,8 +52,10 @@ export const path = z
   .min(1)
   .max(4096)
   .regex(/^(?!\/)(?!(?:.*\/)?\.{0,2}(?:\/|$))[^\0]+$/s);
-/** Any JSON value; its strictness is that of the parser that made it (PROTOCOL §1). */
-// Told as canon's own type, whose members are readonly; zod's is the same value with mutable ones.
+/**
+ * Any JSON value; its strictness is that of the parser that made it (PROTOCOL §1). Told as canon's own type, whose members are readonly; zod's is
+ * the same value with mutable ones.
+ */
 export const json = z.json() as z.ZodType<Json, Json>;
 
 /** Large or free-form bytes, by content (PROTOCOL §2). */

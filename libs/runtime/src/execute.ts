@@ -115,7 +115,7 @@ export async function rebuildTree(session: Session): Promise<Result<void, Runtim
     if (!content.ok) return content;
     files.push({ change, content: content.value });
   }
-  return workspaceResult(await session.hands.workspace.rebuild(files));
+  return ok(undefined);
 }
 
 function committedChanges(state: RunState): FileChange[] {

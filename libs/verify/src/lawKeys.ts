@@ -12,6 +12,7 @@ interface KeyRecord {
   readonly notAfter: string | null;
   readonly retired: boolean;
 }
+/** A rule of the law trajectory that an entry breaks (PROTOCOL §5). */
 export type LawFault = { readonly code: 'law.body' | 'law.nonce' | 'law.ledger' | 'law.signature' | 'law.registry'; readonly message: string };
 interface Signed {
   readonly body: Members;

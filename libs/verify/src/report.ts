@@ -46,6 +46,7 @@ export interface LedgerSource {
   readonly head: { readonly fingerprint: Digest; readonly size: bigint; readonly root: Bytes } | null;
 }
 
+/** What a verification is held against, and who hears of its progress. */
 export interface VerifyOptions {
   /** The fingerprint that the reader pinned; null leaves the ledger its own witness. */
   readonly trust: Digest | null;
@@ -53,6 +54,7 @@ export interface VerifyOptions {
   readonly onProgress?: (entries: number) => void;
 }
 
+/** The outcome of one verification. `sound` is the verdict; the rest says what was checked and how far the proof reaches. */
 export interface VerifyReport {
   readonly sound: boolean;
   /** The highest that holds of chained < signed < anchored < witnessed; null when nothing does. */

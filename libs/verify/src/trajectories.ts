@@ -14,6 +14,7 @@ interface Track {
   /** Times of facts by seq, from the last cause on: a later judgement names no earlier fact. */
   readonly facts: Map<number, string>;
 }
+/** A rule of trajectories that an entry breaks (PROTOCOL §4). */
 export interface TrackFault {
   readonly code: FindingCode;
   readonly message: string;

@@ -7,8 +7,11 @@ import { type Bytes, digestFromBytes } from '@openexec/canon';
 import type { StreamCapture } from '@openexec/catalogue';
 import type { StreamRedactor } from './redaction.ts';
 
+/** Bytes kept from the start of a stream: 256 KiB. */
 export const HEAD_BYTES = 256 * 1024;
+/** Bytes kept from the end of a stream: 768 KiB. */
 export const TAIL_BYTES = 768 * 1024;
+/** A longer line is cut here, in bytes, so that redaction needs bounded memory. */
 export const LINE_BYTES = 64 * 1024;
 const LINE_CUT = Buffer.from('[line cut]');
 

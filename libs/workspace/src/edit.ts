@@ -11,6 +11,7 @@ import { fault, refuse, shown, systemCode } from './failure.ts';
 import type { Identity } from './identity.ts';
 import { byBytes, checkPath } from './paths.ts';
 
+/** Where edits happen: `root` and `staging` are absolute and on one file system; `gitlinks` are paths below which nothing may be written. */
 export interface EditOptions {
   readonly root: string;
   readonly staging: string;

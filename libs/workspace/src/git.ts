@@ -25,6 +25,7 @@ export interface GitPlace {
   /** Reads the user's own global and system configuration; only for changing the user's checkout at the user's command. */
   readonly userConfig?: boolean;
 }
+/** One call of git: `args` follow the fixed options, `config` adds `-c` pairs, `deadlineMs` and `maxOutputBytes` bound it. */
 export interface GitCall {
   readonly at: GitPlace;
   readonly args: readonly string[];
@@ -35,6 +36,7 @@ export interface GitCall {
   readonly maxOutputBytes?: number;
   readonly deadlineMs?: number;
 }
+/** What git answered, whatever its exit code; `stderr` is bounded. */
 export interface GitAnswer {
   readonly exitCode: number;
   readonly stdout: Buffer;

@@ -8,11 +8,13 @@ export interface KnownSecret {
   readonly kind: string;
   readonly value: string;
 }
+/** A secret found, as a half-open range of the scanned text. */
 export interface KnownHit {
   readonly start: number;
   readonly end: number;
   readonly secret: KnownSecret;
 }
+/** One pass over a text: what was found, and from where on the next chunk may complete something. */
 export interface KnownScan {
   readonly hits: readonly KnownHit[];
   /** Where the text that could still become a secret begins; the length of the input where nothing is open. */

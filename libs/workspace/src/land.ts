@@ -11,6 +11,7 @@ import { type GitPlace, git, gitAnswer, gitLine, gitPipe } from './git.ts';
 /** Branches of runs live here and nowhere else. */
 export const BRANCH_PREFIX = 'openexec/';
 
+/** From which object store a landing is taken, and onto which repository and base commit it may go. */
 export interface LandOptions {
   readonly store: GitPlace;
   /** Common git directory of the user's repository. */

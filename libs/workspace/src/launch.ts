@@ -17,6 +17,7 @@ import { FD, GROUP, PASSWD, type Plan } from './plan.ts';
 import type { Redactor } from './redaction.ts';
 import { descendants, type GrowthLimits, watch } from './watch.ts';
 
+/** One planned start: what runs, under which id and bounds, and who hears of its end. */
 export interface LaunchOptions {
   readonly plan: Plan;
   readonly bwrap: string;

@@ -6,6 +6,7 @@ import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from '
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemCode } from './failure.ts';
 
+/** Bounds for a command and all its descendants together. */
 export interface LimitSet {
   readonly memoryBytes: number;
   readonly processes: number;
@@ -20,6 +21,7 @@ export interface LimiterGroup {
   /** Takes the bound away once nothing is left in it; false when something still is. */
   close(): Promise<boolean>;
 }
+/** A way of the kernel’s to bound a group of processes; `rlimit` bounds each process alone and is the weakest. */
 export interface Limiter {
   readonly name: 'cgroup2' | 'cgroup1' | 'rlimit';
   open(limits: LimitSet): LimiterGroup;

@@ -25,6 +25,7 @@ import type { Identity } from './identity.ts';
 import { byBytes } from './paths.ts';
 import { hashFile, hashLink } from './snapshot.ts';
 
+/** The tree to put into a state, and where its objects come from; `trash` is on the same file system as `root`. */
 export interface MaterializeOptions {
   readonly root: string;
   readonly trash: string;

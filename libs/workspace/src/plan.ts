@@ -19,6 +19,7 @@ export interface HostPlaces {
   /** Values of the operator's additional variables, by name. */
   readonly environment: ReadonlyMap<string, string>;
 }
+/** A checked start of bubblewrap, complete save for descriptors and limits of the outside. */
 export interface Plan {
   /** For `--args`: NUL-separated by the caller. */
   readonly options: readonly string[];
@@ -30,8 +31,10 @@ export interface Plan {
 
 /** Descriptors handed to bubblewrap; all but the last two are read to their end before the command starts. */
 export const FD = { options: 3, seccomp: 4, passwd: 5, group: 6, status: 7, ready: 8 } as const;
+/** The users that a command sees; nobody of the host is among them. */
 export const PASSWD =
   'root:x:0:0:root:/:/bin/false\nagent:x:1000:1000:agent:/home/agent:/bin/bash\nnobody:x:65534:65534:nobody:/:/bin/false\n';
+/** The groups that a command sees. */
 export const GROUP = 'root:x:0:\nagent:x:1000:\nnogroup:x:65534:\n';
 const HOME = '/home/agent';
 const SHM_BYTES = 16 * 1024 ** 2;

@@ -19,6 +19,7 @@ export interface StreamRedactor {
   push(chunk: Bytes): Bytes;
   end(): Bytes;
 }
+/** Takes secrets out before anything is digested, kept or shown; the same secret gives the same marker throughout an installation. */
 export interface Redactor {
   redactBytes(bytes: Bytes): Bytes;
   redactText(text: string): string;
@@ -28,6 +29,7 @@ export interface Redactor {
   /** True where a marker of any redaction stands: a patch that carries one would write it into a file. */
   containsMarker(text: string): boolean;
 }
+/** What one installation knows to be secret, and the key that its markers are tagged with. */
 export interface RedactorOptions {
   readonly secrets: readonly KnownSecret[];
   /** Per-install key of the tags; at least 16 bytes. */

@@ -20,6 +20,7 @@ export interface RepositoryPlace {
   readonly commonDir: string;
   readonly objectFormat: 'sha1' | 'sha256';
 }
+/** The state of the user’s checkout at one moment; only read, never repaired. */
 export interface RepositoryFacts extends RepositoryPlace {
   /** Commit that HEAD names. */
   readonly head: string;
@@ -171,6 +172,7 @@ async function readCheckout(
   }
 }
 
+/** Which landed branch goes into which checkout. */
 export interface ApplyOptions {
   readonly repository: RepositoryFacts;
   /** Short branch name, such as `openexec/…`. */

@@ -21,6 +21,7 @@ import type { Redactor } from './redaction.ts';
 import { seccompArch, seccompProgram } from './seccomp.ts';
 import { describeToolchain } from './toolchain.ts';
 
+/** What the sandbox of a process needs; everything but the redactor is found on the host. */
 export interface CreateSandboxOptions {
   /** Sees all output before it is digested or kept. */
   readonly redactor: Redactor;

@@ -33,6 +33,7 @@ export interface TreeLimits {
 /** SECURITY §8.1 (5 GiB, 200,000 inodes); 64 MiB bounds what one changed file may add to the ledger. */
 export const TREE_LIMITS: TreeLimits = { files: 200_000, totalBytes: 5 * 1024 ** 3, fileBytes: 64 * 1024 ** 2, depth: 128 };
 
+/** One file or link as it stands in the tree; `oid` is its git blob id in hex. */
 export interface SnapshotEntry {
   readonly mode: Exclude<TreeEntry['mode'], '160000'>;
   readonly oid: string;

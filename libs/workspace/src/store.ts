@@ -33,6 +33,7 @@ export const STORE_STEPS = [
   'view.publish',
 ] as const;
 
+/** What a run’s git directory is made of: its places, its base commit and the objects it borrows. */
 export interface StoreOptions {
   readonly places: StorePlaces;
   readonly commit: string;

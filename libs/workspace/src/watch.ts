@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { lstat, readdir, statfs } from 'node:fs/promises';
 import type { LimiterGroup } from './limiter.ts';
 
+/** How much a tree may grow during one command. */
 export interface GrowthLimits {
   readonly bytes: number;
   readonly inodes: number;
@@ -15,6 +16,7 @@ const PERIOD_MS = 50;
 const PAGE_BYTES = 4096;
 const BLOCK_BYTES = 512;
 
+/** What is watched during one command; `onExceeded` is called at most once. */
 export interface WatchOptions {
   readonly workspace: string;
   readonly growth: GrowthLimits | null;

@@ -19,6 +19,7 @@ import type { RepositoryPlace } from './repository.ts';
 import { blobId, HashCache, hasDescriptorPaths, type SnapshotEntry, snapshot, TREE_LIMITS, type TreeLimits } from './snapshot.ts';
 import { firstMissing, listTree, openStore, type StepListener, type StorePlaces, storePlaces, writeBlobs, writeTree } from './store.ts';
 
+/** What a run’s tree is opened with; the same options open it again after a crash. */
 export interface OpenWorkspaceOptions {
   readonly repository: RepositoryPlace;
   /** Full id of the base commit. */

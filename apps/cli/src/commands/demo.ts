@@ -6,7 +6,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } fr
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import process from 'node:process';
-import { ok, type Result } from '@openexec/canon';
+import { err, ok, type Result } from '@openexec/canon';
 import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { type Finished, openexec } from '../demo/child.ts';
 import { git, makeRepository } from '../demo/repository.ts';
@@ -56,20 +56,22 @@ function makeFolder(keep: string | undefined): Result<string, Refusal> {
   return ok(folder);
 }
 
-/** A result that was not as it should be. */
-class Wrong extends Error {
+/** Something came out otherwise than it should; ends the demo with this exit code. */
+interface Wrong {
   readonly exit: ExitCode;
-
-  constructor(message: string, exit: ExitCode = EXIT.failed) {
-    super(message);
-    this.exit = exit;
-  }
+  readonly message: string;
 }
+type Played<T = void> = Promise<Result<T, Wrong>>;
 
+/** What `runs --json` says of the run, as far as the demo reads it. */
 interface RunFacts {
-  readonly run: string;
   readonly status: string;
   readonly result: { readonly ref: string; readonly commit: string; readonly tree: string } | null;
+}
+type Landed = NonNullable<RunFacts['result']>;
+
+function wrong(message: string, exit: ExitCode = EXIT.failed): { readonly ok: false; readonly error: Wrong } {
+  return err({ exit, message });
 }
 
 class Stage {
@@ -93,81 +95,107 @@ class Stage {
 
   /** Plays every act; the first that does not come out ends the demo. */
   async play(): Promise<CommandResult> {
-    try {
-      const facts = await this.#work();
-      await this.#check(facts);
-      await this.#forge();
-      this.#close(facts);
-      return ok(EXIT.ok);
-    } catch (error) {
-      const wrong = error as Partial<Wrong>;
-      if (wrong.exit === undefined) throw error;
-      this.#context.output.progress(`${this.#context.output.progressStyle.red('the demo stopped:')} ${wrong.message ?? ''}`);
-      return ok(wrong.exit);
-    }
+    const played = await this.#acts();
+    if (played.ok) return ok(EXIT.ok);
+    const { output } = this.#context;
+    output.progress(`${output.progressStyle.red('the demo stopped:')} ${played.error.message}`);
+    return ok(played.error.exit);
   }
 
-  async #work(): Promise<RunFacts & { readonly result: NonNullable<RunFacts['result']> }> {
+  async #acts(): Played {
+    const landed = await this.#work();
+    if (!landed.ok) return landed;
+    for (const act of [() => this.#story(), () => this.#diff(landed.value), () => this.#check(), () => this.#replay(landed.value), () => this.#forge()]) {
+      const played = await act();
+      if (!played.ok) return played;
+    }
+    this.#close(landed.value);
+    return ok(undefined);
+  }
+
+  async #work(): Played<Landed> {
     const { assets } = this.#context;
     this.#act('1. A repository with a bug, and a ledger', 'Two of its four tests fail. init makes keys outside the repository and founds the ledger.');
     await makeRepository(join(assets, 'repos', SAMPLE), this.#repository);
-    await this.#type(['init']);
+    const founded = await this.#type(['init']);
+    if (!founded.ok) return founded;
     this.#act('2. A governed run', 'A scripted model works: it tries what it must not, then patches, wrongly at first. No network, no key.');
-    await this.#type(['run', TASK, '--model', `scripted:${join(assets, 'models', 'demo.yaml')}`]);
-    const [facts] = (JSON.parse((await this.#ask(['runs', '--json'])).stdout) as { readonly runs: readonly RunFacts[] }).runs;
-    if (facts === undefined || facts.result === null || facts.status !== 'done') throw new Wrong(`the run ended ${facts?.status ?? 'nowhere'}, without a result`);
-    await this.#expectStory();
-    this.#act('3. The result', 'One commit on a branch of its own; the checkout was not touched.');
-    this.#context.output.result((await git(this.#repository, ['diff', '--stat', '--patch', 'main', facts.result.ref])).trimEnd());
-    return { ...facts, result: facts.result };
+    const ran = await this.#type(['run', TASK, '--model', `scripted:${join(assets, 'models', 'demo.yaml')}`]);
+    if (!ran.ok) return ran;
+    const listed = await this.#ask<{ readonly runs: readonly RunFacts[] }>(['runs', '--json']);
+    if (!listed.ok) return listed;
+    const [facts] = listed.value.runs;
+    if (facts === undefined || facts.result === null || facts.status !== 'done') return wrong(`the run ended ${facts?.status ?? 'nowhere'}, without a result`);
+    return ok(facts.result);
   }
 
-  /** The refusals and the second visit are in the ledger, not only on the screen. */
-  async #expectStory(): Promise<void> {
-    const lines = (await this.#ask(['timeline', 'latest', '--jsonl'])).stdout.split('\n').filter((line) => line !== '');
+  /** The refusals and the repair are in the ledger, not only on the screen. */
+  async #story(): Played {
+    const timeline = await this.#collect(['timeline', 'latest', '--jsonl']);
+    if (!timeline.ok) return timeline;
+    const lines = timeline.value.split('\n').filter((line) => line !== '');
     const events = lines.map((line) => JSON.parse(line) as { readonly kind: string; readonly body: { readonly verdict?: string; readonly stage?: string } });
     const denied = events.filter(({ kind, body }) => kind === 'policy.decided' && body.verdict === 'deny').length;
     const repaired = events.some(({ kind, body }) => kind === 'stage.entered' && body.stage === 'fix_tests');
-    if (denied !== REFUSALS || !repaired) throw new Wrong(`${denied} wishes were refused and ${repaired ? 'a' : 'no'} repair was made; ${REFUSALS} and one were expected`);
+    if (denied === REFUSALS && repaired) return ok(undefined);
+    return wrong(`${denied} wishes were refused and ${repaired ? 'a' : 'no'} repair was made; ${REFUSALS} and one were expected`);
   }
 
-  async #check(facts: RunFacts & { readonly result: NonNullable<RunFacts['result']> }): Promise<void> {
+  async #diff({ ref }: Landed): Played {
+    this.#act('3. The result', 'One commit on a branch of its own; the checkout was not touched.');
+    this.#context.output.result((await git(this.#repository, ['diff', '--stat', '--patch', 'main', ref])).trimEnd());
+    const touched = (await git(this.#repository, ['status', '--porcelain', '--', '.', ':!.openexec'])).trim();
+    return touched === '' ? ok(undefined) : wrong(`the checkout was touched: ${safeLine(touched)}`);
+  }
+
+  async #check(): Played {
     this.#act('4. The signed tree head', 'C2SP checkpoint: size and root of everything recorded, by the log key.');
-    await this.#type(['ledger', 'checkpoint']);
+    const signed = await this.#type(['ledger', 'checkpoint']);
+    if (!signed.ok) return signed;
     this.#act('5. Integrity', 'Every byte, chain, commitment, signature and blob.');
-    await this.#type(['verify']);
+    const sound = await this.#type(['verify']);
+    if (!sound.ok) return sound;
     this.#act('6. Judgement', 'Every verdict derived again from the recorded facts.');
-    await this.#type(['verify', '--deep']);
-    this.#act('7. Exact replay', 'Without a model and without an effect, to the git tree and commit.');
-    await this.#type(['replay', 'latest']);
-    const replayed = JSON.parse((await this.#ask(['replay', 'latest', '--json'])).stdout) as { readonly tree: string; readonly commit: string };
-    const commit = (await git(this.#repository, ['rev-parse', facts.result.ref])).trim();
-    const tree = (await git(this.#repository, ['rev-parse', `${facts.result.ref}^{tree}`])).trim();
-    if (replayed.tree !== tree || replayed.commit !== commit) throw new Wrong(`replay came to tree ${replayed.tree}, commit ${replayed.commit}; git has ${tree}, ${commit}`, EXIT.diverged);
-    this.#context.output.result(`git has    ${tree} as the tree of ${commit}: the same`);
+    return this.#type(['verify', '--deep']);
   }
 
-  async #forge(): Promise<void> {
-    const ledger = join(this.#repository, '.openexec', 'ledger.db');
-    const entries = parseEntries((await this.#ask(['ledger', 'read', '--jsonl'])).stdout);
-    const forged = forge(ledger, join(this.#folder, 'forged'), entries);
-    if (forged === null) throw new Wrong('the ledger file holds no refusal in one piece that could be forged');
+  async #replay({ ref }: Landed): Played {
+    this.#act('7. Exact replay', 'Without a model and without an effect, to the git tree and commit.');
+    const shown = await this.#type(['replay', 'latest']);
+    if (!shown.ok) return shown;
+    const replayed = await this.#ask<{ readonly tree: string; readonly commit: string }>(['replay', 'latest', '--json']);
+    if (!replayed.ok) return replayed;
+    const commit = (await git(this.#repository, ['rev-parse', ref])).trim();
+    const tree = (await git(this.#repository, ['rev-parse', `${ref}^{tree}`])).trim();
+    const same = replayed.value.tree === tree && replayed.value.commit === commit;
+    if (!same) return wrong(`replay came to tree ${replayed.value.tree}, commit ${replayed.value.commit}; git has ${tree}, ${commit}`, EXIT.diverged);
+    this.#context.output.result(`git has    ${tree} as the tree of ${commit}: the same`);
+    return ok(undefined);
+  }
+
+  async #forge(): Played {
+    const read = await this.#collect(['ledger', 'read', '--jsonl']);
+    if (!read.ok) return read;
+    const forged = forge(join(this.#repository, '.openexec', 'ledger.db'), join(this.#folder, 'forged'), parseEntries(read.value));
+    if (forged === null) return wrong('the ledger file holds no refusal in one piece that could be forged');
     this.#act('8. A forgery', `In a copy, entry ${forged.index} says ${forged.after} instead of ${forged.before}: one byte.`);
     const args = ['verify', '--ledger', `sqlite:${forged.path}`];
-    await this.#type(args, EXIT.integrity);
-    const { exit, stdout } = await this.#run([...args, '--json']);
-    const { firstBad } = JSON.parse(stdout) as { readonly firstBad: number | null };
-    if (exit !== EXIT.integrity || firstBad !== forged.index) throw new Wrong(`the forgery of entry ${forged.index} was placed at ${firstBad ?? 'no entry'}`, EXIT.integrity);
+    const shown = await this.#type(args, EXIT.integrity);
+    if (!shown.ok) return shown;
+    const verified = await this.#ask<{ readonly firstBad: number | null }>([...args, '--json'], EXIT.integrity);
+    if (!verified.ok) return verified;
+    const { firstBad } = verified.value;
+    return firstBad === forged.index ? ok(undefined) : wrong(`the forgery of entry ${forged.index} was placed at ${firstBad ?? 'no entry'}`, EXIT.integrity);
   }
 
-  #close(facts: RunFacts & { readonly result: NonNullable<RunFacts['result']> }): void {
+  #close(landed: Landed): void {
     const { bold, green } = this.#context.output.style;
-    const branch = facts.result.ref.replace('refs/heads/', '');
+    const branch = landed.ref.replace('refs/heads/', '');
     this.#context.output.result(
       [
         '',
         `${green('✓')} ${bold('All of it held.')} ${REFUSALS} wishes were refused with their reasons, a wrong patch was caught by the tests and repaired, the result`,
-        `  stands on ${branch} as ${facts.result.commit}; the ledger verifies, every judgement agrees,`,
+        `  stands on ${branch} as ${landed.commit}; the ledger verifies, every judgement agrees,`,
         '  the replay ends at the same tree, and a forged byte was found and placed.',
         '',
         '  in your own repository:  openexec init   then   openexec run "TASK" --model openai:NAME',
@@ -197,25 +225,35 @@ class Stage {
   }
 
   /** Types a command: shows it and what it says, and insists on its exit code. */
-  async #type(args: readonly string[], exit: ExitCode = EXIT.ok): Promise<void> {
+  async #type(args: readonly string[], exit: ExitCode = EXIT.ok): Played {
     const { output } = this.#context;
     output.result(output.style.cyan(`$ openexec ${args.map(quoted).join(' ')}`));
     const finished = await this.#run(args, true);
-    if (finished.exit !== exit) throw new Wrong(`openexec ${args[0] ?? ''} ended with exit code ${finished.exit}, not ${exit}`, knownExit(finished.exit));
+    if (finished.exit !== exit) return unexpected(args, finished, exit);
     if (exit !== EXIT.ok) output.result(output.style.dim(`exit code ${exit}`));
+    return ok(undefined);
   }
 
-  /** Asks for a document without showing it. */
-  async #ask(args: readonly string[]): Promise<Finished> {
+  /** What a command prints, not shown. */
+  async #collect(args: readonly string[], exit: ExitCode = EXIT.ok): Played<string> {
     const finished = await this.#run(args);
-    if (finished.exit !== EXIT.ok) throw new Wrong(`openexec ${args.join(' ')} ended with exit code ${finished.exit}`, knownExit(finished.exit));
-    return finished;
+    return finished.exit === exit ? ok(finished.stdout) : unexpected(args, finished, exit);
+  }
+
+  /** The document of a command; `T` names the members that are read of it. */
+  async #ask<T>(args: readonly string[], exit: ExitCode = EXIT.ok): Played<T> {
+    const text = await this.#collect(args, exit);
+    return text.ok ? ok(JSON.parse(text.value) as T) : text;
   }
 
   #run(args: readonly string[], show = false): Promise<Finished> {
     const { output } = this.#context;
     return openexec(args, { cwd: this.#repository, env: this.#env, ...(show ? { show: output } : {}) });
   }
+}
+
+function unexpected(args: readonly string[], finished: Finished, wanted: ExitCode): { readonly ok: false; readonly error: Wrong } {
+  return wrong(`openexec ${args[0] ?? ''} ended with exit code ${finished.exit}, not ${wanted}`, knownExit(finished.exit));
 }
 
 /** A child's exit code where it is one of ours and no success. */

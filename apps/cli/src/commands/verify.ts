@@ -14,6 +14,7 @@ const PROGRESS_ENTRIES = 50_000;
 /** What the check of blobs adds to what the verifier checks. */
 const BLOBS_CHECKED = 'every blob that a payload names: there, and of that digest, or erased lawfully';
 const DEEP_CHECKED = 'every judgement of every run named: derived again and compared by kind, payload, cause, law position and time';
+const NO_HEAD = 'a head kept elsewhere: this ledger is not pinned here, so nobody remembers how far it had come';
 /** Lines of the verifier that `--deep` answers. */
 const DEEP_MARK = '(verify --deep)';
 /** Why a run may lawfully be underivable (PROTOCOL §10). */
@@ -102,7 +103,8 @@ export function exitOf({ integrity, deep }: Verdict): typeof EXIT.ok | typeof EX
 }
 
 function checkedLists({ integrity, deep }: Verdict): { readonly checked: readonly string[]; readonly notChecked: readonly string[] } {
-  const { checked, notChecked } = integrity.report;
+  const { checked } = integrity.report;
+  const notChecked = integrity.headKept ? integrity.report.notChecked : [...integrity.report.notChecked, NO_HEAD];
   if (deep === null) return { checked: [...checked, BLOBS_CHECKED], notChecked };
   const selfTests = deep.totals.selfTestJudgements === 0 ? [] : [`${deep.totals.selfTestJudgements} judgements of self-tests`];
   return { checked: [...checked, BLOBS_CHECKED, DEEP_CHECKED], notChecked: [...notChecked.filter((line) => !line.endsWith(DEEP_MARK)), ...selfTests] };

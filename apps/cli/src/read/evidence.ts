@@ -34,6 +34,8 @@ export interface Integrity {
   readonly faultsOmitted: number;
   /** Blobs that payloads name; `erased` are gone lawfully. */
   readonly blobs: { readonly named: number; readonly sound: number; readonly erased: number };
+  /** Whether a head kept outside the ledger was there to hold it against. */
+  readonly headKept: boolean;
   readonly sound: boolean;
   readonly firstBad: number | null;
 }
@@ -59,13 +61,15 @@ export async function openEvidence(context: CommandContext, options: { readonly 
   const opened = await openSqliteLedger({ path, clock, randomness, access: 'readOnly' });
   if (!opened.ok) return err(storeRefusal(opened.error));
   const store = opened.value;
-  const remembered = pin.value === null ? ok(null) : await rolledBack(context, path, headFileOf(stateFolderOf(context.places, pin.value)));
+  const headFile = pin.value === null ? null : headFileOf(stateFolderOf(context.places, pin.value));
+  const headKept = headFile !== null && existsSync(headFile);
+  const remembered = headKept ? await rolledBack(context, path, headFile) : ok(null);
   if (!remembered.ok) {
     await store.close();
     return remembered;
   }
   const trust = options.trust ?? pin.value;
-  return ok({ store, path, trust, check: (onProgress) => check({ store, remembered: remembered.value, trust, onProgress }), close: () => store.close() });
+  return ok({ store, path, trust, check: (onProgress) => check({ store, remembered: remembered.value, headKept, trust, onProgress }), close: () => store.close() });
 }
 
 /** Whether the ledger continues the head that this user remembers; null when it does. */
@@ -97,11 +101,12 @@ async function placeOf(context: CommandContext, ledger: string | undefined): Pro
 interface Checked {
   readonly store: LedgerStore;
   readonly remembered: StoreFault | null;
+  readonly headKept: boolean;
   readonly trust: Digest | null;
   readonly onProgress: ((entries: number) => void) | undefined;
 }
 
-async function check({ store, remembered, trust, onProgress }: Checked): Promise<Integrity> {
+async function check({ store, remembered, headKept, trust, onProgress }: Checked): Promise<Integrity> {
   const pass = new EvidencePass(store, remembered);
   const source = { rows: pass.rows(), checkpoints: await pass.checkpoints(), head: null };
   const report = await verifyLedger(source, { trust, ...(onProgress === undefined ? {} : { onProgress }) });
@@ -109,7 +114,7 @@ async function check({ store, remembered, trust, onProgress }: Checked): Promise
   const blobs = await pass.blobs();
   const { faults, faultsOmitted } = pass;
   const firstBad = [report.firstBad, ...faults.map(({ index }) => index)].reduce((first, index) => (first === null || (index !== null && index < first) ? index : first), null);
-  return { report, faults, faultsOmitted, blobs, sound: report.sound && faults.length === 0, firstBad };
+  return { report, faults, faultsOmitted, blobs, headKept, sound: report.sound && faults.length === 0, firstBad };
 }
 
 class EvidencePass {
@@ -154,7 +159,8 @@ class EvidencePass {
       const agrees = size === BigInt(report.entries) && `sha256:${toHex(root)}` === report.root && fingerprint === report.fingerprint;
       if (!agrees) this.#fault(null, 'store.head', `the store says ${size} entries, root sha256:${toHex(root)}; the entries make ${report.entries}, ${report.root}`);
     } catch (error) {
-      this.#fault(null, 'store.corrupt', damageOf(error));
+      // Whatever it stumbles over, it read nothing but what the file says of its own head.
+      this.#fault(null, 'store.head', `what the store keeps of its own head cannot be read: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
 

@@ -2,8 +2,8 @@
  * Everything that a new run is opened with, from configuration, files and flags; any flaw refuses before the ledger, the model or the tree is
  * touched (GOALS E02). Must never decide what policy or writ allow: they are only carried together here.
  */
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { instantFromMs, instantToMs, type KeyId, ok, parseJson, type Result } from '@openexec/canon';
 import { issueWrit } from '@openexec/authority';
 import { builtinActions, builtinToolsets } from '@openexec/catalogue';
@@ -49,6 +49,7 @@ export function configFor(context: CommandContext, project: Project, flags: Over
 export function planRun(context: CommandContext, project: Project, flags: RunFlags): Result<RunPlan, Refusal> {
   const config = configFor(context, project, flags);
   if (!config.ok) return config;
+  if (!existsSync(join(project.folder, 'config.yaml'))) return refuse('config.missing', 'this checkout has no .openexec/config.yaml');
   const { commands } = config.value;
   const blueprint = loadBlueprint({
     name: config.value.blueprint,
