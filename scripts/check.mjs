@@ -6,7 +6,7 @@
 import { spawnSync } from 'node:child_process';
 import process from 'node:process';
 
-const CHECKS = ['house', 'tidy', 'lint', 'format:check', 'types', 'types:pure', 'knip', 'schemas:check'];
+const CHECKS = ['house', 'tidy', 'lint', 'format:check', 'types', 'types:pure', 'knip', 'schemas:check', 'reference:check'];
 
 const given = process.argv.slice(2);
 if (given.includes('--list')) {

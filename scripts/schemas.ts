@@ -1,6 +1,6 @@
 /**
- * Writes the published schemas, or with `--check` says which are not what the sources say: `npm run schemas`, `npm run schemas:check`. Files that
- * nothing generates any more are stale too. Exit 0 only when every file was compared and none differs.
+ * Writes the published schemas, or with `--check` says which are not what the sources say: `npm run schemas`, `npm run schemas:check`.
+ * Files that nothing generates any more are stale too. Exit 0 only when every file was compared and none differs.
  */
 import fs from 'node:fs';
 import path from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * Makes the published schemas from the protocol's own sources: one JSON Schema per event kind and per object, and the table of events. Pure: returns
- * texts by path below `schemas/`, touches no file. Must never add a rule of its own; what it prints is what the sources say (PROTOCOL §4).
+ * Makes the published schemas from the protocol's own sources: one JSON Schema per event kind and per object, and the table of events.
+ * Pure: returns texts by path below `schemas/`, touches no file. Must never add a rule of its own; what it prints is what the sources say
+ * (PROTOCOL §4).
  */
 import {
   blueprint,
@@ -31,7 +32,7 @@ const OBJECTS: Readonly<Record<string, { readonly schema: z.ZodType; readonly ti
 };
 
 /** Every kind of the registry, in its order. */
-export function allKinds(): Kind[] {
+function allKinds(): Kind[] {
   return Object.keys(KINDS) as Kind[]; // The keys of the registry are its kinds.
 }
 

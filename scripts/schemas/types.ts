@@ -1,5 +1,6 @@
 /**
- * Types in short notation, from JSON Schema: `{task: blobRef, at: instant | null}`. A shape that the protocol names is written by its name.
+ * Types in short notation, from JSON Schema: `{task: blobRef, at: instant | null}`. A shape that the protocol names is written by its
+ * name.
  */
 import { delta, fileChange, sandboxProfile, signedWrit, treeListing, words } from '@openexec/protocol';
 import * as z from 'zod';

@@ -43,7 +43,9 @@ await build({
   plugins: [ownModulesArePure],
   define: { OPENEXEC_VERSION: JSON.stringify(version) },
   // commander and openai are CommonJS in parts and call require for Node's own modules.
-  banner: { js: "#!/usr/bin/env node\nimport { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+  banner: {
+    js: "#!/usr/bin/env node\nimport { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
   logLevel: 'warning',
   legalComments: 'none',
   absWorkingDir: house,

@@ -34,9 +34,20 @@ export function createContext(options: { readonly assets: string; readonly versi
     assets: options.assets,
     version: options.version,
     places,
-    act: (work) => async (...args) => finish(output, args, () => work(...args)),
+    act:
+      (work) =>
+      async (...args) =>
+        finish(output, args, () => work(...args)),
     project: async () => findProject(cwd, places),
-    openLedger: async (choice = {}) => (await import('./openLedger.ts')).openLedger({ choice, cwd, places, clock, randomness, project: async () => findProject(cwd, places) }),
+    openLedger: async (choice = {}) =>
+      (await import('./openLedger.ts')).openLedger({
+        choice,
+        cwd,
+        places,
+        clock,
+        randomness,
+        project: async () => findProject(cwd, places),
+      }),
     findRun: async (store, wanted) => (await import('./findRun.ts')).findRun(store, wanted),
     stopOnInterrupt: () => stopOnInterrupt(output),
   };
@@ -48,8 +59,7 @@ async function finish(output: Output, args: readonly unknown[], work: () => Prom
   try {
     result = await work();
   } catch (error) {
-    const stack = process.env['OPENEXEC_DEBUG'] === '1' && error instanceof Error ? `\n${error.stack ?? ''}` : '';
-    result = refuse('internal.fault', `${error instanceof Error ? error.message : String(error)}${stack}`);
+    result = refuse('internal.fault', faultText(error));
   }
   if (result.ok) {
     process.exitCode = result.value;
@@ -57,6 +67,13 @@ async function finish(output: Output, args: readonly unknown[], work: () => Prom
   }
   process.exitCode = REFUSALS[result.error.code].exit;
   report(output, result.error, json);
+}
+
+/** What a throw says; with its stack where somebody looks for a defect. */
+function faultText(error: unknown): string {
+  const { message, stack } = (error ?? {}) as { readonly message?: unknown; readonly stack?: unknown };
+  const said = typeof message === 'string' ? message : String(error);
+  return process.env['OPENEXEC_DEBUG'] === '1' && typeof stack === 'string' ? `${said}\n${stack}` : said;
 }
 
 /** Commander hands the options object to every action, before the command itself. */
@@ -92,8 +109,9 @@ function stopOnInterrupt(output: Output): StopSignal {
       process.exit(EXIT.interrupted);
     }
     stopped = true;
-    for (const listener of [...listeners]) listener();
+    const told = [...listeners];
     listeners.clear();
+    for (const listener of told) listener();
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
   return {

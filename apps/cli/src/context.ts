@@ -30,6 +30,7 @@ export interface OpenLedger {
   readonly stateFolder: string;
   close(): Promise<void>;
 }
+/** Which ledger a command wants, and how. */
 export interface LedgerChoice {
   /** `--ledger sqlite:PATH`; left out: `.openexec/ledger.db` of the checkout. */
   readonly ledger?: string | undefined;
@@ -40,6 +41,7 @@ export interface LedgerChoice {
 /** What the action of a command comes to. */
 export type CommandResult = Result<ExitCode, Refusal>;
 
+/** What every command is given. */
 export interface CommandContext {
   readonly env: { readonly [name: string]: string | undefined };
   readonly cwd: string;

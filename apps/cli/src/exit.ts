@@ -21,6 +21,7 @@ export const EXIT = {
   timeout: 124,
   interrupted: 130,
 } as const;
+/** One of {@link EXIT}. */
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 interface RefusalRow {
@@ -39,11 +40,31 @@ export const REFUSALS = {
   'usage.invalid': { exit: 2, where: 'command line', remedy: 'openexec COMMAND --help shows the options and an example' },
   'config.missing': { exit: 2, where: 'configuration', remedy: 'openexec init writes one' },
   'config.invalid': { exit: 2, where: 'configuration', remedy: 'correct the file at the line given' },
-  'config.testMissing': { exit: 2, where: 'configuration', remedy: 'set commands.test in .openexec/config.yaml, for example: test: {argv: [npm, test]}' },
-  'config.lintMissing': { exit: 2, where: 'configuration', remedy: "set commands.lint in .openexec/config.yaml, or lint: 'none' to record that there is none" },
-  'config.modelMissing': { exit: 2, where: 'configuration', remedy: 'name a model: --model openai:NAME, or model: in .openexec/config.yaml' },
-  'config.priceMissing': { exit: 2, where: 'configuration', remedy: 'add the price of the model under models.PROVIDER.pricing, or leave the limit in dollars out' },
-  'blueprint.unknown': { exit: 2, where: 'configuration', remedy: 'name a shipped blueprint (quick_fix, standard_task) or a file in .openexec/blueprints' },
+  'config.testMissing': {
+    exit: 2,
+    where: 'configuration',
+    remedy: 'set commands.test in .openexec/config.yaml, for example: test: {argv: [npm, test]}',
+  },
+  'config.lintMissing': {
+    exit: 2,
+    where: 'configuration',
+    remedy: "set commands.lint in .openexec/config.yaml, or lint: 'none' to record that there is none",
+  },
+  'config.modelMissing': {
+    exit: 2,
+    where: 'configuration',
+    remedy: 'name a model: --model openai:NAME, or model: in .openexec/config.yaml',
+  },
+  'config.priceMissing': {
+    exit: 2,
+    where: 'configuration',
+    remedy: 'add the price of the model under models.PROVIDER.pricing, or leave the limit in dollars out',
+  },
+  'blueprint.unknown': {
+    exit: 2,
+    where: 'configuration',
+    remedy: 'name a shipped blueprint (quick_fix, standard_task) or a file in .openexec/blueprints',
+  },
   'blueprint.invalid': { exit: 2, where: 'configuration', remedy: 'correct the blueprint at the line given' },
   'policy.invalid': { exit: 2, where: 'configuration', remedy: 'correct the policy at the line given' },
   'writ.invalid': { exit: 2, where: 'writ', remedy: 'give a signed writ of this ledger whose subject is the runtime key' },
@@ -51,13 +72,25 @@ export const REFUSALS = {
   'model.invalid': { exit: 2, where: 'model', remedy: 'correct the model options or the script' },
   'model.keyMissing': { exit: 30, where: 'model', remedy: 'set the API key of the provider in the environment' },
   // keys and ledger
-  'key.missing': { exit: 2, where: 'keys', remedy: 'openexec init makes the keys of this ledger; keys of another machine have to be brought here first' },
+  'key.missing': {
+    exit: 2,
+    where: 'keys',
+    remedy: 'openexec init makes the keys of this ledger; keys of another machine have to be brought here first',
+  },
   'key.unsafe': { exit: 2, where: 'keys', remedy: 'make the key readable by its owner only: chmod 600 FILE, chmod 700 FOLDER' },
   'key.exists': { exit: 2, where: 'keys', remedy: 'openexec key list shows the keys that are there' },
   'ledger.missing': { exit: 2, where: 'ledger', remedy: 'openexec init founds a ledger in this repository' },
-  'ledger.unpinned': { exit: 2, where: 'ledger', remedy: 'look at the fingerprint with openexec ledger info; openexec init pins it when its keys are on this machine' },
+  'ledger.unpinned': {
+    exit: 2,
+    where: 'ledger',
+    remedy: 'look at the fingerprint with openexec ledger info; openexec init pins it when its keys are on this machine',
+  },
   'ledger.newer': { exit: 2, where: 'ledger', remedy: 'install a newer openexec' },
-  'ledger.otherFingerprint': { exit: 20, where: 'ledger', remedy: 'this is not the ledger that was pinned: bring back the right file, or look at what replaced it' },
+  'ledger.otherFingerprint': {
+    exit: 20,
+    where: 'ledger',
+    remedy: 'this is not the ledger that was pinned: bring back the right file, or look at what replaced it',
+  },
   'ledger.rolledBack': { exit: 20, where: 'ledger', remedy: 'the file is older than what was acknowledged: bring back the newer file' },
   'ledger.corrupt': { exit: 20, where: 'ledger', remedy: 'openexec verify names the first bad entry; bring back an intact copy' },
   'ledger.url': { exit: 2, where: 'ledger', remedy: 'give --ledger sqlite:PATH' },
@@ -86,8 +119,13 @@ export const REFUSALS = {
   'replay.diverged': { exit: 21, where: 'replay', remedy: 'the divergence is listed; compare the versions of kernel and policy' },
   // the rest
   interrupted: { exit: 130, where: 'process', remedy: 'openexec resume RUN goes on' },
-  'internal.fault': { exit: 1, where: 'openexec itself', remedy: 'please report it with the message; the ledger holds what was acknowledged' },
+  'internal.fault': {
+    exit: 1,
+    where: 'openexec itself',
+    remedy: 'please report it with the message; the ledger holds what was acknowledged',
+  },
 } as const satisfies { readonly [code: string]: RefusalRow };
+/** A row of {@link REFUSALS}. */
 export type RefusalCode = keyof typeof REFUSALS;
 
 /** Why a command does not do what was asked. `message` says what and where; the table adds what to do. */

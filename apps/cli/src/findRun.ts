@@ -20,13 +20,16 @@ export async function findRun(store: LedgerStore, wanted: string): Promise<Resul
   for await (const { trajectory } of store.trajectories(`${PREFIX}${id}`)) found.push(trajectory);
   const [first, second] = found;
   if (first === undefined) return refuse('run.unknown', `this ledger has no run that begins with ${id}`);
-  return second === undefined ? ok(first) : refuse('run.ambiguous', `${found.length} runs begin with ${id}: ${found.slice(0, 5).join(', ')}`);
+  return second === undefined
+    ? ok(first)
+    : refuse('run.ambiguous', `${found.length} runs begin with ${id}: ${found.slice(0, 5).join(', ')}`);
 }
 
 async function latestRun(store: LedgerStore): Promise<Result<TrajectoryId, Refusal>> {
   let latest: { readonly run: TrajectoryId; readonly index: bigint } | null = null;
   for await (const { trajectory } of store.trajectories(PREFIX)) {
-    for await (const { index } of store.read(trajectory, 0, 1)) if (latest === null || index > latest.index) latest = { run: trajectory, index };
+    for await (const { index } of store.read(trajectory, 0, 1))
+      if (latest === null || index > latest.index) latest = { run: trajectory, index };
   }
   return latest === null ? refuse('run.unknown', 'this ledger has no run yet') : ok(latest.run);
 }

@@ -4,7 +4,7 @@
  */
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 import { createContext } from './adapters.ts';
 import type { Register } from './context.ts';
 import { EXIT } from './exit.ts';
@@ -33,7 +33,11 @@ const COMMANDS: readonly CommandRow[] = [
   { name: 'approvals', summary: 'list what waits for an approval', load: () => import('./commands/approvals.ts') },
   { name: 'approve', summary: 'approve one request with your key', load: () => import('./commands/approve.ts') },
   { name: 'deny', summary: 'deny one request with your key', load: () => import('./commands/deny.ts') },
-  { name: 'verify', summary: 'check the integrity of the ledger, and with --deep every judgement', load: () => import('./commands/verify.ts') },
+  {
+    name: 'verify',
+    summary: 'check the integrity of the ledger, and with --deep every judgement',
+    load: () => import('./commands/verify.ts'),
+  },
   { name: 'replay', summary: 'derive a run again and compare', load: () => import('./commands/replay.ts') },
   { name: 'ledger', summary: 'look at the ledger itself', load: () => import('./commands/ledger.ts') },
   { name: 'key', summary: 'make and list keys', load: () => import('./commands/key.ts') },
@@ -73,7 +77,9 @@ for (const stream of [process.stdout, process.stderr]) {
 try {
   await main();
 } catch (error) {
+  const { code, exitCode, message } = error as { readonly code?: unknown; readonly exitCode?: unknown; readonly message?: unknown };
+  const commander = typeof code === 'string' && code.startsWith('commander.');
   // Commander has printed its message already; help and version are no failure.
-  process.exitCode = error instanceof CommanderError ? (error.exitCode === 0 ? EXIT.ok : EXIT.usage) : EXIT.failed;
-  if (!(error instanceof CommanderError)) process.stderr.write(`openexec: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = !commander ? EXIT.failed : exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (!commander) process.stderr.write(`openexec: ${typeof message === 'string' ? message : String(error)}\n`);
 }

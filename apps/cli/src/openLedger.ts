@@ -13,6 +13,7 @@ import { type Refusal, type RefusalCode, refusalFor, refuse } from './exit.ts';
 import { headFileOf, keysFolder, loadSigners, stateFolderOf } from './keyring.ts';
 import { safeLine } from './output.ts';
 
+/** What opening needs of the context. */
 export interface OpenLedgerOptions {
   readonly choice: LedgerChoice;
   readonly cwd: string;

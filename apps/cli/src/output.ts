@@ -17,6 +17,7 @@ export interface Style {
   yellow(text: string): string;
   cyan(text: string): string;
 }
+/** Where a command writes. */
 export interface Output {
   /** One line (or several) of the result, on stdout. Text from outside goes through {@link safe} first. */
   result(text: string): void;
@@ -35,7 +36,8 @@ export interface Output {
 }
 
 /** C0 but tab and line feed, DEL, C1, and what steers direction or hides: bidi controls, zero-width, line separators, tags, BOM. */
-const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]|[\ud800-\udfff]/gu;
+const UNSAFE =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]|[\ud800-\udfff]/gu;
 
 /** Text from outside made fit for a terminal: what could steer it is shown as `\u{hex}`. Tabs and line feeds stay. */
 export function safe(text: string): string {
@@ -68,7 +70,11 @@ function plain(_key: string, value: unknown): unknown {
 }
 
 /** Output over two streams. */
-export function createOutput(options: { readonly stdout: Sink; readonly stderr: Sink; readonly env: { readonly [name: string]: string | undefined } }): Output {
+export function createOutput(options: {
+  readonly stdout: Sink;
+  readonly stderr: Sink;
+  readonly env: { readonly [name: string]: string | undefined };
+}): Output {
   const { stdout, stderr, env } = options;
   const style = styleOf(wantsColour(env, stdout));
   const progressStyle = styleOf(wantsColour(env, stderr));

@@ -14,7 +14,7 @@ export interface Ended {
   readonly stdout: string;
   readonly stderr: string;
 }
-export interface Child {
+interface Child {
   readonly pid: number | undefined;
   /** What it has said on stdout so far. */
   stdout(): string;
@@ -36,8 +36,14 @@ export async function buildBundle(): Promise<Bundle> {
   const built = await collect(process.execPath, [join(HOUSE, 'apps/cli/scripts/build.mjs'), folder], { cwd: HOUSE, env: plainEnv() }).ended;
   if (built.exit !== 0) throw new Error(`the bundle was not built: ${built.stderr}`);
   const entry = join(folder, 'openexec.mjs');
-  const start: Bundle['start'] = (args, { cwd, env = {} }) => collect(process.execPath, [entry, ...args], { cwd, env: { ...plainEnv(), ...env } });
-  return { entry, start, run: (args, options) => start(args, options).ended, remove: () => rmSync(folder, { recursive: true, force: true }) };
+  const start: Bundle['start'] = (args, { cwd, env = {} }) =>
+    collect(process.execPath, [entry, ...args], { cwd, env: { ...plainEnv(), ...env } });
+  return {
+    entry,
+    start,
+    run: (args, options) => start(args, options).ended,
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
 }
 
 /** The environment without what would change the outcome: keys of providers, places, colours. */

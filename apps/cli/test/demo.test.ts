@@ -1,14 +1,16 @@
 /**
- * The demo end to end through the bundle, then its ledger under every reading command: cursors, shapes, proofs, forged bytes, a rolled-back file.
+ * The demo end to end through the bundle, then its ledger under every reading command: cursors, shapes, proofs, forged bytes, a
+ * rolled-back file.
  */
 import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { toHex } from '@openexec/canon';
+import { type Json, toHex } from '@openexec/canon';
 import { leafHash, openCheckpoint, verifyTlogProof } from '@openexec/proof';
 import Database from 'better-sqlite3';
 import { type Bundle, buildBundle, type Ended } from './cli.ts';
+import { rewrite } from './forger.ts';
 
 interface Line {
   readonly v: number;
@@ -84,7 +86,11 @@ afterAll(() => {
 
 describe('the demo', () => {
   test('ends with exit code 0 and says that all of it held', () => {
-    expect({ exit: demo.exit, stderr: demo.exit === 0 ? '' : demo.stderr, end: demo.exit === 0 ? '' : demo.stdout.slice(-2000) }).toEqual({ exit: 0, stderr: '', end: '' });
+    expect({ exit: demo.exit, stderr: demo.exit === 0 ? '' : demo.stderr, end: demo.exit === 0 ? '' : demo.stdout.slice(-2000) }).toEqual({
+      exit: 0,
+      stderr: '',
+      end: '',
+    });
     expect(demo.stdout).toContain('All of it held.');
   });
 
@@ -120,7 +126,7 @@ describe('the timeline', () => {
   test('is one line of version 1 per event, gapless in seq, rising in cursor, from the opening to the close', async () => {
     const lines = linesOf((await openexec('timeline', 'latest', '--jsonl')).stdout);
     expect(lines.map(({ seq }) => seq)).toEqual(lines.map((_, at) => at));
-    expect(lines.every(({ v, run, at }) => v === 1 && /^run\/[0-9a-f]{32}$/.test(run) && /Z$/.test(at))).toBe(true);
+    expect(lines.every(({ v, run, at }) => v === 1 && /^run\/[0-9a-f]{32}$/.test(run) && at.endsWith('Z'))).toBe(true);
     const cursors = lines.map(({ cursor }) => Number(cursor));
     expect([...cursors].sort((a, b) => a - b)).toEqual(cursors);
     expect([lines[0]?.kind, lines.at(-1)?.kind]).toEqual(['run.opened', 'run.closed']);
@@ -151,14 +157,30 @@ describe('the timeline', () => {
 describe('show and runs', () => {
   test('show says what was asked, every refusal with its reason, the result and how to check and undo it', async () => {
     const { stdout } = await openexec('show', 'latest');
-    for (const text of ['A timeout of "1.5h"', 'quick_fix', 'shipped/deny-secret-reads', 'writ.scope', 'refs/heads/openexec/', 'openexec verify', 'openexec apply', 'git branch -D']) expect(stdout).toContain(text);
+    for (const text of [
+      'A timeout of "1.5h"',
+      'quick_fix',
+      'shipped/deny-secret-reads',
+      'writ.scope',
+      'refs/heads/openexec/',
+      'openexec verify',
+      'openexec apply',
+      'git branch -D',
+    ])
+      expect(stdout).toContain(text);
   });
 
   test('show --json agrees with the timeline', async () => {
-    const account = JSON.parse((await openexec('show', 'latest', '--json')).stdout) as { entries: number; status: string; intents: { verdict: string; end: string }[] };
+    const account = JSON.parse((await openexec('show', 'latest', '--json')).stdout) as {
+      entries: number;
+      status: string;
+      intents: { verdict: string; end: string }[];
+    };
     const lines = linesOf((await openexec('timeline', 'latest', '--jsonl')).stdout);
     expect(account).toMatchObject({ entries: lines.length, status: 'done' });
-    expect(account.intents.filter(({ verdict }) => verdict === 'deny')).toHaveLength(lines.filter(({ kind, body }) => kind === 'policy.decided' && body['verdict'] === 'deny').length);
+    expect(account.intents.filter(({ verdict }) => verdict === 'deny')).toHaveLength(
+      lines.filter(({ kind, body }) => kind === 'policy.decided' && body['verdict'] === 'deny').length,
+    );
     expect(account.intents.every(({ end }) => end === 'committed' || end === 'rejected')).toBe(true);
   });
 
@@ -177,7 +199,16 @@ describe('verify and replay', () => {
   test('verify --json says the level, the trust, what was checked and what was not', async () => {
     const { exit, document } = await verified();
     expect(exit).toBe(0);
-    expect(document).toMatchObject({ exit: 0, sound: true, level: 'signed', trust: 'pinned', anchor: 'notConfigured', firstBad: null, findings: [], deep: null });
+    expect(document).toMatchObject({
+      exit: 0,
+      sound: true,
+      level: 'signed',
+      trust: 'pinned',
+      anchor: 'notConfigured',
+      firstBad: null,
+      findings: [],
+      deep: null,
+    });
     expect(document.checked.length).toBeGreaterThan(3);
     expect(document.notChecked.some((line) => line.includes('--deep'))).toBe(true);
   });
@@ -197,7 +228,10 @@ describe('verify and replay', () => {
   });
 
   test('without a pin the trust is self-asserted', async () => {
-    const { stdout } = await bundle.run(['verify', '--json'], { cwd: repository(), env: { ...env, XDG_CONFIG_HOME: join(folder, 'nobody') } });
+    const { stdout } = await bundle.run(['verify', '--json'], {
+      cwd: repository(),
+      env: { ...env, XDG_CONFIG_HOME: join(folder, 'nobody') },
+    });
     expect(JSON.parse(stdout)).toMatchObject({ sound: true, trust: 'selfAsserted' });
   });
 
@@ -212,7 +246,10 @@ describe('the ledger commands', () => {
   test('a printed proof holds under the printed checkpoint key, and not for another entry', async () => {
     const info = JSON.parse((await openexec('ledger', 'info', '--json')).stdout) as { size: string; logKeys: string[] };
     const proof = (await openexec('ledger', 'prove', '3')).stdout;
-    const entries = (await openexec('ledger', 'read', '--from', '3', '--limit', '2', '--jsonl')).stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as { entry: string; leaf: string });
+    const entries = (await openexec('ledger', 'read', '--from', '3', '--limit', '2', '--jsonl')).stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { entry: string; leaf: string });
     const leaves = entries.map(({ entry }) => leafHash(new TextEncoder().encode(entry)));
     expect(leaves.map((leaf) => `sha256:${toHex(leaf)}`)).toEqual(entries.map(({ leaf }) => leaf));
     const [third, fourth] = leaves;
@@ -242,21 +279,38 @@ describe('a forged ledger', () => {
     return changed;
   };
 
-  test.each(['payload', 'salt', 'entry'] as const)('one flipped bit of a %s is found, wherever it is, and an entry is named', async (column) => {
+  /** Flips one bit of a column at entries spread over the ledger; says for each what verify came to. */
+  async function flipEverywhere(column: 'payload' | 'salt' | 'entry') {
     const source = new Database(ledgerFile(), { readonly: true });
     const size = Number(source.prepare('SELECT count(*) FROM entries').pluck().get());
     source.close();
+    const outcomes: { readonly index: number; readonly exit: number | null; readonly firstBad: number }[] = [];
     for (let sample = 0; sample < SAMPLES; sample += 1) {
       const index = Math.floor(((sample + 0.5) * size) / SAMPLES);
       const path = copied(`forged-${column}-${sample}`, (db) => {
         const bytes = db.prepare(`SELECT ${column} FROM entries WHERE idx = ?`).pluck().get(index) as Uint8Array;
-        db.prepare(`UPDATE entries SET ${column} = ? WHERE idx = ?`).run(flip(bytes, Math.floor((bytes.length * (sample + 1)) / (SAMPLES + 1))), index);
+        const changed = flip(bytes, Math.floor((bytes.length * (sample + 1)) / (SAMPLES + 1)));
+        db.prepare(`UPDATE entries SET ${column} = ? WHERE idx = ?`).run(changed, index);
       });
       const { exit, document } = await verified('--ledger', `sqlite:${path}`);
-      expect({ index, exit }).toEqual({ index, exit: 20 });
-      if (column === 'entry') expect(document.firstBad).toBeGreaterThanOrEqual(index);
-      else expect(document.firstBad).toBe(index);
+      outcomes.push({ index, exit, firstBad: document.firstBad ?? -1 });
     }
+    return outcomes;
+  }
+
+  test.each(['payload', 'salt'] as const)(
+    'one flipped bit of a %s is found, and placed at its entry',
+    async (column) => {
+      const outcomes = await flipEverywhere(column);
+      expect(outcomes).toEqual(outcomes.map(({ index }) => ({ index, exit: 20, firstBad: index })));
+    },
+    60_000,
+  );
+
+  test('one flipped bit of an entry is found; where its own bytes can still be read, by what follows from them', async () => {
+    const outcomes = await flipEverywhere('entry');
+    expect(outcomes.map(({ exit }) => exit)).toEqual(outcomes.map(() => 20));
+    expect(outcomes.filter(({ index, firstBad }) => firstBad < index)).toEqual([]);
   }, 60_000);
 
   test('one byte changed in the raw file under a payload is found at its entry', async () => {
@@ -278,11 +332,17 @@ describe('a forged ledger', () => {
 
   test('a changed and a missing blob are each found, at the entry that names them', async () => {
     const changed = copied('forged-blob', (db) => {
-      const [digest, bytes] = db.prepare('SELECT digest, bytes FROM blobs WHERE bytes IS NOT NULL LIMIT 1').raw().get() as [string, Uint8Array];
+      const [digest, bytes] = db.prepare('SELECT digest, bytes FROM blobs WHERE bytes IS NOT NULL LIMIT 1').raw().get() as [
+        string,
+        Uint8Array,
+      ];
       db.prepare('UPDATE blobs SET bytes = ? WHERE digest = ?').run(flip(bytes, 0), digest);
     });
     expect((await verified('--ledger', `sqlite:${changed}`)).document.findings).toMatchObject([{ code: 'blob.corrupt' }]);
-    const missing = copied('missing-blob', (db) => void db.prepare('DELETE FROM blobs WHERE digest = (SELECT digest FROM blobs LIMIT 1)').run());
+    const missing = copied(
+      'missing-blob',
+      (db) => void db.prepare('DELETE FROM blobs WHERE digest = (SELECT digest FROM blobs LIMIT 1)').run(),
+    );
     const { exit, document } = await verified('--ledger', `sqlite:${missing}`);
     expect(exit).toBe(20);
     expect(document.findings).toMatchObject([{ code: 'blob.missing' }]);
@@ -310,20 +370,107 @@ describe('a forged ledger', () => {
   });
 });
 
+describe('a ledger forged with all of its keys', () => {
+  test('is sound, but a judgement that the kernel would not make is found: verify --deep and replay exit 21 and say where', async () => {
+    const target = join(folder, 'with-keys/ledger.db');
+    const { fingerprint } = (await verified()).document;
+    let forgedIndex = -1;
+    await rewrite({
+      source: ledgerFile(),
+      target,
+      stateFolder: join(folder, 'demo/state', fingerprint.slice('sha256:'.length, 'sha256:'.length + 32)),
+      change: ({ index, entry }, payload) => {
+        if (forgedIndex >= 0 || entry.kind !== 'stage.left') return payload;
+        forgedIndex = Number(index);
+        return { ...(payload as { readonly [name: string]: Json }), because: { code: 'answer.final', message: 'nothing to see here' } };
+      },
+    });
+    const plain = await verified('--ledger', `sqlite:${target}`, '--trust', fingerprint);
+    expect(plain).toMatchObject({ exit: 0, document: { sound: true, level: 'signed', trust: 'pinned', fingerprint } });
+    const deep = await verified('--deep', '--ledger', `sqlite:${target}`);
+    expect(deep.exit).toBe(21);
+    expect(deep.document.deep).toMatchObject({
+      totals: { divergences: 1 },
+      runs: [{ verdict: 'diverges', divergences: [{ index: `${forgedIndex}`, what: 'payload', drift: [{ path: '/because/message' }] }] }],
+    });
+    const replayed = await openexec('replay', 'latest', '--ledger', `sqlite:${target}`);
+    expect(replayed.exit).toBe(21);
+    expect(replayed.stdout).toContain('nothing to see here');
+  }, 60_000);
+});
+
+describe('a file that is no ledger any more', () => {
+  test.each([
+    ['cut in half', (bytes: Buffer) => bytes.subarray(0, bytes.length / 2)],
+    ['overwritten at its beginning', (bytes: Buffer) => Buffer.concat([Buffer.alloc(100), bytes.subarray(100)])],
+    ['empty', () => Buffer.alloc(0)],
+  ])('%s fails verification, exit 20', async (name, damage) => {
+    const path = join(folder, `damaged ${name}.db`);
+    writeFileSync(path, damage(readFileSync(ledgerFile())));
+    expect(await openexec('verify', '--ledger', `sqlite:${path}`)).toMatchObject({ exit: 20 });
+  });
+});
+
+describe('a timeline that is followed from another process', () => {
+  const waiting = () => join(folder, 'waiting.yaml');
+
+  beforeAll(async () => {
+    const patch = [
+      '--- a/package.json',
+      '+++ b/package.json',
+      '@@ -1,4 +1,4 @@',
+      ' {',
+      '   "name": "duration-sample",',
+      '-  "version": "1.0.0",',
+      '+  "version": "1.0.1",',
+      '   "private": true,',
+      '',
+    ].join('\n');
+    writeFileSync(
+      waiting(),
+      JSON.stringify({ answers: [{ stage: 'implement', calls: [{ name: 'apply_patch', arguments: { format: 'unified', patch } }] }] }),
+    );
+    // Package scripts run by themselves, so the shipped policy asks a person, and nobody is there.
+    expect(await openexec('run', 'Raise the version', '--model', `scripted:${waiting()}`)).toMatchObject({ exit: 11 });
+  }, 60_000);
+
+  test('ends with 130 when it is interrupted', async () => {
+    const child = bundle.start(['timeline', 'latest', '--follow', '--jsonl'], { cwd: repository(), env });
+    while (!child.stdout().includes('run.parked')) await new Promise((resolve) => setTimeout(resolve, 20));
+    child.kill('SIGINT');
+    expect(await child.ended).toMatchObject({ exit: 130 });
+  }, 30_000);
+
+  test('shows what others append, each event once and in order, and ends when the run is closed', async () => {
+    const child = bundle.start(['timeline', 'latest', '--follow', '--jsonl'], { cwd: repository(), env });
+    while (!child.stdout().includes('run.parked')) await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await openexec('cancel', 'latest')).toMatchObject({ exit: expect.any(Number) });
+    const { exit, stdout } = await child.ended;
+    const lines = linesOf(stdout);
+    expect(exit).toBe(0);
+    expect(lines.map(({ seq }) => seq)).toEqual(lines.map((_, at) => at));
+    expect(lines.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['run.parked', 'run.cancelRequested', 'run.closed']));
+    expect(lines).toEqual(linesOf((await openexec('timeline', 'latest', '--jsonl')).stdout));
+  }, 30_000);
+});
+
 describe('a rolled-back ledger', () => {
   test('put in the place of the newer one is refused by verify and by every other command, exit 20', async () => {
     const file = ledgerFile();
     const older = readFileSync(file);
     const sizes = async () => (JSON.parse((await openexec('ledger', 'info', '--json')).stdout) as { size: string }).size;
     const before = await sizes();
-    expect(await openexec('apply', 'latest')).toMatchObject({ exit: 0 });
+    const { runs } = JSON.parse((await openexec('runs', '--json')).stdout) as { runs: { run: string; status: string }[] };
+    const done = runs.find(({ status }) => status === 'done')?.run ?? '';
+    expect(await openexec('apply', done)).toMatchObject({ exit: 0 });
     expect(Number(await sizes())).toBeGreaterThan(Number(before));
     for (const suffix of ['-wal', '-shm']) if (existsSync(`${file}${suffix}`)) rmSync(`${file}${suffix}`);
     writeFileSync(file, older);
     const { exit, document } = await verified();
     expect(exit).toBe(20);
     expect(document).toMatchObject({ sound: false, level: null, findings: [{ index: null, code: 'ledger.rolledBack' }] });
-    for (const command of [['runs'], ['show', 'latest'], ['timeline', 'latest'], ['ledger', 'info'], ['replay', 'latest']]) expect(await openexec(...command)).toMatchObject({ exit: 20, stdout: '' });
+    for (const command of [['runs'], ['show', 'latest'], ['timeline', 'latest'], ['ledger', 'info'], ['replay', 'latest']])
+      expect(await openexec(...command)).toMatchObject({ exit: 20, stdout: '' });
   });
 
   test('a store that lies about its own head is found', async () => {

@@ -23,7 +23,8 @@ export interface Place {
 const FILES: Readonly<Record<string, string>> = {
   'package.json': '{\n  "name": "sample",\n  "version": "1.0.0",\n  "type": "module",\n  "scripts": { "test": "node --test" }\n}\n',
   'sum.js': 'export function sum(a, b) {\n  return a - b;\n}\n',
-  'sum.test.js': "import assert from 'node:assert';\nimport { test } from 'node:test';\nimport { sum } from './sum.js';\ntest('sum', () => assert.equal(sum(2, 3), 5));\n",
+  'sum.test.js':
+    "import assert from 'node:assert';\nimport { test } from 'node:test';\nimport { sum } from './sum.js';\ntest('sum', () => assert.equal(sum(2, 3), 5));\n",
 };
 
 /** Makes the repository with one commit; nothing of openexec is in it yet. */
@@ -33,7 +34,8 @@ export function makePlace(): Place {
   chmodSync(folder, 0o755);
   const root = join(folder, 'repo');
   const state = join(folder, 'state');
-  const git = (...args: readonly string[]): string => execFileSync('git', ['-C', root, ...args], { stdio: ['ignore', 'pipe', 'pipe'] }).toString('utf8');
+  const git = (...args: readonly string[]): string =>
+    execFileSync('git', ['-C', root, ...args], { stdio: ['ignore', 'pipe', 'pipe'] }).toString('utf8');
   const write = (path: string, text: string): void => {
     mkdirSync(dirname(join(root, path)), { recursive: true });
     writeFileSync(join(root, path), text);
@@ -58,7 +60,10 @@ export interface Reply {
 export interface Provider {
   readonly env: Readonly<Record<string, string>>;
   /** Parsed bodies of the requests so far. */
-  readonly requests: readonly { readonly model: string; readonly messages: readonly { readonly role: string; readonly content: unknown }[] }[];
+  readonly requests: readonly {
+    readonly model: string;
+    readonly messages: readonly { readonly role: string; readonly content: unknown }[];
+  }[];
   readonly authorizations: readonly string[];
   /** Replies to come, in order; an unexpected request is answered with 500. */
   say(...replies: readonly Reply[]): void;
@@ -104,8 +109,13 @@ export async function startProvider(): Promise<Provider> {
 }
 
 function bodyOf(reply: Reply, serial: number): object {
-  if (reply.status !== undefined && reply.status !== 200) return { error: { message: `status ${reply.status} as scripted`, type: 'invalid_request_error', code: null, param: null } };
-  const calls = reply.calls?.map((call, index) => ({ id: `call_${serial}_${index}`, type: 'function', function: { name: call.name, arguments: JSON.stringify(call.arguments) } }));
+  if (reply.status !== undefined && reply.status !== 200)
+    return { error: { message: `status ${reply.status} as scripted`, type: 'invalid_request_error', code: null, param: null } };
+  const calls = reply.calls?.map((call, index) => ({
+    id: `call_${serial}_${index}`,
+    type: 'function',
+    function: { name: call.name, arguments: JSON.stringify(call.arguments) },
+  }));
   return {
     id: `chatcmpl-${serial}`,
     object: 'chat.completion',
@@ -130,6 +140,7 @@ export function patchSum(from: string, to: string): NonNullable<Reply['calls']>[
 
 /** A call that adds a script to package.json: a file that something runs without being asked. */
 export function patchScripts(): NonNullable<Reply['calls']>[number] {
-  const patch = '--- a/package.json\n+++ b/package.json\n@@ -3,4 +3,4 @@\n   "version": "1.0.0",\n   "type": "module",\n-  "scripts": { "test": "node --test" }\n+  "scripts": { "test": "node --test", "start": "node sum.js" }\n }\n';
+  const patch =
+    '--- a/package.json\n+++ b/package.json\n@@ -3,4 +3,4 @@\n   "version": "1.0.0",\n   "type": "module",\n-  "scripts": { "test": "node --test" }\n+  "scripts": { "test": "node --test", "start": "node sum.js" }\n }\n';
   return { name: 'apply_patch', arguments: { format: 'unified', patch } };
 }

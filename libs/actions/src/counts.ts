@@ -10,7 +10,7 @@ export interface TestCounts {
 }
 
 /** Colours that a reporter may put around its lines. */
-// Control characters on purpose: the escape character begins every colour
+// The escape character begins every colour.
 const COLOUR = /\u001b\[[0-9;]*m/g;
 /** `# pass 3` in TAP, `ℹ pass 3` in the spec reporter. */
 const SUMMARY = /^(?:#|\u2139) (tests|pass|fail|cancelled|skipped|todo) (\d{1,9})$/;

@@ -34,7 +34,7 @@ const SUMMARY_MAX = 2000;
 
 /** The host of one run: its workspace, a sandbox, and the redactor of the installation. */
 export function createActionHost(hands: Hands): ActionHost {
-  return { execute: async (order, stop) => await execute(order, hands, stop) };
+  return { execute: async (order, stop) => execute(order, hands, stop) };
 }
 
 async function execute(order: ExecutionOrder, hands: Hands, stop: StopSignal): Promise<Result<Execution, ActionFailure>> {

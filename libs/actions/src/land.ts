@@ -19,7 +19,7 @@ export async function commitChanges(order: ExecutionOrder, hands: Hands): Promis
   const { commit, ...landing } = argumentsOf(order);
   // The schema above is exactly the shape of a LandOrder and the expected commit.
   const wanted = landing as unknown as LandOrder;
-  const expected = String(commit);
+  const expected = typeof commit === 'string' ? commit : '';
   const ready = await check(wanted, expected, hands);
   if (!ready.ok) return ready;
   const landed = await hands.workspace.land(wanted);

@@ -42,7 +42,7 @@ export async function applyPatch(order: ExecutionOrder, hands: Hands): Promise<R
     return fail('secret.known', `${shownPath(secret.path)} would hold a secret of this installation; take it out of the patch`);
   const edited = await hands.workspace.edit(planned.value.edits);
   if (!edited.ok) return failWorkspace(edited.error);
-  return await observe(planned.value, hands);
+  return observe(planned.value, hands);
 }
 
 /** Content and mode of every touched path; null where nothing stands there. */

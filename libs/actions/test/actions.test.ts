@@ -5,9 +5,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { digestOf, type Json } from '@openexec/canon';
-import type { Sandbox, StopSignal } from '@openexec/catalogue';
+import type { Sandbox } from '@openexec/catalogue';
 import { gitCommitId } from '@openexec/proof';
-import { artifactOf, cleanUp, codeOf, git, NEVER, SECRET, type Scene, sandbox, scene, textOf, value } from './support.ts';
+import { actionHostContract } from './actionHost.contract.ts';
+import { artifactOf, cleanUp, codeOf, git, orderOf, SECRET, type Scene, sandbox, scene, textOf, value } from './support.ts';
 
 const FILES = {
   'README.md': '# sample\n\nAdds numbers.\n',
@@ -192,16 +193,6 @@ describe('apply_patch', () => {
     expect(codeOf(await place.run('apply_patch', args))).toBe(code);
     expect(value(await place.workspace.changes()).changes).toEqual([]);
   });
-  test('what had changed beside the patch is reported and taken back', async () => {
-    const { run, workspace } = await scene(FILES);
-    value(await workspace.edit([{ path: 'stray.txt', content: new Uint8Array([97]), mode: '100644' }]));
-    expect(value(await run('apply_patch', { format: 'unified', patch: FIX }))).toMatchObject({
-      status: 'failed',
-      undeclared: ['stray.txt'],
-      changes: [],
-    });
-    expect(value(await workspace.changes()).changes).toEqual([]);
-  });
 });
 
 describe('run_tests', () => {
@@ -222,14 +213,6 @@ describe('run_tests', () => {
     expect(green).toMatchObject({ status: 'ok', exitCode: 0 });
     expect(artifactOf(green, 'test_report')).toMatchObject({ status: 'passed', counts: { passed: 2, failed: 0, skipped: 1 } });
   }, 30_000);
-  test('what the command wrote, changed and deleted is listed as scratch and put back', async () => {
-    const { run, workspace } = await scene(FILES);
-    const done = value(
-      await run('run_tests', {}, { command: ['sh', '-c', 'mkdir cov; echo 1 >cov/out; echo 2 >>README.md; rm src/sum.js'] }),
-    );
-    expect(done).toMatchObject({ status: 'ok', scratch: ['README.md', 'cov/out', 'src/sum.js'], undeclared: [], changes: [] });
-    expect(value(await workspace.changes()).changes).toEqual([]);
-  });
   test('a protected path that appears is undeclared', async () => {
     const { run } = await scene(FILES);
     expect(
@@ -247,30 +230,6 @@ describe('run_tests', () => {
     const { run } = await scene(FILES);
     const done = value(await run('run_tests', {}, { command: ['sh', '-c', 'printf "# tests 5\\n# pass 5\\n# fail 0\\n"; exit 7'] }));
     expect(done).toMatchObject({ status: 'failed', exitCode: 7 });
-  });
-  test('a deadline is an error, not a verdict; the tree is put back', async () => {
-    const { run, workspace } = await scene(FILES);
-    const result = await run('run_tests', {}, { command: ['sh', '-c', 'echo begun; echo 1 >left; sleep 60'], deadlineMs: 500 });
-    expect(result.ok ? null : result.error).toMatchObject({ code: 'command.timeout', effectUnknown: false });
-    expect(textOf(result.ok ? null : result.error.output)).toContain('begun');
-    expect(value(await workspace.changes()).changes).toEqual([]);
-  });
-  test('a stop ends the command', async () => {
-    const { run } = await scene(FILES);
-    const listeners: (() => void)[] = [];
-    let stopped = false;
-    const stop: StopSignal = {
-      get stopped() {
-        return stopped;
-      },
-      onStop: (listener) => (listeners.push(listener), () => undefined),
-    };
-    const running = run('run_tests', {}, { command: ['sleep', '60'] }, stop);
-    setTimeout(() => {
-      stopped = true;
-      for (const listener of listeners) listener();
-    }, 300);
-    expect(codeOf(await running)).toBe('run.stopped');
   });
   test('no command and no sandbox are typed; nothing is run unconfined', async () => {
     expect(codeOf(await place.run('run_tests', {}))).toBe('command.notConfigured');
@@ -378,10 +337,10 @@ describe('commit_changes', () => {
   });
 });
 
-describe('the host', () => {
-  test('an unknown action and a stopped run are typed', async () => {
-    expect(codeOf(await place.run('launch', {}))).toBe('action.unknown');
-    expect(codeOf(await place.run('model.ask', {}))).toBe('action.unknown');
-    expect(codeOf(await place.run('list_files', {}, {}, { ...NEVER, stopped: true }))).toBe('run.stopped');
-  });
+actionHostContract({
+  open: async (files) => {
+    const { host, workspace } = await scene(files);
+    return { host, workspace, order: (action, args, more = {}) => ({ ...orderOf(action, args), ...more }) };
+  },
+  secret: SECRET,
 });

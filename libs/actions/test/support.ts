@@ -32,7 +32,7 @@ import {
 import { createActionHost } from '../src/index.ts';
 
 export const SECRET = 'correct-horse/battery+staple=42';
-export const redactor = createRedactor({ secrets: [{ kind: 'install', value: SECRET }], tagKey: new Uint8Array(32).fill(7) });
+const redactor = createRedactor({ secrets: [{ kind: 'install', value: SECRET }], tagKey: new Uint8Array(32).fill(7) });
 export const NEVER: StopSignal = { stopped: false, onStop: () => () => undefined };
 export type Files = Readonly<Record<string, string | Buffer>>;
 
@@ -66,7 +66,7 @@ const ENV = {
 export function git(directory: string, ...args: readonly string[]): string {
   return execFileSync('git', ['-C', directory, ...args], { env: ENV, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
 }
-export function write(root: string, files: Files): void {
+function write(root: string, files: Files): void {
   for (const [path, content] of Object.entries(files)) {
     mkdirSync(dirname(`${root}/${path}`), { recursive: true });
     writeFileSync(`${root}/${path}`, content);
@@ -110,13 +110,13 @@ export async function scene(
   );
   value(await workspace.rebuild([]));
   const host = createActionHost({ workspace, sandbox: more.sandbox ?? sandbox(), redactor });
-  const run: Scene['run'] = async (action, args, order = {}, stop = NEVER) =>
-    await host.execute({ ...orderOf(action, args), ...order }, stop);
+  const run: Scene['run'] = async (action, args, order = {}, stop = NEVER) => host.execute({ ...orderOf(action, args), ...order }, stop);
   return { host, workspace, base, repository, run };
 }
 
 const DIGEST = `sha256:${'0'.repeat(64)}` as Digest;
-function orderOf(action: string, args: Json): ExecutionOrder {
+/** An order as the kernel would give it, with the deadline of the action's class. */
+export function orderOf(action: string, args: Json): ExecutionOrder {
   const arch = seccompArch();
   if (arch === null) throw new Error('no system-call filter for this CPU: the suite cannot run');
   const profile = compileProfile({

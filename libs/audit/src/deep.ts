@@ -37,7 +37,11 @@ class DeepPass {
 
   get progress(): Progress {
     const open = [...this.#open.values()].reduce((sum, audit) => sum + audit.divergences, 0);
-    return { entries: this.#entries, openRuns: this.#open.size, divergences: open + this.#reports.reduce((sum, report) => sum + report.divergences.length, 0) };
+    return {
+      entries: this.#entries,
+      openRuns: this.#open.size,
+      divergences: open + this.#reports.reduce((sum, report) => sum + report.divergences.length, 0),
+    };
   }
 
   async take(stored: Stored): Promise<void> {

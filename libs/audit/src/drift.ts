@@ -32,7 +32,8 @@ function member(value: Json | undefined, name: string): Json | undefined {
 }
 
 function namesOf(expected: Json, recorded: Json): readonly string[] | null {
-  if (Array.isArray(expected) && Array.isArray(recorded)) return Array.from({ length: Math.max(expected.length, recorded.length) }, (_, at) => `${at}`);
+  if (Array.isArray(expected) && Array.isArray(recorded))
+    return Array.from({ length: Math.max(expected.length, recorded.length) }, (_, at) => `${at}`);
   return isObject(expected) && isObject(recorded) ? [...new Set([...Object.keys(expected), ...Object.keys(recorded)])].sort() : null;
 }
 
@@ -40,6 +41,9 @@ function namesOf(expected: Json, recorded: Json): readonly string[] | null {
 export function driftOf(expected: Json | undefined, recorded: Json | undefined, path = ''): readonly Difference[] {
   if (expected === recorded) return [];
   const names = expected === undefined || recorded === undefined ? null : namesOf(expected, recorded);
-  if (names !== null) return names.flatMap((name) => driftOf(member(expected, name), member(recorded, name), `${path}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`));
+  if (names !== null)
+    return names.flatMap((name) =>
+      driftOf(member(expected, name), member(recorded, name), `${path}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`),
+    );
   return [{ path, expected: textOf(expected), recorded: textOf(recorded) }];
 }

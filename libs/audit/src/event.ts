@@ -75,11 +75,20 @@ export function bodyOf(stored: Stored): Result<Json, EventProblem> {
   const checked = kindRow(entry.kind).body.safeParse(json.value);
   if (checked.success) return ok(json.value);
   const issue = checked.error.issues[0];
-  return err({ what: 'body', code: 'payload.invalid', message: `${issue?.path.map(String).join('.') ?? ''}: ${issue?.message ?? 'not of its schema'}` });
+  return err({
+    what: 'body',
+    code: 'payload.invalid',
+    message: `${issue?.path.map(String).join('.') ?? ''}: ${issue?.message ?? 'not of its schema'}`,
+  });
 }
 
 /** The event of an entry whose body is known, hydrated. */
-export async function eventOf(stored: Stored, body: Json, reader: BlobReader, given: ReadonlyMap<Digest, Bytes> = new Map()): Promise<Result<RunEvent, EventProblem>> {
+export async function eventOf(
+  stored: Stored,
+  body: Json,
+  reader: BlobReader,
+  given: ReadonlyMap<Digest, Bytes> = new Map(),
+): Promise<Result<RunEvent, EventProblem>> {
   const { kind, at, cause, law } = stored.entry;
   // The body was held against the schema of this kind, or is the kernel's own for it; the mapped union cannot follow that.
   const bare = { kind, body } as unknown as Pick<RunEvent, 'kind' | 'body'>;

@@ -7,4 +7,16 @@ export { driftOf, type Difference } from './drift.ts';
 export { BlobReader } from './event.ts';
 export { nextLaw, type LawStep } from './law.ts';
 export { replayRun } from './replay.ts';
-export type { AuditSource, DeepReport, Divergence, DivergenceKind, LawFault, NotDerivable, Progress, ReplayReport, RunReport, RunVerdict, Violation } from './report.ts';
+export type {
+  AuditSource,
+  DeepReport,
+  Divergence,
+  DivergenceKind,
+  LawFault,
+  NotDerivable,
+  Progress,
+  ReplayReport,
+  RunReport,
+  RunVerdict,
+  Violation,
+} from './report.ts';

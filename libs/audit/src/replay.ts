@@ -34,7 +34,7 @@ function report(audit: RunAudit, last: Stored): ReplayReport {
   const base = audit.finish();
   if (base.from !== undefined) return { ...base, outcome: 'open', tree: null, commit: null, ref: null, worldRoot: null, spend: NOTHING };
   const { state } = audit;
-  const tree = state.law === null ? null : committedTree(state);
+  const tree = treeOf(state);
   const wrong = state.landed !== null && state.landed.tree !== tree ? [landedElsewhere(state, last, tree)] : [];
   return {
     ...base,
@@ -47,6 +47,15 @@ function report(audit: RunAudit, last: Stored): ReplayReport {
     worldRoot: worldRoot(state.world),
     spend: state.settled,
   };
+}
+
+/** The committed tree; null where the run has no law, or committed files of which git makes no tree. */
+function treeOf(state: RunState): string | null {
+  try {
+    return state.law === null ? null : committedTree(state);
+  } catch {
+    return null; // Thrown for impossible paths and ids only; what was committed may be anything.
+  }
 }
 
 /** A landing names the tree of the moment; nothing is committed after it that would change the files (PROTOCOL §10). */

@@ -25,7 +25,19 @@ export type RunVerdict = 'agrees' | 'diverges' | 'notDerivable';
  * makes is not there. `body`: bytes that are no body of their kind. `kernel`: the recorded past is one that the kernel cannot have made.
  * `result`: what a run landed is not what its own commits make.
  */
-export type DivergenceKind = 'kind' | 'payload' | 'cause' | 'law' | 'at' | 'missing' | 'extra' | 'order' | 'blob' | 'body' | 'kernel' | 'result';
+export type DivergenceKind =
+  | 'kind'
+  | 'payload'
+  | 'cause'
+  | 'law'
+  | 'at'
+  | 'missing'
+  | 'extra'
+  | 'order'
+  | 'blob'
+  | 'body'
+  | 'kernel'
+  | 'result';
 
 /** One difference between what is recorded and what follows from it. */
 export interface Divergence {

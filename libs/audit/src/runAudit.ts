@@ -113,7 +113,8 @@ export class RunAudit {
     const oldest = this.#state.queue[0];
     const list: readonly Judgement[] = [];
     if (fact === undefined) return { cause: cause ?? -1, at, law: law.position, list, next: 0 };
-    if (oldest !== undefined && oldest !== fact) this.#differ(stored, 'cause', stored.entry.kind, { expected: `${oldest.seq}`, recorded: `${fact.seq}` });
+    if (oldest !== undefined && oldest !== fact)
+      this.#differ(stored, 'cause', stored.entry.kind, { expected: `${oldest.seq}`, recorded: `${fact.seq}` });
     // Where an older fact was passed over, the recorded one is judged all the same, so that one fault does not hide the next.
     const queue = [fact, ...this.#state.queue.filter((queued) => queued !== fact)];
     try {
@@ -154,10 +155,15 @@ export class RunAudit {
     const { kind } = stored.entry;
     const body = bodyOf(stored);
     const recorded = body.ok ? body.value : undefined;
-    if (due?.kind !== kind) return this.#differ(stored, due === undefined ? 'extra' : 'kind', due?.kind ?? null, { expected: due?.kind ?? null, recorded: kind });
+    if (due?.kind !== kind)
+      return this.#differ(stored, due === undefined ? 'extra' : 'kind', due?.kind ?? null, { expected: due?.kind ?? null, recorded: kind });
     expected.next += 1;
     const made = asJson(due.body);
-    this.#differ(stored, 'payload', kind, { expected: textOf(made), recorded: textOf(recorded), drift: recorded === undefined ? [] : driftOf(made, recorded) });
+    this.#differ(stored, 'payload', kind, {
+      expected: textOf(made),
+      recorded: textOf(recorded),
+      drift: recorded === undefined ? [] : driftOf(made, recorded),
+    });
   }
 
   #missing(stored: Stored, made: Judgement): void {
@@ -203,7 +209,8 @@ export class RunAudit {
   }
 
   #stop(stored: Stored, problem: EventProblem): void {
-    if (problem.what === 'body') this.#differ(stored, 'body', stored.entry.kind, { expected: `a body of ${stored.entry.kind}`, recorded: problem.message });
+    if (problem.what === 'body')
+      this.#differ(stored, 'body', stored.entry.kind, { expected: `a body of ${stored.entry.kind}`, recorded: problem.message });
     this.#notDerivable(stored, problem);
   }
 
@@ -220,12 +227,30 @@ export class RunAudit {
     this.#state = initialState(this.run); // Nothing more is judged, so nothing more is held.
   }
 
-  #differ(stored: Stored, what: DivergenceKind, expectedKind: string | null, values: { readonly expected: string | null; readonly recorded: string | null; readonly drift?: readonly Difference[] }): void {
+  #differ(
+    stored: Stored,
+    what: DivergenceKind,
+    expectedKind: string | null,
+    values: { readonly expected: string | null; readonly recorded: string | null; readonly drift?: readonly Difference[] },
+  ): void {
     this.#note(stored, what, { expected: expectedKind, recorded: stored.entry.kind }, values);
   }
 
-  #note(stored: Stored, what: DivergenceKind, kind: Divergence['kind'], values: { readonly expected: string | null; readonly recorded: string | null; readonly drift?: readonly Difference[] }): void {
-    this.#divergences.push({ index: stored.index, seq: stored.entry.seq, kind, what, expected: values.expected, recorded: values.recorded, drift: values.drift ?? [] });
+  #note(
+    stored: Stored,
+    what: DivergenceKind,
+    kind: Divergence['kind'],
+    values: { readonly expected: string | null; readonly recorded: string | null; readonly drift?: readonly Difference[] },
+  ): void {
+    this.#divergences.push({
+      index: stored.index,
+      seq: stored.entry.seq,
+      kind,
+      what,
+      expected: values.expected,
+      recorded: values.recorded,
+      drift: values.drift ?? [],
+    });
   }
 
   /** Ends the audit: what is missing at the end is missing, what is queued is pending. */

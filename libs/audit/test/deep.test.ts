@@ -4,7 +4,17 @@
  */
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { type AuditSource, deepVerify, driftOf, replayRun } from '@openexec/audit';
-import { type Bytes, canonicalBytes, type Digest, digestFromBytes, err, type Json, type LeafHash, parseCanonical, type TrajectoryId } from '@openexec/canon';
+import {
+  type Bytes,
+  canonicalBytes,
+  type Digest,
+  digestFromBytes,
+  err,
+  type Json,
+  type LeafHash,
+  parseCanonical,
+  type TrajectoryId,
+} from '@openexec/canon';
 import { committedTree } from '@openexec/kernel';
 import { FIX_LOOP, House, ONE_AGENT, ONE_CHECK, RunDriver, SHIPPED, writeFile } from '@openexec/kernel/fixture';
 import { commitmentOf, encodeEntry, type Entry, type LedgerStore, memoryLedger, type Stored } from '@openexec/ledger';
@@ -29,14 +39,17 @@ async function watchedHouse(): Promise<{ house: House; checks: () => number }> {
 }
 
 describe('a ledger made by the kernel', () => {
-  test.each([{ apart: false }, { apart: true }])('agrees after every append of a run that fails its tests once and lands (facts apart: $apart)', async (options) => {
-    const { house, checks } = await watchedHouse();
-    const run = await RunDriver.open(house);
-    await run.play({ answers: [[TWO], 'written', [THREE], 'repaired'], tests: [false, true] }, options);
-    expect(run.state.closed?.outcome).toBe('done');
-    // Opening, 4 answers, 2 patches, 2 tests, 1 landing: each at least one append, or two where facts stand apart.
-    expect(checks()).toBe(options.apart ? 19 : 10);
-  });
+  test.each([{ apart: false }, { apart: true }])(
+    'agrees after every append of a run that fails its tests once and lands (facts apart: $apart)',
+    async (options) => {
+      const { house, checks } = await watchedHouse();
+      const run = await RunDriver.open(house);
+      await run.play({ answers: [[TWO], 'written', [THREE], 'repaired'], tests: [false, true] }, options);
+      expect(run.state.closed?.outcome).toBe('done');
+      // Opening, 4 answers, 2 patches, 2 tests, 1 landing: each at least one append, or two where facts stand apart.
+      expect(checks()).toBe(options.apart ? 19 : 10);
+    },
+  );
 
   test('agrees after every append while two runs interleave, the law changes, votes come and a driver is replaced', async () => {
     const { house } = await watchedHouse();
@@ -61,7 +74,19 @@ describe('a ledger made by the kernel', () => {
   test('counts facts that nobody has judged as pending, and a violation as the violation it is', async () => {
     const house = await House.found();
     const run = await RunDriver.open(house, { blueprint: ONE_CHECK });
-    await run.fact('execution.observed', { ...run.driving, execution: run.opened.body.task.digest, status: 'ok', summary: '', output: run.opened.body.task, exitCode: 0, durationMs: 1, changes: { inline: [] }, scratch: [], artifacts: [], landed: null });
+    await run.fact('execution.observed', {
+      ...run.driving,
+      execution: run.opened.body.task.digest,
+      status: 'ok',
+      summary: '',
+      output: run.opened.body.task,
+      exitCode: 0,
+      durationMs: 1,
+      changes: { inline: [] },
+      scratch: [],
+      artifacts: [],
+      landed: null,
+    });
     await run.fact('run.cancelRequested', { because: 'stop' }, { queue: true });
     const { runs, totals } = await deepVerify(house.store);
     expect(runs).toMatchObject([{ verdict: 'agrees', pending: 1, closed: false, violations: [{ why: 'execution.notOpen' }] }]);
@@ -96,7 +121,15 @@ function strict(name: string): PolicyBundle {
   return {
     version: 1,
     name,
-    rules: [{ id: 'all', when: { field: 'action.name', op: 'exists', value: true }, decide: 'permit', because: 'as before', examples: { match: [{ action: { name: 'x' } }], noMatch: [{ action: {} }] } }],
+    rules: [
+      {
+        id: 'all',
+        when: { field: 'action.name', op: 'exists', value: true },
+        decide: 'permit',
+        because: 'as before',
+        examples: { match: [{ action: { name: 'x' } }], noMatch: [{ action: {} }] },
+      },
+    ],
   };
 }
 
@@ -125,7 +158,12 @@ describe('exact replay', () => {
     const run = await RunDriver.open(house);
     await run.answer([TWO]);
     await run.perform();
-    expect(await replayRun(house.store, run.run)).toMatchObject({ verdict: 'agrees', outcome: 'open', tree: committedTree(run.state), commit: null });
+    expect(await replayRun(house.store, run.run)).toMatchObject({
+      verdict: 'agrees',
+      outcome: 'open',
+      tree: committedTree(run.state),
+      commit: null,
+    });
     expect(await replayRun(house.store, 'run/00000000000000000000000000000000' as TrajectoryId)).toBeNull();
   });
 });
@@ -224,14 +262,21 @@ describe('a re-chained ledger', () => {
     const at = placeOf('policy.decided', 2);
     const { report } = await tampered(at, (_, body) => [{ entry: {}, body: { ...asObject(body ?? null), verdict: 'permit' } }]);
     expect(report?.verdict).toBe('diverges');
-    expect(report?.divergences[0]).toMatchObject({ index: at, what: 'payload', kind: { expected: 'policy.decided', recorded: 'policy.decided' }, drift: [{ path: '/verdict', expected: '"deny"', recorded: '"permit"' }] });
+    expect(report?.divergences[0]).toMatchObject({
+      index: at,
+      what: 'payload',
+      kind: { expected: 'policy.decided', recorded: 'policy.decided' },
+      drift: [{ path: '/verdict', expected: '"deny"', recorded: '"permit"' }],
+    });
     expect(report?.divergences[0]?.expected).toContain('"verdict":"deny"');
     expect(report?.divergences[0]?.recorded).toContain('"verdict":"permit"');
   });
 
   test('with the spend changed is found, and only there', async () => {
     const at = placeOf('run.closed');
-    const { report } = await tampered(at, (_, body) => [{ entry: {}, body: { ...asObject(body ?? null), spend: { tokens: 1, usdMicros: 1, calls: 1 } } }]);
+    const { report } = await tampered(at, (_, body) => [
+      { entry: {}, body: { ...asObject(body ?? null), spend: { tokens: 1, usdMicros: 1, calls: 1 } } },
+    ]);
     expect(report?.divergences).toHaveLength(1);
     expect(report?.divergences[0]).toMatchObject({ index: at, what: 'payload' });
     expect(report?.divergences[0]?.drift.map(({ path }) => path)).toEqual(['/spend/calls', '/spend/tokens', '/spend/usdMicros']);
@@ -239,14 +284,21 @@ describe('a re-chained ledger', () => {
 
   test('with another world root in a commit is found at that commit', async () => {
     const at = placeOf('commit.recorded');
-    const { report } = await tampered(at, (_, body) => [{ entry: {}, body: { ...asObject(body ?? null), worldRoot: run.opened.body.task.digest } }]);
+    const { report } = await tampered(at, (_, body) => [
+      { entry: {}, body: { ...asObject(body ?? null), worldRoot: run.opened.body.task.digest } },
+    ]);
     expect(report?.divergences[0]).toMatchObject({ index: at, what: 'payload', drift: [{ path: '/worldRoot' }] });
   });
 
   test('opened for another kernel is found at the first judgement', async () => {
-    const { report } = await tampered(placeOf('run.opened'), (_, body) => [{ entry: {}, body: { ...asObject(body ?? null), kernel: { version: '1', flags: [7] } } }]);
+    const { report } = await tampered(placeOf('run.opened'), (_, body) => [
+      { entry: {}, body: { ...asObject(body ?? null), kernel: { version: '1', flags: [7] } } },
+    ]);
     expect(report?.verdict).toBe('diverges');
-    expect(report?.divergences[0]).toMatchObject({ index: placeOf('stage.entered'), kind: { expected: 'run.closed', recorded: 'stage.entered' } });
+    expect(report?.divergences[0]).toMatchObject({
+      index: placeOf('stage.entered'),
+      kind: { expected: 'run.closed', recorded: 'stage.entered' },
+    });
   });
 
   test('with a judgement left out is found where it is missing', async () => {
@@ -262,13 +314,19 @@ describe('a re-chained ledger', () => {
 
   test('with a judgement too many is found where it stands', async () => {
     const at = placeOf('stage.entered');
-    const { report } = await tampered(at, (_, body) => [{ entry: {}, body }, { entry: { kind: 'fact.noted' }, body: { why: 'made.up', message: 'never judged', violation: false } }]);
+    const { report } = await tampered(at, (_, body) => [
+      { entry: {}, body },
+      { entry: { kind: 'fact.noted' }, body: { why: 'made.up', message: 'never judged', violation: false } },
+    ]);
     expect(report?.divergences[0]).toMatchObject({ index: at + 1n, what: 'kind', kind: { recorded: 'fact.noted' } });
   });
 
   test('with a judgement after the list was complete is found as one too many', async () => {
     const at = placeOf('model.asked');
-    const { report } = await tampered(at, (_, body) => [{ entry: {}, body }, { entry: { kind: 'fact.noted' }, body: { why: 'made.up', message: 'never judged', violation: false } }]);
+    const { report } = await tampered(at, (_, body) => [
+      { entry: {}, body },
+      { entry: { kind: 'fact.noted' }, body: { why: 'made.up', message: 'never judged', violation: false } },
+    ]);
     expect(report?.divergences[0]).toMatchObject({ index: at + 1n, what: 'extra', expected: null, recorded: 'fact.noted' });
   });
 
@@ -280,7 +338,9 @@ describe('a re-chained ledger', () => {
 
   test('with a judgement moved in time is found', async () => {
     const at = placeOf('model.asked');
-    const { report } = await tampered(at, (stored, body) => [{ entry: { at: stored.entry.at.replace('2026', '2025') as Entry['at'] }, body }]);
+    const { report } = await tampered(at, (stored, body) => [
+      { entry: { at: stored.entry.at.replace('2026', '2025') as Entry['at'] }, body },
+    ]);
     expect(report?.divergences).toMatchObject([{ index: at, what: 'at' }]);
   });
 
@@ -288,7 +348,9 @@ describe('a re-chained ledger', () => {
     const at = placeOf('model.answered');
     const final = honest.filter(({ entry }) => entry.kind === 'model.answered').at(1);
     const other = final?.payload === null || final === undefined ? null : parseCanonical(final.payload);
-    const { report } = await tampered(at, (_, body) => [{ entry: {}, body: { ...asObject(body ?? null), answer: asObject(other?.ok === true ? other.value : null)['answer'] ?? null } }]);
+    const { report } = await tampered(at, (_, body) => [
+      { entry: {}, body: { ...asObject(body ?? null), answer: asObject(other?.ok === true ? other.value : null)['answer'] ?? null } },
+    ]);
     expect(report?.verdict).toBe('diverges');
     expect(report?.divergences[0]?.index).toBe(placeOf('intent.declared'));
   });
@@ -315,15 +377,26 @@ describe('a re-chained ledger', () => {
     const answered = honest.find(({ index }) => index === placeOf('model.answered'));
     const body = answered?.payload === null || answered === undefined ? null : parseCanonical(answered.payload);
     const answer = String(asObject(asObject(body?.ok === true ? body.value : null)['answer'] ?? null)['digest']);
-    const without = (digest: string, code: 'blob.erased' | 'blob.unknown'): AuditSource => ({ all: source.all, blob: async (asked) => (asked === digest ? err({ code, message: 'gone' }) : house.store.blob(asked)) });
-    expect((await deepVerify(without(answer, 'blob.erased'))).runs[0]).toMatchObject({ verdict: 'notDerivable', from: { code: 'blob.erased' } });
+    const without = (digest: string, code: 'blob.erased' | 'blob.unknown'): AuditSource => ({
+      all: source.all,
+      blob: async (asked) => (asked === digest ? err({ code, message: 'gone' }) : house.store.blob(asked)),
+    });
+    expect((await deepVerify(without(answer, 'blob.erased'))).runs[0]).toMatchObject({
+      verdict: 'notDerivable',
+      from: { code: 'blob.erased' },
+    });
     const asked = run.judged.find(({ kind }) => kind === 'model.asked');
     const tools = asked?.kind === 'model.asked' ? asked.body.tools.digest : '';
-    expect((await deepVerify(without(tools, 'blob.unknown'))).runs[0]).toMatchObject({ verdict: 'diverges', divergences: [1, 2, 3].map(() => ({ what: 'blob', expected: tools })) });
+    expect((await deepVerify(without(tools, 'blob.unknown'))).runs[0]).toMatchObject({
+      verdict: 'diverges',
+      divergences: [1, 2, 3].map(() => ({ what: 'blob', expected: tools })),
+    });
   });
 
   test('with a fact that has not the shape of its kind is named and judged no further', async () => {
-    const { report } = await tampered(placeOf('model.answered'), (_, body) => [{ entry: {}, body: { ...asObject(body ?? null), epoch: 'seven' } }]);
+    const { report } = await tampered(placeOf('model.answered'), (_, body) => [
+      { entry: {}, body: { ...asObject(body ?? null), epoch: 'seven' } },
+    ]);
     expect(report).toMatchObject({ verdict: 'diverges', divergences: [{ what: 'body' }], from: { code: 'payload.invalid' } });
   });
 
@@ -334,7 +407,11 @@ describe('a re-chained ledger', () => {
       const whole = asObject(body?.ok === true ? body.value : null);
       const [name, altered] = alteredMember(whole);
       const { report } = await tampered(place.index, () => [{ entry: {}, body: { ...whole, [name]: altered } }]);
-      expect({ kind: place.entry.kind, verdict: report?.verdict, first: report?.divergences[0]?.index }).toEqual({ kind: place.entry.kind, verdict: 'diverges', first: place.index });
+      expect({ kind: place.entry.kind, verdict: report?.verdict, first: report?.divergences[0]?.index }).toEqual({
+        kind: place.entry.kind,
+        verdict: 'diverges',
+        first: place.index,
+      });
     }
   });
 });
@@ -342,7 +419,11 @@ describe('a re-chained ledger', () => {
 describe('the law under deep verification', () => {
   test('an entry that is no law is named and changes nothing, and later positions still count', async () => {
     const house = await House.found();
-    await house.enact('key.trusted', { publicKey: '00'.repeat(32), roles: ['approver'], window: { notBefore: house.now(), notAfter: null }, label: 'x' }, 'stranger');
+    await house.enact(
+      'key.trusted',
+      { publicKey: '00'.repeat(32), roles: ['approver'], window: { notBefore: house.now(), notAfter: null }, label: 'x' },
+      'stranger',
+    );
     await house.retire('ben');
     const run = await RunDriver.open(house, { blueprint: ONE_CHECK });
     await run.play();

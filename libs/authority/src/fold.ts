@@ -283,7 +283,7 @@ function admittedId(publicKey: string): KeyId | null {
 
 /** Bodies come out of schemas that admit JSON only. */
 function asJson(body: SignedLaw['body']): Json {
-  return body as unknown as Json;
+  return body;
 }
 
 function refuse(entry: LawEntry, code: LawProblemCode, what: string): { readonly ok: false; readonly error: LawProblem } {

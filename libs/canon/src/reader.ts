@@ -9,8 +9,7 @@ import { err, ok, type Result } from './result.ts';
 
 /** RFC 8259 §6, anchored where the reader stands. */
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
-/** A run of string content without quote, backslash or control character. */
-// Control characters are what RFC 8259 §7 refuses
+/** A run of string content without quote, backslash or control character, which RFC 8259 §7 refuses. */
 const PLAIN_RUN = /[^"\\\u0000-\u001f]*/y;
 const HEX4 = /^[0-9a-fA-F]{4}$/;
 const SIMPLE_ESCAPES = new Map([

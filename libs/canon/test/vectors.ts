@@ -20,11 +20,6 @@ export function vectorBytes(name: string): Uint8Array {
   return new Uint8Array(readFileSync(vectorPath(name)));
 }
 
-/** A vector file of JSON, as the shape its test expects. */
-export function vectorJson<T>(name: string): T {
-  return JSON.parse(readFileSync(vectorPath(name), 'utf8')) as T;
-}
-
 /**
  * A suite over a vector folder. When the folder is absent its body does not run (it would read files); one skipped test says so instead.
  */

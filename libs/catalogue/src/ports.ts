@@ -82,7 +82,7 @@ export interface ModelAdapter {
   /**
    * Asks once and settles with a value; never rejects for anything a provider or the network does. Idempotence: none, every call may cost; who may
    * ask again is the kernel alone. A stop, before or during, is `model.stopped` (before: nothing was sent). The deadline is the adapter’s to keep.
-   * Neither value nor message nor raw body holds the key. Durability: none; the caller records the result before anything depends on it.
+   * No message holds the key; answer and raw body are the provider’s own words, which the caller redacts before it keeps them. Durability: none.
    */
   ask(request: ModelRequest, stop: StopSignal): Promise<Result<ModelAnswer, ModelFailure>>;
 }
@@ -144,8 +144,8 @@ export interface SandboxReport {
  */
 export interface Sandbox {
   /**
-   * Runs the canary set with its control. Never rejects: what is missing stands in `problem`. Idempotent; at most one set runs at a time and later
-   * callers share its report. Leaves nothing behind.
+   * Runs the canary set with its control, once for the life of the adapter; later and concurrent callers get the same report. What is missing on
+   * this machine stands in `problem`, not in a rejection. Leaves nothing behind.
    */
   check(): Promise<SandboxReport>;
   /**
@@ -212,6 +212,7 @@ export interface LandOrder {
 export interface Workspace {
   /** Host path of the tree, given to the sandbox. */
   readonly root: string;
+  /** Host path of a copy of git’s metadata that commands may read, or null where there is none. Never the user’s own git directory. */
   readonly gitView: string | null;
   /** Makes the tree equal base plus `files` (last committed state), from nothing or from whatever a crash left. */
   rebuild(files: readonly { readonly change: FileChange; readonly content: Bytes | null }[]): Promise<Result<void, WorkspaceFailure>>;

@@ -37,7 +37,7 @@ function schemaJson(schema: ArgumentSchema): Json {
     return { type: 'object', ...described, properties, required: [...schema.required], additionalProperties: false };
   }
   // Scalars hold nothing but JSON; a copy keeps the contract's own object out of foreign hands.
-  return { ...schema } as Json;
+  return { ...schema };
 }
 
 /** What a model is told about an action. Throws when the action has no object of arguments or uses the name of a claim: a broken contract. */

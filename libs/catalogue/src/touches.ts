@@ -67,6 +67,13 @@ function filesAt(argument: string, value: Json | undefined): Result<readonly str
   return ok(paths);
 }
 
+/** A member that the check of the arguments has found to be text. */
+function textMember(args: Json, name: string): string {
+  const value = member(args, name);
+  if (typeof value !== 'string') throw new Error(`the member ${name} of checked arguments is no text`);
+  return value;
+}
+
 /** The paths of an apply_patch and what each needs, in the order of the patch; also checks that the members fit the format. */
 export function patchTouches(args: Json): Result<readonly PatchTouch[], ArgumentError> {
   const shaped = checkPatchArguments(args);
@@ -77,9 +84,9 @@ export function patchTouches(args: Json): Result<readonly PatchTouch[], Argument
     if (!parsed.ok) return parsed;
     return ok(parsed.value.files.map((file) => ({ path: file.path, needs: file.kind === 'create' ? 'absent' : 'present' })));
   }
-  const path = checkPath(String(member(args, 'path')));
+  const path = checkPath(textMember(args, 'path'));
   if (!path.ok) return path;
-  const content = String(member(args, 'content'));
+  const content = textMember(args, 'content');
   if (content.includes('[redacted:'))
     return err({
       code: 'patch.redactionMarker',

@@ -72,7 +72,7 @@ function outcome(files: Files, changes: readonly PatchEdit[]): Record<string, st
     if (edit.content === null) all.delete(edit.path);
     else all.set(edit.path, Buffer.from(edit.content).toString('hex'));
   }
-  return Object.fromEntries([...all].sort());
+  return Object.fromEntries([...all].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
 }
 const hexed = (files: Files): Record<string, string> => outcome(files, []);
 const problem = (patch: string): string => {

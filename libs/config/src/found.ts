@@ -6,11 +6,13 @@ import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseJson } from '@openexec/canon';
 
+/** A command that a repository seems to have. */
 export interface FoundCommand {
   readonly argv: readonly string[];
   /** For people: where it was found. */
   readonly because: string;
 }
+/** Everything that was found. */
 export interface Findings {
   readonly test: FoundCommand | null;
   readonly lint: FoundCommand | null;

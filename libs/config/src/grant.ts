@@ -5,6 +5,7 @@
 import type { ActionContract, CheckedBlueprint, Effect, SandboxMode, Toolsets } from '@openexec/protocol';
 import { EFFECTS } from '@openexec/protocol';
 
+/** What a blueprint needs at most. */
 export interface Grant {
   /** Exact action names, sorted. */
   readonly actions: readonly string[];
@@ -19,13 +20,20 @@ const MODES: readonly SandboxMode[] = ['read_only', 'workspace_write', 'repo_wri
 const ASK = 'model.ask';
 
 /** The least grant under which every stage of the blueprint can do its work. */
-export function grantOf(options: { readonly blueprint: CheckedBlueprint; readonly toolsets: Toolsets; readonly actions: readonly ActionContract[] }): Grant {
+export function grantOf(options: {
+  readonly blueprint: CheckedBlueprint;
+  readonly toolsets: Toolsets;
+  readonly actions: readonly ActionContract[];
+}): Grant {
   const { blueprint, toolsets, actions } = options;
   const asksModel = blueprint.stages.some((stage) => stage.type === 'agent');
   const named = blueprint.stages.flatMap((stage) => (stage.type === 'agent' ? [ASK, ...(toolsets[stage.toolset] ?? [])] : [stage.action]));
   const wanted = new Set(named);
   const contracts = actions.filter((action) => wanted.has(action.name));
-  const mode = blueprint.stages.reduce<SandboxMode>((widest, stage) => (MODES.indexOf(stage.sandbox) > MODES.indexOf(widest) ? stage.sandbox : widest), 'read_only');
+  const mode = blueprint.stages.reduce<SandboxMode>(
+    (widest, stage) => (MODES.indexOf(stage.sandbox) > MODES.indexOf(widest) ? stage.sandbox : widest),
+    'read_only',
+  );
   return {
     actions: [...wanted].sort(),
     ceiling: EFFECTS.filter((effect) => contracts.some((contract) => contract.effect === effect)),

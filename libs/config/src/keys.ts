@@ -2,7 +2,19 @@
  * Key files: Ed25519 seeds of one ledger, each readable by its owner only, in a folder only the owner can enter, outside every repository.
  * Must never print, overwrite or follow anything, and refuses what others could read (SECURITY §7 "Keys").
  */
-import { closeSync, constants, fchmodSync, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type Bytes, err, fromHex, ok, parseJson, type Result, toHex } from '@openexec/canon';
 import { keyIdOf, publicKeyOf } from '@openexec/proof';
@@ -41,8 +53,15 @@ export function secureFolder(folder: string): Result<void, KeyFileError> {
 }
 
 /** Writes a new key file; a name that is taken is refused. Durable when it returns. */
-export function writeKey(folder: string, key: { readonly label: string; readonly roles: readonly Role[]; readonly seed: Bytes }): Result<FileKey, KeyFileError> {
-  if (!LABEL.test(key.label)) return err({ code: 'key.malformed', message: `"${key.label.slice(0, 64)}" is no label for a key: lower-case letters, digits and dashes` });
+export function writeKey(
+  folder: string,
+  key: { readonly label: string; readonly roles: readonly Role[]; readonly seed: Bytes },
+): Result<FileKey, KeyFileError> {
+  if (!LABEL.test(key.label))
+    return err({
+      code: 'key.malformed',
+      message: `"${key.label.slice(0, 64)}" is no label for a key: lower-case letters, digits and dashes`,
+    });
   const secured = secureFolder(folder);
   if (!secured.ok) return secured;
   const file = join(folder, `${key.label}${SUFFIX}`);
@@ -58,7 +77,8 @@ export function writeKey(folder: string, key: { readonly label: string; readonly
     }
     syncFolder(folder);
   } catch (error) {
-    if ((error as { code?: string }).code === 'EEXIST') return err({ code: 'key.exists', message: `there is a key "${key.label}" already (${file})` });
+    if ((error as { code?: string }).code === 'EEXIST')
+      return err({ code: 'key.exists', message: `there is a key "${key.label}" already (${file})` });
     return io(file, error);
   }
   return ok(keyOf(key.label, key.roles, key.seed));
@@ -80,7 +100,9 @@ export function readKey(folder: string, label: string): Result<FileKey, KeyFileE
   } catch (error) {
     const { code } = error as { code?: string };
     if (code === 'ENOENT') return err({ code: 'key.missing', message: `there is no key "${label}" in ${folder}` });
-    return code === 'ELOOP' ? err({ code: 'key.unsafe', message: `${file} is a link; a key file has to be the file itself` }) : io(file, error);
+    return code === 'ELOOP'
+      ? err({ code: 'key.unsafe', message: `${file} is a link; a key file has to be the file itself` })
+      : io(file, error);
   } finally {
     if (handle !== null) closeSync(handle);
   }

@@ -10,6 +10,7 @@ import type { Source } from './source.ts';
 
 /** From the least to the most specific. */
 export const LAYERS = ['system', 'user', 'project', 'local'] as const;
+/** One of {@link LAYERS}. */
 export type LayerName = (typeof LAYERS)[number];
 /** One file of one layer, checked. */
 export interface Layer {
@@ -67,9 +68,13 @@ export function mergeLayers(given: readonly Layer[], overrides: Overrides): Resu
   const layers = LAYERS.flatMap((name) => given.filter((layer) => layer.name === name));
   const untrusted = overrides.openaiBaseUrl === undefined ? untrustedAddress(layers) : null;
   if (untrusted !== null) return err([untrusted]);
-  const last = <T>(read: (config: ConfigFile) => T | undefined): T | null => layers.reduce<T | null>((found, layer) => read(layer.config) ?? found, null);
+  const last = <T>(read: (config: ConfigFile) => T | undefined): T | null =>
+    layers.reduce<T | null>((found, layer) => read(layer.config) ?? found, null);
   const least = (read: (config: ConfigFile) => number | undefined, more?: number): number | null =>
-    [...layers.map((layer) => read(layer.config)), more].reduce<number | null>((low, value) => (value === undefined ? low : Math.min(value, low ?? value)), null);
+    [...layers.map((layer) => read(layer.config)), more].reduce<number | null>(
+      (low, value) => (value === undefined ? low : Math.min(value, low ?? value)),
+      null,
+    );
   const usd = least((config) => config.budget?.usd, overrides.budgetUsd);
   const modelFrom = overrides.model === undefined ? (layers.findLast((layer) => layer.config.model !== undefined)?.name ?? null) : 'flag';
   return ok({
@@ -99,7 +104,10 @@ function common(lists: readonly (readonly string[] | undefined)[]): readonly str
   const given = lists.filter((list) => list !== undefined);
   const [first, ...others] = given;
   if (first === undefined) return null;
-  return others.reduce<readonly string[]>((left, right) => [...new Set([...left.filter((one) => contains(right, one)), ...right.filter((one) => contains(left, one))])], first);
+  return others.reduce<readonly string[]>(
+    (left, right) => [...new Set([...left.filter((one) => contains(right, one)), ...right.filter((one) => contains(left, one))])],
+    first,
+  );
 }
 
 function contains(list: readonly string[], wanted: string): boolean {
@@ -110,7 +118,8 @@ function commandsOf(layers: readonly Layer[]): Readonly<Record<string, Configure
   const commands: Record<string, ConfiguredCommand> = {};
   for (const layer of layers) {
     for (const [name, setting] of Object.entries(layer.config.commands ?? {}) as [string, CommandSetting | undefined][]) {
-      if (setting !== undefined) commands[name] = setting === 'none' ? 'none' : { argv: setting.argv, timeout: setting.timeout ?? 'medium' };
+      if (setting !== undefined)
+        commands[name] = setting === 'none' ? 'none' : { argv: setting.argv, timeout: setting.timeout ?? 'medium' };
     }
   }
   return commands;
@@ -134,8 +143,12 @@ function pricesOf(layers: readonly Layer[]): Prices {
 
 /** A repository must not send the user's key and code to an address of its own choice: only user, system or environment name one elsewhere. */
 function untrustedAddress(layers: readonly Layer[]): ConfigProblem | null {
-  const trusted = layers.filter((layer) => layer.name === 'system' || layer.name === 'user').map((layer) => layer.config.models?.openai?.baseUrl);
-  const guest = layers.findLast((layer) => (layer.name === 'project' || layer.name === 'local') && layer.config.models?.openai?.baseUrl !== undefined);
+  const trusted = layers
+    .filter((layer) => layer.name === 'system' || layer.name === 'user')
+    .map((layer) => layer.config.models?.openai?.baseUrl);
+  const guest = layers.findLast(
+    (layer) => (layer.name === 'project' || layer.name === 'local') && layer.config.models?.openai?.baseUrl !== undefined,
+  );
   const address = guest?.config.models?.openai?.baseUrl;
   if (guest === undefined || address === undefined || trusted.includes(address) || LOOPBACK.test(address)) return null;
   const { line, column } = guest.source.at(['models', 'openai', 'baseUrl']);

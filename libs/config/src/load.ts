@@ -21,7 +21,10 @@ const YAML_NAME = /^[^.].*\.ya?ml$/;
 /** Reads one file strictly; null where it is not there and `missing` allows that. */
 export function readSource(file: string, options: { readonly missing: 'refuse' | 'null' }): Result<Source | null, Problems> {
   const text = readText(file);
-  if (!text.ok) return text.error === 'missing' && options.missing === 'null' ? ok(null) : err([problem('config.unreadable', file, unreadable(text.error))]);
+  if (!text.ok)
+    return text.error === 'missing' && options.missing === 'null'
+      ? ok(null)
+      : err([problem('config.unreadable', file, unreadable(text.error))]);
   return parseYaml(text.value, file);
 }
 
@@ -32,7 +35,11 @@ export function loadData(file: string): Result<Json, Problems> {
 }
 
 /** The configuration in force for a checkout whose own folder is `folder` (`.openexec`). */
-export function loadConfig(options: { readonly folder: string; readonly places: Places; readonly overrides: Overrides }): Result<Config, Problems> {
+export function loadConfig(options: {
+  readonly folder: string;
+  readonly places: Places;
+  readonly overrides: Overrides;
+}): Result<Config, Problems> {
   const { folder, places } = options;
   const files: readonly (readonly [LayerName, string])[] = [
     ['system', join(places.system, 'config.yaml')],
@@ -106,10 +113,18 @@ export function loadBlueprint(options: {
   if (value === null) return err([problem('config.unreadable', file, unreadable('missing'))]);
   const checked = checkBlueprint(value.data, options.context);
   if (checked.ok) return checked;
-  return err(checked.error.map((each) => placed(value, each.code === 'blueprint.commandNotConfigured' ? 'config.commandMissing' : 'config.blueprint', each)));
+  return err(
+    checked.error.map((each) =>
+      placed(value, each.code === 'blueprint.commandNotConfigured' ? 'config.commandMissing' : 'config.blueprint', each),
+    ),
+  );
 }
 
-function placed(source: Source, code: ConfigProblemCode, found: { readonly code: string; readonly message: string; readonly path: readonly (string | number)[] }): ConfigProblem {
+function placed(
+  source: Source,
+  code: ConfigProblemCode,
+  found: { readonly code: string; readonly message: string; readonly path: readonly (string | number)[] },
+): ConfigProblem {
   const { line, column } = source.at(found.path, found.code.endsWith('.unknownKey') ? 'key' : 'value');
   return { code, message: found.message, file: source.file, line, column };
 }
@@ -122,8 +137,9 @@ function listYaml(folder: string): Result<readonly string[], Problems> {
   } catch (error) {
     return codeOf(error) === 'ENOENT' ? ok([]) : err([problem('config.unreadable', folder, unreadable(codeOf(error)))]);
   }
-  const strange = names.find((name) => !YAML_NAME.test(name) && !name.startsWith('.') && !/\.md$/.test(name));
-  if (strange !== undefined) return err([problem('config.unreadable', join(folder, strange), 'only .yaml and .yml files are read here; rename it or move it away')]);
+  const strange = names.find((name) => !YAML_NAME.test(name) && !name.startsWith('.') && !name.endsWith('.md'));
+  if (strange !== undefined)
+    return err([problem('config.unreadable', join(folder, strange), 'only .yaml and .yml files are read here; rename it or move it away')]);
   return ok(
     names
       .filter((name) => YAML_NAME.test(name))

@@ -7,6 +7,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, wr
 import { dirname, join } from 'node:path';
 import { type Digest, err, ok, parseDigest, parseJson, type Result } from '@openexec/canon';
 
+/** Why the pins cannot be used. */
 export interface PinError {
   readonly code: 'pins.malformed' | 'pins.io';
   readonly message: string;
@@ -49,7 +50,10 @@ export function writePin(userFolder: string, place: string, fingerprint: Digest)
 
 function readPins(userFolder: string): Result<ReadonlyMap<string, Digest>, PinError> {
   const file = pinsFile(userFolder);
-  const malformed = err({ code: 'pins.malformed', message: `${file} is not a list of trusted ledgers; correct it or move it away` } as const);
+  const malformed = err({
+    code: 'pins.malformed',
+    message: `${file} is not a list of trusted ledgers; correct it or move it away`,
+  } as const);
   let text: string;
   try {
     text = readFileSync(file, 'utf8');

@@ -15,7 +15,11 @@ export interface Places {
 }
 
 /** The folders of a user. `OPENEXEC_STATE_DIR` and the XDG variables count only when they are absolute. */
-export function findPlaces(options: { readonly env: { readonly [name: string]: string | undefined }; readonly home: string; readonly root: boolean }): Places {
+export function findPlaces(options: {
+  readonly env: { readonly [name: string]: string | undefined };
+  readonly home: string;
+  readonly root: boolean;
+}): Places {
   const { env, home, root } = options;
   const absolute = (name: string): string | null => {
     const value = env[name];

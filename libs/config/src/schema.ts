@@ -5,15 +5,21 @@
 import * as z from 'zod';
 
 /** Dollars as a decimal with at most six places: micro-dollars are the unit of the protocol. */
-const usd = z.number().min(0).max(1_000_000).refine((value) => Number.isSafeInteger(Math.round(value * 1e6)) && Math.abs(value * 1e6 - Math.round(value * 1e6)) < 1e-6, {
-  message: 'dollars have at most six decimal places',
-});
+const usd = z
+  .number()
+  .min(0)
+  .max(1_000_000)
+  .refine((value) => Number.isSafeInteger(Math.round(value * 1e6)) && Math.abs(value * 1e6 - Math.round(value * 1e6)) < 1e-6, {
+    message: 'dollars have at most six decimal places',
+  });
 const whole = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const path = z
   .string()
   .min(1)
   .max(4096)
-  .regex(/^(?!\/)(?!(?:.*\/)?\.{0,2}(?:\/|$))[^\0]+$/s, { message: 'a path inside the repository, without . or .. and without / at its ends' });
+  .regex(/^(?!\/)(?!(?:.*\/)?\.{0,2}(?:\/|$))[^\0]+$/s, {
+    message: 'a path inside the repository, without . or .. and without / at its ends',
+  });
 const name = z.string().regex(/^[a-z][a-z0-9_.-]{0,63}$/, { message: 'a lower-case name' });
 
 /** A command as exact words; no shell is involved. */
@@ -48,9 +54,16 @@ export const configFile = z.strictObject({
   approvals: z.enum(['ask', 'never']).optional(),
   sandbox: z.strictObject({ provide: z.array(path).max(32).optional() }).optional(),
   /** Paths of the repository that a run may read and write, as writ patterns (`**`, `dir/**`, exact). */
-  paths: z.strictObject({ read: z.array(z.string().min(1).max(4096)).max(256).optional(), write: z.array(z.string().min(1).max(4096)).max(256).optional() }).optional(),
+  paths: z
+    .strictObject({
+      read: z.array(z.string().min(1).max(4096)).max(256).optional(),
+      write: z.array(z.string().min(1).max(4096)).max(256).optional(),
+    })
+    .optional(),
 });
+/** One file, checked. */
 export type ConfigFile = z.infer<typeof configFile>;
+/** A command as written, or the recorded choice that there is none. */
 export type CommandSetting = z.infer<typeof commandSetting>;
 
 /** The JSON Schema of the file, for editors. */

@@ -8,6 +8,7 @@ import type { ConfigProblem, ConfigProblemCode } from './problems.ts';
 
 /** A way through parsed data: member names and list indexes. */
 export type DataPath = readonly (string | number)[];
+/** A place in a file. */
 export interface Position {
   /** From 1. */
   readonly line: number;
@@ -30,7 +31,9 @@ const MAX_PROBLEMS = 20;
 /** Parses one file. `file` is only for messages. */
 export function parseYaml(text: string, file: string): Result<Source, readonly ConfigProblem[]> {
   if (text.length > MAX_CHARACTERS) {
-    return err([{ code: 'config.tooLarge', message: `the file has more than ${MAX_CHARACTERS} characters; split it`, file, line: 0, column: 0 }]);
+    return err([
+      { code: 'config.tooLarge', message: `the file has more than ${MAX_CHARACTERS} characters; split it`, file, line: 0, column: 0 },
+    ]);
   }
   const lines = new LineCounter();
   const document = parseDocument(text, {

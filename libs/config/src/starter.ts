@@ -21,9 +21,14 @@ export function starterConfig(findings: Findings, options: { readonly model: str
     '',
     'commands:',
     ...(test === null
-      ? ['  # No test command was found. A blueprint with a test stage is refused until one stands here, for example:', '  # test: {argv: ["npm", "test"], timeout: medium}']
+      ? [
+          '  # No test command was found. A blueprint with a test stage is refused until one stands here, for example:',
+          '  # test: {argv: ["npm", "test"], timeout: medium}',
+        ]
       : [`  # Found: ${test.because}.`, `  test: {argv: ${flow(test.argv)}, timeout: medium}`]),
-    ...(lint === null ? ['  # No linter was found; that is recorded, so that nothing is skipped silently.', '  lint: none'] : [`  # Found: ${lint.because}.`, `  lint: {argv: ${flow(lint.argv)}, timeout: medium}`]),
+    ...(lint === null
+      ? ['  # No linter was found; that is recorded, so that nothing is skipped silently.', '  lint: none']
+      : [`  # Found: ${lint.because}.`, `  lint: {argv: ${flow(lint.argv)}, timeout: medium}`]),
     '',
     '# Which blueprint a run follows when it names none.',
     `blueprint: ${DEFAULTS.blueprint}`,

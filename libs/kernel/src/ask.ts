@@ -63,6 +63,20 @@ export function toolsOf(state: RunState, contract: AgentStage): readonly Json[] 
   return tools;
 }
 
+/** Blobs of toolsets, by the catalogue they are of. */
+const toolBlobs = new WeakMap<object, Map<string, ReturnType<typeof jsonBlob>>>();
+
+function toolsBlob(state: RunState, contract: AgentStage): ReturnType<typeof jsonBlob> {
+  const law = state.law;
+  if (law === null) return jsonBlob([]);
+  const names = law.toolsets[contract.toolset]?.join(' ') ?? '';
+  const made = toolBlobs.get(law.catalogue) ?? new Map<string, ReturnType<typeof jsonBlob>>();
+  toolBlobs.set(law.catalogue, made);
+  const tools = made.get(names) ?? jsonBlob([...toolsOf(state, contract)]);
+  made.set(names, tools);
+  return tools;
+}
+
 /** An upper bound of what the ask may cost (MECHANICS part 2). */
 function reservationOf(state: RunState, model: ModelChoice, stage: StageState, added: readonly Part[], toolBytes: number): Amount {
   const bytes = [...stage.asked, ...added].reduce((sum, part) => sum + part.body.bytes + PART_OVERHEAD_BYTES, toolBytes);
@@ -103,7 +117,7 @@ export function askNext(
   if (stage.turn >= contract.turnLimit && stage.ask === null)
     return stageFails({ code: 'turns.exhausted', message: `stage ${stage.id} took ${stage.turn} turns without an end` });
   const added = partsToAdd(state, stage, contract);
-  const tools = jsonBlob([...toolsOf(state, contract)]);
+  const tools = toolsBlob(state, contract);
   const reservation = reservationOf(state, model, stage, added, tools.ref.bytes);
   const decision = compile(state, law, at, wishToAsk(model, reservation));
   const permission = stage.permission;
@@ -118,20 +132,27 @@ function decided(state: RunState, model: ModelChoice, decision: Decision): Judge
   // Nobody can be asked before a model is: an approval here would come before the first proposal, so it counts as a denial.
   const asks = decision.verdict === 'approve';
   const trace = inlineOrBlob({ ...decision.trace } as unknown as Json);
-  return judgement('policy.decided', {
-    decision: nextId(state, 'decision'),
-    intent: null,
-    subject: cut(`model.ask ${model.provider}:${model.model}`, 200),
-    verdict: asks ? 'deny' : decision.verdict,
-    by: decision.by,
-    because: asks
-      ? bounded({ code: 'policy.asksForModel', message: `policy wants an approval before the model is asked: ${decision.because.message}` })
-      : decision.because,
-    rule: decision.rule,
-    policySet: decision.policySet,
-    approval: null,
-    trace: 'inline' in trace.value ? { inline: decision.trace } : trace.value,
-  }, trace.blobs);
+  return judgement(
+    'policy.decided',
+    {
+      decision: nextId(state, 'decision'),
+      intent: null,
+      subject: cut(`model.ask ${model.provider}:${model.model}`, 200),
+      verdict: asks ? 'deny' : decision.verdict,
+      by: decision.by,
+      because: asks
+        ? bounded({
+            code: 'policy.asksForModel',
+            message: `policy wants an approval before the model is asked: ${decision.because.message}`,
+          })
+        : decision.because,
+      rule: decision.rule,
+      policySet: decision.policySet,
+      approval: null,
+      trace: 'inline' in trace.value ? { inline: decision.trace } : trace.value,
+    },
+    trace.blobs,
+  );
 }
 
 interface AskParts {

@@ -13,7 +13,7 @@ import { type Pen, write } from './pen.ts';
 import { committedOid } from './precondition.ts';
 import type { IntentState, RunState } from './state.ts';
 import { bounded } from './text.ts';
-import { applyDelta, changedFiles, lookUp, worldRoot } from './world.ts';
+import { applyDelta, lookUp, worldRoot } from './world.ts';
 
 /** The changes of an observation, read from its inline list or its hydrated blob; null where they cannot be read. */
 export function changesOf(pen: Pen, observed: ExecutionObserved): readonly FileChange[] | null {
@@ -50,7 +50,7 @@ function preImage(state: RunState, changes: readonly FileChange[]): Reason | nul
   return null;
 }
 
-/** A created file may stand neither below a file nor where a folder is: no tree holds both. */
+/** A created file may not stand below a file: no tree holds both. */
 function treeConflict(state: RunState, changes: readonly FileChange[]): Reason | null {
   const after = new Map(changes.map((change) => [change.path, change.after !== null]));
   const created = changes.filter((change) => change.before === null && change.after !== null);
@@ -60,12 +60,6 @@ function treeConflict(state: RunState, changes: readonly FileChange[]): Reason |
     const names = path.split('/');
     const above = names.map((_, depth) => names.slice(0, depth).join('/')).find((folder) => folder !== '' && stands(folder));
     if (above !== undefined) return { code: 'postcondition.treeConflict', message: `${path} cannot stand below the file ${above}` };
-  }
-  const places = new Set(created.map(({ path }) => path));
-  for (const path of [...(state.law?.base.keys() ?? []), ...changedFiles(state.world).keys(), ...after.keys()]) {
-    const names = path.split('/');
-    const folder = names.map((_, depth) => names.slice(0, depth).join('/')).find((prefix) => places.has(prefix));
-    if (folder !== undefined && stands(path)) return { code: 'postcondition.treeConflict', message: `${folder} is a folder: ${path} stands in it` };
   }
   return null;
 }
@@ -139,7 +133,10 @@ export function recordCommit(pen: Pen, intent: IntentState, contract: ActionCont
   const applied = applyDelta(state.world, steps, state.nextSeq);
   if (problem !== null || !('world' in applied)) {
     const because = problem ?? { code: 'postcondition.version', message: 'the delta does not fit the world' };
-    return write(pen, judgement('proposal.rejected', { proposal, intent: intent.intent, at: 'postcondition', because: bounded(because), rule: null }));
+    return write(
+      pen,
+      judgement('proposal.rejected', { proposal, intent: intent.intent, at: 'postcondition', because: bounded(because), rule: null }),
+    );
   }
   const held = inlineOrBlob(steps as unknown as Json);
   write(

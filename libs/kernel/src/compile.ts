@@ -21,7 +21,7 @@ import {
 import type { RunState } from './state.ts';
 import { preconditions } from './precondition.ts';
 import { bounded, cut } from './text.ts';
-import { changedFiles, worldRoot } from './world.ts';
+import { changedPaths, worldRoot } from './world.ts';
 
 /** What is asked of the compiler: an intent of a stage, or the wish to ask a model. */
 export interface Wish {
@@ -199,17 +199,22 @@ export function policyFields(
 ): { readonly [key: string]: Json } {
   const law = state.law;
   const stage = state.stage === null ? undefined : law?.stages.get(state.stage.id);
-  const changed = [...changedFiles(state.world).keys()].sort();
   const grant = scope.writ?.budget ?? { tokens: 0, usdMicros: 0, calls: 0 };
   return {
     intent: { author: wish.author, claims: wish.claims },
     arguments: wish.arguments,
     action: { name: contract.name, effect: contract.effect, risk: contract.risk, idempotence: contract.idempotence },
     paths: { read: scope.read, write: scope.write, autoRun: scope.write.some(isAutoRun) },
-    change: { paths: changed, autoRun: changed.some(isAutoRun) },
+    // Worked out only where a rule asks for it: a decision costs the same however much was changed before.
+    get change(): Json {
+      const changed = changedPaths(state.world);
+      return { paths: changed, autoRun: changed.some(isAutoRun) };
+    },
     hosts: wish.hosts,
     writ: scope.writ === null ? null : { tenant: scope.writ.tenant, ceiling: scope.writ.ceiling, use: scope.writ.use },
-    world: { root: worldRoot(state.world), changedFiles: changed.length },
+    get world(): Json {
+      return { root: worldRoot(state.world), changedFiles: changedPaths(state.world).length };
+    },
     spend: { settled: { ...state.settled }, reserved: { ...state.reserved }, grant: { ...grant } },
     run: { id: state.run, blueprint: law?.blueprint.name ?? '', base: law?.opened.base.commit ?? '', opener: law?.opened.opener ?? '' },
     stage:

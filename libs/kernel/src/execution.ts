@@ -2,7 +2,7 @@
  * What exactly an execution is given: the arguments as judged, and for a landing everything that fixes the resulting git commit, so that its id
  * follows from the ledger alone (PROTOCOL §10).
  */
-import { instantToMs, type Json } from '@openexec/canon';
+import { err, instantToMs, type Json, ok, type Result } from '@openexec/canon';
 import { TIMEOUT_MS } from '@openexec/catalogue';
 import { gitCommitId, gitTreeId } from '@openexec/proof';
 import type { ActionContract, Reason, TreeEntry } from '@openexec/protocol';
@@ -23,7 +23,7 @@ export function committedListing(state: RunState): TreeEntry[] {
   return [...entries.values()];
 }
 
-/** Git tree id of the committed state, computed without git. */
+/** Git tree id of the committed state, computed without git. Throws for committed files of which git makes no tree. */
 export function committedTree(state: RunState): string {
   return gitTreeId(committedListing(state), state.law?.opened.base.objectFormat ?? 'sha1');
 }
@@ -39,8 +39,11 @@ export function baseProblem(state: RunState): Reason | null {
   const known = baseTrees.get(law.base);
   const made = known === undefined ? treeOf(law.base.values(), objectFormat) : known;
   baseTrees.set(law.base, made);
-  if (made !== tree) return { code: 'base.mismatch', message: `the base listing makes the tree ${made ?? 'of no repository'}, run.opened names ${tree}` };
-  return commit.length === tree.length ? null : { code: 'base.mismatch', message: `the base commit ${commit} is not of the format ${objectFormat}` };
+  if (made !== tree)
+    return { code: 'base.mismatch', message: `the base listing makes the tree ${made ?? 'of no repository'}, run.opened names ${tree}` };
+  return commit.length === tree.length
+    ? null
+    : { code: 'base.mismatch', message: `the base commit ${commit} is not of the format ${objectFormat}` };
 }
 
 /** The tree of a listing that may be anything, or null where git would refuse it. */
@@ -57,23 +60,28 @@ export function resultBranch(run: string): string {
   return `openexec/${run.slice('run/'.length, 'run/'.length + 12)}`;
 }
 
-function landing(pen: Pen, args: Json): Json {
+function landing(pen: Pen, args: Json): Result<Json, Reason> {
   const state = pen.state;
   const opened = state.law?.opened;
   const given = typeof args === 'object' && args !== null && !Array.isArray(args) ? (args as { readonly [key: string]: Json }) : {};
   const subject = typeof given['message'] === 'string' ? given['message'] : cut((state.law?.task ?? '').split('\n', 1)[0] ?? '', 72);
   // Git carries no NUL in a message; whatever else stands there is data.
   const message = `${subject.replaceAll('\0', '')}\n\nOpenExec-Run: ${state.run}\nOpenExec-Ledger: ${pen.law.ledger ?? ''}\n`;
-  const tree = committedTree(state);
+  const tree = treeOf(committedListing(state), opened?.base.objectFormat ?? 'sha1');
+  if (tree === null)
+    return err({
+      code: 'precondition.tree',
+      message: 'the committed files make no tree that git would take; a file stands where a folder is',
+    });
   const parent = opened?.base.commit ?? '';
   const author = { ...AUTHOR, seconds: Math.max(0, Math.floor(instantToMs(pen.at) / 1000)), offset: '+0000' };
   const commit = gitCommitId({ tree, parents: [parent], author, committer: author, message }, opened?.base.objectFormat ?? 'sha1');
-  return { branch: resultBranch(state.run), tree, parent, message, author, commit };
+  return ok({ branch: resultBranch(state.run), tree, parent, message, author, commit });
 }
 
-/** The input of `execution.started`. */
-export function inputOf(pen: Pen, contract: ActionContract, args: Json): Json {
-  return contract.name === 'commit_changes' ? landing(pen, args) : args;
+/** The input of `execution.started`, or why there is none. */
+export function inputOf(pen: Pen, contract: ActionContract, args: Json): Result<Json, Reason> {
+  return contract.name === 'commit_changes' ? landing(pen, args) : ok(args);
 }
 
 /** The action's time class, never more than what is left of the run's own time. */

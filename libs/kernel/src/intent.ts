@@ -162,6 +162,8 @@ function stage(pen: Pen, intent: IntentState, decisionId: Digest, decision: Deci
   const contract = decision.contract;
   if (contract === null)
     return reject(pen, intent, 'compile', { code: 'action.unknown', message: `the catalogue has no action ${intent.action}` }, null);
+  const input = inputOf(pen, contract, intent.arguments);
+  if (!input.ok) return reject(pen, intent, 'precondition', input.error, null);
   const proposal = intent.proposal ?? nextId(pen.state, 'proposal');
   const idempotencyKey = digestJson([pen.state.run, proposal]);
   write(
@@ -178,7 +180,7 @@ function stage(pen: Pen, intent: IntentState, decisionId: Digest, decision: Deci
       approval: intent.granted?.request ?? null,
     }),
   );
-  start(pen, { intent, contract, proposal, idempotencyKey, attempt: 1, replaces: null, input: inputOf(pen, contract, intent.arguments) });
+  start(pen, { intent, contract, proposal, idempotencyKey, attempt: 1, replaces: null, input: input.value });
 }
 
 interface Start {

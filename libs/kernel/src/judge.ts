@@ -16,6 +16,9 @@ import { type Pen, RESTLESS_JUDGEMENTS, write } from './pen.ts';
 import { closeRun, enterNext, leaveStage, requestStageApproval, skipReason } from './stage.ts';
 import type { RunState } from './state.ts';
 
+/** Members that are taken off every call (catalogue, `splitClaims`). */
+const CLAIM_NAMES: readonly string[] = ['rationale', 'claimedRisk'];
+
 /** Judges the oldest queued fact. Throws only when nothing is queued, which is the caller's error. */
 export function judge(state: RunState, law: LawView): readonly Judgement[] {
   const fact = state.queue[0];
@@ -78,12 +81,26 @@ function openingProblem(pen: Pen): Reason | null {
   if (writ.use !== 'run') return { code: 'writ.standing', message: 'a standing writ does not open a run; carve one from it' };
   const named = runTrajectory({ issuer: writ.issuer, nonce: writ.nonce });
   if (named !== state.run) return { code: 'writ.otherRun', message: `the writ opens ${named}, not ${state.run}` };
-  const base = baseProblem(state);
+  const base = baseProblem(state) ?? catalogueProblem(state);
   if (base !== null) return base;
   const runtime = keyWithRole(law, { key: writ.subject, roles: ['runtime'], at: pen.at });
   return runtime.ok
     ? null
     : { code: 'writ.subject', message: `the writ's subject ${writ.subject} is not a runtime key of this ledger: ${runtime.error.message}` };
+}
+
+/** An action that cannot be shown to a model would stop the kernel at the first ask. */
+function catalogueProblem(state: RunState): Reason | null {
+  for (const action of state.law?.catalogue.actions ?? []) {
+    const shown = action.arguments.type === 'object' ? Object.keys(action.arguments.properties) : null;
+    const taken = shown?.find((name) => CLAIM_NAMES.includes(name));
+    if (shown === null || taken !== undefined)
+      return {
+        code: 'catalogue.invalid',
+        message: `the action ${action.name} ${taken === undefined ? 'takes no object' : `has an argument named ${taken}, which is the name of a claim`}`,
+      };
+  }
+  return null;
 }
 
 /** One step of the run, if one is due. Order: stop wishes, limits, then the stage machine. */

@@ -16,9 +16,13 @@ import {
   treeListing,
 } from '@openexec/protocol';
 import type { RunLaw } from './state.ts';
+import { cut } from './text.ts';
 
 /** A base listing may be large; every other part of the law is small. */
 const MAX_BLOB_BYTES = 64 * 1024 * 1024;
+
+/** What was read of a blob before, by the very bytes: runs mostly open with the same law, and what is parsed once is never changed. */
+const known = new WeakMap<Bytes, Map<object, Result<unknown, Reason>>>();
 
 interface Parser<T> {
   safeParse(value: unknown): { success: true; data: T } | { success: false; error: { message: string } };
@@ -32,6 +36,19 @@ function text(blobs: ReadonlyMap<Digest, Bytes>, ref: BlobRef, what: string): Re
 }
 
 function parsed<T>(blobs: ReadonlyMap<Digest, Bytes>, ref: BlobRef, what: string, schema: Parser<T>): Result<T, Reason> {
+  const bytes = blobs.get(ref.digest);
+  if (bytes === undefined) return parseOnce(blobs, ref, what, schema);
+  const read = known.get(bytes) ?? new Map<object, Result<unknown, Reason>>();
+  known.set(bytes, read);
+  const before = read.get(schema);
+  // Kept under the schema that made it, hence of its type.
+  if (before !== undefined) return before as Result<T, Reason>;
+  const fresh = parseOnce(blobs, ref, what, schema);
+  read.set(schema, fresh);
+  return fresh;
+}
+
+function parseOnce<T>(blobs: ReadonlyMap<Digest, Bytes>, ref: BlobRef, what: string, schema: Parser<T>): Result<T, Reason> {
   const source = text(blobs, ref, what);
   if (!source.ok) return source;
   const json: Result<Json, { message: string }> = parseJson(source.value, { maxBytes: MAX_BLOB_BYTES, numbers: 'doubles' });
@@ -39,7 +56,7 @@ function parsed<T>(blobs: ReadonlyMap<Digest, Bytes>, ref: BlobRef, what: string
   const checked = schema.safeParse(json.value);
   return checked.success
     ? ok(checked.data)
-    : err({ code: 'law.blobInvalid', message: `${what} does not have its shape: ${checked.error.message.slice(0, 500)}` });
+    : err({ code: 'law.blobInvalid', message: `${what} does not have its shape: ${cut(checked.error.message, 500)}` });
 }
 
 /** Everything that `run.opened` fixes, parsed, or the first reason why it cannot be. */

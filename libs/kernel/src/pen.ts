@@ -26,7 +26,8 @@ export function write(pen: Pen, made: Judgement): void {
   if (pen.written.length >= MAX_JUDGEMENTS) throw new Error(`kernel: more than ${MAX_JUDGEMENTS} judgements on one fact`);
   const seq = pen.state.nextSeq;
   // What the fact carried is at hand for its judgements too: they may name its blobs.
-  const blobs = new Map([...(pen.state.fact?.event.blobs ?? []), ...made.blobs.map((blob) => [blob.digest, blob.bytes] as const)]);
+  const carried = pen.state.fact?.event.blobs ?? new Map();
+  const blobs = made.blobs.length === 0 ? carried : new Map([...carried, ...made.blobs.map((blob) => [blob.digest, blob.bytes] as const)]);
   // Kind and body belong together in a Judgement; the mapped event union cannot be built from them without saying so.
   const event = { kind: made.kind, at: pen.at, cause: pen.cause, law: pen.law.position, body: made.body, blobs } as unknown as RunEvent;
   pen.written.push(made);

@@ -72,6 +72,16 @@ export function applyDelta(
   return { world: next };
 }
 
+/** Paths by the world they were asked of: many decisions are made between two commits. */
+const paths = new WeakMap<World, readonly string[]>();
+
+/** Sorted paths of the files that differ from the base tree. */
+export function changedPaths(world: World): readonly string[] {
+  const known = paths.get(world) ?? [...changedFiles(world).keys()].sort();
+  paths.set(world, known);
+  return known;
+}
+
 /** The files that differ from the base tree: path to content, or null when removed. */
 export function changedFiles(world: World): Map<string, FileValue | null> {
   const files = new Map<string, FileValue | null>();

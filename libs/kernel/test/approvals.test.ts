@@ -69,7 +69,11 @@ describe('a vote does not count', () => {
     ['over other content', ['anna', 'approve', (vote) => ({ ...vote, digest: vote.request })], 'vote.digest'],
     ['for another run', ['anna', 'approve', (vote) => ({ ...vote, run: 'run/ffffffffffffffffffffffffffffffff' })], 'vote.run'],
     ['for another ledger', ['anna', 'approve', (vote) => ({ ...vote, ledger: vote.request })], 'vote.ledger'],
-    ['after its own expiry', ['anna', 'approve', (vote) => ({ ...vote, expiry: '2026-03-01T08:00:00.000Z' as typeof vote.expiry })], 'vote.expired'],
+    [
+      'after its own expiry',
+      ['anna', 'approve', (vote) => ({ ...vote, expiry: '2026-03-01T08:00:00.000Z' as typeof vote.expiry })],
+      'vote.expired',
+    ],
     ['by a key held less well than policy wants', ['anna', 'approve', (vote) => ({ ...vote, assurance: 'file' })], 'vote.assurance'],
   ])('%s', async (_, how, code) => {
     const run = await suspended();
@@ -115,7 +119,11 @@ describe('expiry', () => {
   });
 
   test('of a time to live beyond the calendar ends with the calendar', async () => {
-    const run = await suspended({ policySet: setOf(bundleOf('forever', [{ when: isAction('apply_patch'), decide: { approve: { ...TERMS, ttlMs: Number.MAX_SAFE_INTEGER } } }])) });
+    const run = await suspended({
+      policySet: setOf(
+        bundleOf('forever', [{ when: isAction('apply_patch'), decide: { approve: { ...TERMS, ttlMs: Number.MAX_SAFE_INTEGER } } }]),
+      ),
+    });
     expect(run.state.request?.until).toBe('9999-12-31T23:59:59.999Z');
   });
 });
@@ -169,7 +177,10 @@ describe('gates and stages', () => {
   test('risk at the threshold asks although policy permits, and the shipped terms exclude the opener', async () => {
     const risky = actionOf('risky', { risk: 'critical' });
     const run = await openRun({ blueprint: oneAction('risky'), actions: [risky], policySet: OPEN, opener: 'anna' });
-    expect(lastOf(run, 'approval.requested')).toMatchObject({ because: { code: 'gate.risk' }, terms: { openerMayApprove: false, quorum: 1 } });
+    expect(lastOf(run, 'approval.requested')).toMatchObject({
+      because: { code: 'gate.risk' },
+      terms: { openerMayApprove: false, quorum: 1 },
+    });
     await run.vote('anna');
     expect(started(run)).toBe(0);
     await run.vote('ben');
@@ -177,14 +188,24 @@ describe('gates and stages', () => {
   });
 
   test('a blueprint that asks always asks about every write, not about reading', async () => {
-    const blueprint = { version: 1, name: 'careful', defaults: { sandbox: 'workspace_write', approval_mode: 'always', toolset: 'coding_backend' }, stages: [{ id: 'work', type: 'agent', goal: 'g', on_success: 'done', on_failure: 'fail' }] };
+    const blueprint = {
+      version: 1,
+      name: 'careful',
+      defaults: { sandbox: 'workspace_write', approval_mode: 'always', toolset: 'coding_backend' },
+      stages: [{ id: 'work', type: 'agent', goal: 'g', on_success: 'done', on_failure: 'fail' }],
+    };
     const run = await openRun({ blueprint });
     await run.answer([{ name: 'read_file', arguments: { path: 'README.md' } }, PATCH]);
     await run.perform();
     expect(lastOf(run, 'policy.decided')).toMatchObject({ verdict: 'approve', by: 'gate', because: { code: 'gate.blueprint' } });
   });
 
-  const gated = { version: 1, name: 'gated', defaults: { sandbox: 'workspace_write' }, stages: [{ id: 'check', type: 'deterministic', action: 'run_tests', approval_required: true, on_success: 'done', on_failure: 'fail' }] };
+  const gated = {
+    version: 1,
+    name: 'gated',
+    defaults: { sandbox: 'workspace_write' },
+    stages: [{ id: 'check', type: 'deterministic', action: 'run_tests', approval_required: true, on_success: 'done', on_failure: 'fail' }],
+  };
 
   test('a stage that wants its result approved waits, and is left when somebody approves', async () => {
     const run = await openRun({ blueprint: gated });
@@ -224,5 +245,4 @@ describe('a run that waits', () => {
     expect(bodiesOf(run, 'approval.resolved').at(-1)?.outcome).toBe('withdrawn');
     expect(endOf(run)).toEqual({ outcome: 'cancelled', code: 'run.cancelled' });
   });
-
 });

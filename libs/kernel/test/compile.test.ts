@@ -4,7 +4,17 @@
  */
 import { describe, expect, test } from '@jest/globals';
 import { pending } from '@openexec/kernel';
-import { FIX_LOOP, House, MODEL, ONE_AGENT, ONE_CHECK, RunDriver, type RunPlan, type ScriptedCall, writeFile } from '@openexec/kernel/fixture';
+import {
+  FIX_LOOP,
+  House,
+  MODEL,
+  ONE_AGENT,
+  ONE_CHECK,
+  RunDriver,
+  type RunPlan,
+  type ScriptedCall,
+  writeFile,
+} from '@openexec/kernel/fixture';
 import { builtinToolsets } from '@openexec/catalogue';
 import { writId } from '@openexec/authority';
 import { actionOf, bodiesOf, bundleOf, endOf, isAction, lastOf, oneAction, OPEN, openRun, setOf, watch } from './support.ts';
@@ -37,26 +47,65 @@ describe('a call of the model is refused', () => {
   const cases: readonly Case[] = [
     { step: 1, code: 'arguments.malformed', call: { name: 'apply_patch', arguments: null, text: '{"path": "a", "path": "b"}' } },
     { step: 1, code: 'arguments.malformed', call: { name: 'apply_patch', arguments: null, text: '["not an object"]' } },
-    { step: 2, code: 'writ.revoked', call: PATCH, meanwhile: (house, run) => house.revoke(writId(run.opened.body.writs[0]?.body ?? never())) },
-    { step: 2, code: 'writ.expired', call: PATCH, plan: { grant: { wallMs: 10 ** 9 } }, meanwhile: async (house) => house.pass(2 * 86_400_000) },
+    {
+      step: 2,
+      code: 'writ.revoked',
+      call: PATCH,
+      meanwhile: (house, run) => house.revoke(writId(run.opened.body.writs[0]?.body ?? never())),
+    },
+    {
+      step: 2,
+      code: 'writ.expired',
+      call: PATCH,
+      plan: { grant: { wallMs: 10 ** 9 } },
+      meanwhile: async (house) => house.pass(2 * 86_400_000),
+    },
     { step: 2, code: 'writ.untrusted', call: PATCH, meanwhile: (house) => house.retire('issuer') },
     { step: 2, code: 'writ.subject', call: PATCH, meanwhile: (house) => house.retire('runtime') },
     { step: 3, code: 'writ.scope', call: PATCH, plan: { grant: { actions: ['model.ask', 'read*'] } } },
     { step: 3, code: 'toolset.missing', call: { name: 'run_tests', arguments: {} } },
     { step: 3, code: 'toolset.missing', call: { name: 'no_such_action', arguments: {} } },
-    { step: 4, code: 'action.unknown', call: { name: 'ghost', arguments: {} }, plan: { toolsets: { ...builtinToolsets, coding_backend: ['ghost', 'apply_patch'] } } },
+    {
+      step: 4,
+      code: 'action.unknown',
+      call: { name: 'ghost', arguments: {} },
+      plan: { toolsets: { ...builtinToolsets, coding_backend: ['ghost', 'apply_patch'] } },
+    },
     { step: 5, code: 'writ.effect', call: PATCH, plan: { grant: { ceiling: ['read', 'external'] } } },
     { step: 5, code: 'writ.writePaths', call: PATCH, plan: { grant: { writePaths: ['docs/**'] } } },
-    { step: 5, code: 'writ.readPaths', call: { name: 'read_file', arguments: { path: 'src/a.ts' } }, plan: { grant: { readPaths: ['docs/**'] } } },
+    {
+      step: 5,
+      code: 'writ.readPaths',
+      call: { name: 'read_file', arguments: { path: 'src/a.ts' } },
+      plan: { grant: { readPaths: ['docs/**'] } },
+    },
     { step: 5, code: 'path.segment', call: { name: 'read_file', arguments: { path: '../secret' } } },
     { step: 5, code: 'path.git', call: writeFile('.git/hooks/pre-commit', 'x') },
     { step: 6, code: 'arguments.invalid', call: { name: 'read_file', arguments: { path: 'README.md', depth: 3 } } },
     { step: 6, code: 'arguments.invalid', call: { name: 'read_file', arguments: {} } },
-    { step: 7, code: 'precondition.absent', call: { name: 'apply_patch', arguments: { format: 'unified', patch: '--- a/gone.txt\n+++ b/gone.txt\n@@ -1 +1 @@\n-a\n+b\n' } } },
-    { step: 7, code: 'precondition.present', call: { name: 'apply_patch', arguments: { format: 'whole_file', path: 'README.md', content: 'x', expected: 'absent' } } },
-    { step: 8, code: 'budget.exhausted', call: PATCH, plan: { grant: { budget: { tokens: 10_000_000, usdMicros: 10_000_000, calls: 1 } } } },
+    {
+      step: 7,
+      code: 'precondition.absent',
+      call: { name: 'apply_patch', arguments: { format: 'unified', patch: '--- a/gone.txt\n+++ b/gone.txt\n@@ -1 +1 @@\n-a\n+b\n' } },
+    },
+    {
+      step: 7,
+      code: 'precondition.present',
+      call: { name: 'apply_patch', arguments: { format: 'whole_file', path: 'README.md', content: 'x', expected: 'absent' } },
+    },
+    {
+      step: 8,
+      code: 'budget.exhausted',
+      call: PATCH,
+      plan: { grant: { budget: { tokens: 10_000_000, usdMicros: 10_000_000, calls: 1 } } },
+    },
     { step: 9, code: 'policy.denied', call: { name: 'read_file', arguments: { path: '.env' } } },
-    { step: 9, code: 'policy.denied', call: PATCH, plan: { policySet: setOf(bundleOf('no-patch', [{ when: isAction('apply_patch'), decide: 'deny' }])) } },
+    {
+      step: 9,
+      code: 'policy.denied',
+      call: PATCH,
+      plan: { policySet: setOf(bundleOf('no-patch', [{ when: isAction('apply_patch'), decide: 'deny' }])) },
+    },
     { step: 10, code: 'approval.notAsked', call: writeFile('package.json', '{}'), plan: { approvals: 'never' } },
   ];
 
@@ -64,7 +113,11 @@ describe('a call of the model is refused', () => {
     const run = await openRun({ ...agent, ...plan });
     await meanwhile?.(run.house, run);
     await run.answer([call]);
-    expect(bodiesOf(run, 'policy.decided').find(({ intent }) => intent !== null)).toMatchObject({ verdict: 'deny', because: { code }, trace: { inline: { reached: step } } });
+    expect(bodiesOf(run, 'policy.decided').find(({ intent }) => intent !== null)).toMatchObject({
+      verdict: 'deny',
+      because: { code },
+      trace: { inline: { reached: step } },
+    });
     expect(bodiesOf(run, 'proposal.rejected')[0]).toMatchObject({ at: 'compile', because: { code } });
     nothingStarted(run);
   });
@@ -125,7 +178,10 @@ describe('an action of the blueprint', () => {
   });
 
   test('that is denied by policy closes the run as denied', async () => {
-    const run = await openRun({ blueprint: ONE_CHECK, policySet: setOf(bundleOf('no', [{ when: isAction('run_tests'), decide: 'deny' }])) });
+    const run = await openRun({
+      blueprint: ONE_CHECK,
+      policySet: setOf(bundleOf('no', [{ when: isAction('run_tests'), decide: 'deny' }])),
+    });
     expect(endOf(run)).toEqual({ outcome: 'denied', code: 'policy.denied' });
   });
 });
@@ -136,7 +192,12 @@ describe('asking a model is an action too', () => {
     ['no external effect in the writ', { grant: { ceiling: ['read', 'write'] } }, 'writ.effect', 'denied'],
     ['too few tokens for one ask', { grant: { budget: { tokens: 10, usdMicros: 10 ** 7, calls: 5 } } }, 'budget.exhausted', 'exhausted'],
     ['too little money for one ask', { grant: { budget: { tokens: 10 ** 7, usdMicros: 10, calls: 5 } } }, 'budget.exhausted', 'exhausted'],
-    ['a policy that denies it', { policySet: setOf(bundleOf('mute', [{ when: isAction('model.ask'), decide: 'deny' }])) }, 'policy.denied', 'denied'],
+    [
+      'a policy that denies it',
+      { policySet: setOf(bundleOf('mute', [{ when: isAction('model.ask'), decide: 'deny' }])) },
+      'policy.denied',
+      'denied',
+    ],
     ['no model at all', { model: null }, 'model.notConfigured', 'failed'],
   ])('and with %s no model is asked', async (_, plan, code, outcome) => {
     const run = await openRun({ ...agent, ...plan });
@@ -238,7 +299,14 @@ describe('answers that are not a plan', () => {
   });
 
   test('more turns than the stage has end it', async () => {
-    const run = await openRun({ blueprint: { version: 1, name: 'short', defaults: { toolset: 'repo_readonly' }, stages: [{ id: 'work', type: 'agent', goal: 'g', turn_limit: 2, on_success: 'done', on_failure: 'fail' }] } });
+    const run = await openRun({
+      blueprint: {
+        version: 1,
+        name: 'short',
+        defaults: { toolset: 'repo_readonly' },
+        stages: [{ id: 'work', type: 'agent', goal: 'g', turn_limit: 2, on_success: 'done', on_failure: 'fail' }],
+      },
+    });
     for (let turn = 0; turn < 2; turn++) {
       await run.answer([good]);
       await run.perform();
@@ -254,7 +322,23 @@ describe('a run whose opening does not hold is closed at once, and nothing is as
     ['a policy set that is gone', { withhold: ['policySet'] }, 'law.blobMissing'],
     ['a blueprint that is a text', { alter: (body) => ({ ...body, blueprint: body.task }) }, 'law.blobInvalid'],
     ['a catalogue that is a blueprint', { alter: (body) => ({ ...body, catalogue: body.blueprint }) }, 'law.blobInvalid'],
-    ['a base whose files make another tree', { alter: (body) => ({ ...body, base: { ...body.base, tree: '0'.repeat(40) } }) }, 'base.mismatch'],
+    [
+      'an action that takes a claim for an argument',
+      {
+        actions: [
+          actionOf('odd', {
+            arguments: { type: 'object', properties: { rationale: { type: 'string' } }, required: [], additionalProperties: false },
+          }),
+        ],
+      },
+      'catalogue.invalid',
+    ],
+    ['an action that takes no object', { actions: [actionOf('odd', { arguments: { type: 'string' } })] }, 'catalogue.invalid'],
+    [
+      'a base whose files make another tree',
+      { alter: (body) => ({ ...body, base: { ...body.base, tree: '0'.repeat(40) } }) },
+      'base.mismatch',
+    ],
   ])('%s', async (_, plan, code) => {
     const run = await openRun(plan);
     expect(run.kinds).toEqual(['run.closed']);

@@ -13,7 +13,8 @@ const PATCH = writeFile('src/a.ts', 'export const a = 2;\n');
 const READ = { name: 'read_file', arguments: { path: 'README.md' } };
 const NOTHING: Amount = { tokens: 0, usdMicros: 0, calls: 0 };
 const count = (run: RunDriver, kind: string): number => run.kinds.filter((each) => each === kind).length;
-const reservations = (run: RunDriver): Amount => bodiesOf(run, 'model.asked').reduce((sum, { reservation }) => addAmount(sum, reservation), NOTHING);
+const reservations = (run: RunDriver): Amount =>
+  bodiesOf(run, 'model.asked').reduce((sum, { reservation }) => addAmount(sum, reservation), NOTHING);
 
 function writOf(run: RunDriver) {
   const writ = run.opened.body.writs.at(-1);
@@ -27,7 +28,11 @@ describe('a failing model', () => {
     await run.askFails();
     expect(run.state.reserved).toEqual(lastOf(run, 'model.asked').reservation);
     await run.askFails();
-    expect(bodiesOf(run, 'model.asked').map(({ attempt, backoffMs, replaces }) => [attempt, backoffMs, replaces === null])).toEqual([[1, 0, true], [2, 1000, false], [3, 2000, false]]);
+    expect(bodiesOf(run, 'model.asked').map(({ attempt, backoffMs, replaces }) => [attempt, backoffMs, replaces === null])).toEqual([
+      [1, 0, true],
+      [2, 1000, false],
+      [3, 2000, false],
+    ]);
     await run.askFails();
     expect(endOf(run)).toEqual({ outcome: 'failed', code: 'provider.unavailable' });
     expect(run.state.closed?.spend).toEqual(reservations(run));
@@ -117,7 +122,13 @@ describe('an execution that fails', () => {
     const run = await openRun({ blueprint: ONE_CHECK });
     await run.fails();
     const [first, second] = bodiesOf(run, 'execution.started');
-    expect(second).toMatchObject({ attempt: 2, replaces: first?.execution, proposal: first?.proposal, idempotencyKey: first?.idempotencyKey, input: first?.input });
+    expect(second).toMatchObject({
+      attempt: 2,
+      replaces: first?.execution,
+      proposal: first?.proposal,
+      idempotencyKey: first?.idempotencyKey,
+      input: first?.input,
+    });
     await run.fails();
     expect([count(run, 'execution.started'), endOf(run)]).toEqual([2, { outcome: 'failed', code: 'sandbox.timeout' }]);
   });
@@ -214,14 +225,26 @@ describe('a fact that answers nothing open', () => {
     expect(lastOf(run, 'fact.noted')).toMatchObject({ why: 'ask.notOpen', violation: true });
     const { execution } = run.due('execute');
     await run.perform();
-    await run.fact('execution.failed', { ...run.driving, execution, error: { code: 'a.b', message: '' }, effectUnknown: false, output: null, durationMs: 1 });
+    await run.fact('execution.failed', {
+      ...run.driving,
+      execution,
+      error: { code: 'a.b', message: '' },
+      effectUnknown: false,
+      output: null,
+      durationMs: 1,
+    });
     expect(lastOf(run, 'fact.noted')).toMatchObject({ why: 'execution.notOpen', violation: true });
     expect(run.due('ask').turn).toBe(2);
   });
 
   test('an intent submitted from outside is noted, not taken', async () => {
     const run = await openRun({ blueprint: ONE_AGENT });
-    await run.fact('intent.submitted', { channel: 'editor', action: 'apply_patch', arguments: { inline: PATCH.arguments }, claims: { rationale: null, claimedRisk: null } });
+    await run.fact('intent.submitted', {
+      channel: 'editor',
+      action: 'apply_patch',
+      arguments: { inline: PATCH.arguments },
+      claims: { rationale: null, claimedRisk: null },
+    });
     expect(lastOf(run, 'fact.noted')).toMatchObject({ why: 'intent.notTaken', violation: false });
     expect(run.kinds).not.toContain('intent.declared');
   });

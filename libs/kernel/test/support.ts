@@ -18,7 +18,8 @@ export const watch: Watch = (before, law, list, after) => {
   const grant = after.law?.opened.writs.at(-1)?.body.budget;
   if (grant === undefined || after.overspent !== null || after.status === 'closed') return;
   for (const dimension of ['tokens', 'usdMicros', 'calls'] as const) {
-    if (after.settled[dimension] + after.reserved[dimension] > grant[dimension]) throw new Error(`${dimension}: more is settled and reserved than granted`);
+    if (after.settled[dimension] + after.reserved[dimension] > grant[dimension])
+      throw new Error(`${dimension}: more is settled and reserved than granted`);
   }
 };
 
@@ -47,13 +48,31 @@ export function endOf(run: RunDriver): { readonly outcome: string | undefined; r
 export const TERMS: ApprovalTerms = { roles: ['approver'], quorum: 2, ttlMs: 600_000, minAssurance: 'passphrase', openerMayApprove: false };
 
 /** A bundle of one permit for everything and some rules beside it. */
-export function bundleOf(name: string, rules: readonly { readonly when: PolicyCondition; readonly decide: 'deny' | { readonly approve: ApprovalTerms } }[]): PolicyBundle {
+export function bundleOf(
+  name: string,
+  rules: readonly { readonly when: PolicyCondition; readonly decide: 'deny' | { readonly approve: ApprovalTerms } }[],
+): PolicyBundle {
   const examples = { match: [{}], noMatch: [{}] };
-  const permit = { id: 'permit-all', when: { field: 'action.name', op: 'exists' as const, value: true }, decide: 'permit' as const, because: 'everything is permitted here', examples };
+  const permit = {
+    id: 'permit-all',
+    when: { field: 'action.name', op: 'exists' as const, value: true },
+    decide: 'permit' as const,
+    because: 'everything is permitted here',
+    examples,
+  };
   return {
     version: 1,
     name,
-    rules: [permit, ...rules.map(({ when, decide }, at) => ({ id: `rule-${at}`, when, decide: typeof decide === 'string' ? decide : { approve: { ...decide.approve, roles: [...decide.approve.roles] } }, because: `rule ${at} says so`, examples }))],
+    rules: [
+      permit,
+      ...rules.map(({ when, decide }, at) => ({
+        id: `rule-${at}`,
+        when,
+        decide: typeof decide === 'string' ? decide : { approve: { ...decide.approve, roles: [...decide.approve.roles] } },
+        because: `rule ${at} says so`,
+        examples,
+      })),
+    ],
   };
 }
 
@@ -91,6 +110,10 @@ export function actionOf(name: string, more: Partial<ActionContract> = {}): Acti
 
 /** A stage graph of one deterministic stage. */
 export function oneAction(action: string, more: { readonly [name: string]: Json } = {}): Json {
-  return { version: 1, name: 'one_action', defaults: { sandbox: 'repo_write' }, stages: [{ id: 'only', type: 'deterministic', action, on_success: 'done', on_failure: 'fail', ...more }] };
+  return {
+    version: 1,
+    name: 'one_action',
+    defaults: { sandbox: 'repo_write' },
+    stages: [{ id: 'only', type: 'deterministic', action, on_success: 'done', on_failure: 'fail', ...more }],
+  };
 }
-

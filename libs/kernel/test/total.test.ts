@@ -37,28 +37,60 @@ beforeAll(async () => {
 
 const text = fc.string({ unit: fc.constantFrom('a', 'é', '😀', '\0', '"', '\n'), maxLength: 40 });
 const blobs = new Map<Digest, Uint8Array>();
-const blob = fc.oneof(text.map((each) => each.replace(/[^a-zé"\n]/gu, 'z')), fc.json(), answers()).map((content) => {
-  const bytes = utf8Encode(content);
-  const digest = digestOf(bytes);
-  if (content.length % 7 !== 0) blobs.set(digest, bytes); // Now and then the blob is gone.
-  return { digest, bytes: bytes.length, mediaType: content.length % 2 === 0 ? 'application/json' : 'text/plain' };
-});
+const blob = fc
+  .oneof(
+    text.map((each) => each.replace(/[^a-zé"\n]/gu, 'z')),
+    fc.json(),
+    answers(),
+  )
+  .map((content) => {
+    const bytes = utf8Encode(content);
+    const digest = digestOf(bytes);
+    if (content.length % 7 !== 0) blobs.set(digest, bytes); // Now and then the blob is gone.
+    return { digest, bytes: bytes.length, mediaType: content.length % 2 === 0 ? 'application/json' : 'text/plain' };
+  });
 
 function answers(): fc.Arbitrary<string> {
   const name = fc.constantFrom('apply_patch', 'read_file', 'run_tests', 'nothing', '');
-  const args = fc.oneof(fc.constant('{"path":"README.md"}'), fc.constant('{"format":"whole_file","path":"src/a.ts","content":"z"}'), fc.constant('{'), fc.json());
+  const args = fc.oneof(
+    fc.constant('{"path":"README.md"}'),
+    fc.constant('{"format":"whole_file","path":"src/a.ts","content":"z"}'),
+    fc.constant('{'),
+    fc.json(),
+  );
   const call = fc.record({ id: fc.string(), name, arguments: args });
-  return fc.record({ text: fc.string(), finish: fc.constantFrom('stop', 'tool_calls', 'length', 'refusal', 'odd'), calls: fc.array(call, { maxLength: 5 }) }).map((answer) => JSON.stringify(answer));
+  return fc
+    .record({
+      text: fc.string(),
+      finish: fc.constantFrom('stop', 'tool_calls', 'length', 'refusal', 'odd'),
+      calls: fc.array(call, { maxLength: 5 }),
+    })
+    .map((answer) => JSON.stringify(answer));
 }
 
 const count = fc.oneof(fc.nat(1000), fc.constant(Number.MAX_SAFE_INTEGER));
 const oid = fc.constantFrom('0'.repeat(40), 'a'.repeat(40), 'b'.repeat(64));
-const reason = fc.record({ code: fc.constantFrom('a.b', 'budget.exhausted', 'writ.revoked'), message: fc.constantFrom('', 'why', 'w'.repeat(2000)) });
-const path = fc.constantFrom('README.md', 'src/a.ts', 'src/a.ts/x', 'src', 'new/file', `${'p'.repeat(4000)}`, '../up', '.git/config', 'a//b');
+const reason = fc.record({
+  code: fc.constantFrom('a.b', 'budget.exhausted', 'writ.revoked'),
+  message: fc.constantFrom('', 'why', 'w'.repeat(2000)),
+});
+const path = fc.constantFrom(
+  'README.md',
+  'src/a.ts',
+  'src/a.ts/x',
+  'src',
+  'new/file',
+  `${'p'.repeat(4000)}`,
+  '../up',
+  '.git/config',
+  'a//b',
+);
 const change = fc.record({
   path,
   before: fc.option(oid),
-  after: fc.option(fc.record({ blob: fc.constant(digestOf('x')), bytes: fc.nat(), mode: fc.constantFrom('100644', '100755', '120000'), oid })),
+  after: fc.option(
+    fc.record({ blob: fc.constant(digestOf('x')), bytes: fc.nat(), mode: fc.constantFrom('100644', '100755', '120000'), oid }),
+  ),
 });
 
 /** An id that is open in the state, or any other. */
@@ -68,7 +100,8 @@ function idsOf(state: RunState): Ids {
   const open = pending(state)[0];
   return {
     ask: state.stage?.ask?.id ?? none,
-    execution: open?.do === 'execute' ? open.execution : (state.stage?.intents.find(({ execution }) => execution !== null)?.execution?.id ?? none),
+    execution:
+      open?.do === 'execute' ? open.execution : (state.stage?.intents.find(({ execution }) => execution !== null)?.execution?.id ?? none),
     request: state.request?.id ?? none,
   };
 }
@@ -78,9 +111,25 @@ const asJson = (value: unknown): Json => value as Json;
 
 /** Facts of every kind a run may hold, mostly by the driver in force, mostly about what is open. */
 const fact: fc.Arbitrary<Made> = fc
-  .record({ stale: fc.integer({ min: 0, max: 9 }), other: fc.integer({ min: 0, max: 5 }), blob, reason, count, small: fc.nat(5), changes: fc.array(change, { maxLength: 3 }), artifact: blob, oid, flag: fc.boolean(), text, kind: fc.nat(17) })
+  .record({
+    stale: fc.integer({ min: 0, max: 9 }),
+    other: fc.integer({ min: 0, max: 5 }),
+    blob,
+    reason,
+    count,
+    small: fc.nat(5),
+    changes: fc.array(change, { maxLength: 3 }),
+    artifact: blob,
+    oid,
+    flag: fc.boolean(),
+    text,
+    kind: fc.nat(17),
+  })
   .map((seed) => {
-    const driven = (state: RunState) => (seed.stale === 0 ? { driver: 'e'.repeat(32), epoch: seed.small } : { driver: state.driver === '' ? 'd'.repeat(32) : state.driver, epoch: state.epoch });
+    const driven = (state: RunState) =>
+      seed.stale === 0
+        ? { driver: 'e'.repeat(32), epoch: seed.small }
+        : { driver: state.driver === '' ? 'd'.repeat(32) : state.driver, epoch: state.epoch };
     const id = (state: RunState, which: keyof Ids): Digest => (seed.other === 0 ? digestOf('another') : idsOf(state)[which]);
     const simple = seed.text.replaceAll('\0', '');
     const bodies: readonly Made[] = [
@@ -90,24 +139,73 @@ const fact: fc.Arbitrary<Made> = fc
       { kind: 'run.rewound', body: (state) => asJson({ ...driven(state), stage: 'implement', visit: 1 }) },
       { kind: 'router.planned', body: (state) => asJson({ ...driven(state), plan: seed.blob }) },
       { kind: 'skill.bound', body: (state) => asJson({ ...driven(state), skill: 'x', version: '1', template: seed.blob }) },
-      { kind: 'intent.submitted', body: () => asJson({ channel: 'x', action: 'apply_patch', arguments: { inline: null }, claims: { rationale: null, claimedRisk: null } }) },
+      {
+        kind: 'intent.submitted',
+        body: () =>
+          asJson({ channel: 'x', action: 'apply_patch', arguments: { inline: null }, claims: { rationale: null, claimedRisk: null } }),
+      },
       { kind: 'approval.expired', body: (state) => asJson({ ...driven(state), request: id(state, 'request') }) },
       {
         kind: 'approval.voted',
         body: (state) =>
           asJson({
             vote: {
-              body: { ledger: digestOf('l'), run: state.run, request: id(state, 'request'), decision: seed.flag ? 'approve' : 'deny', digest: digestOf('d'), expiry: '2027-01-01T00:00:00.000Z', nonce: '0'.repeat(32), assurance: 'file', because: simple },
+              body: {
+                ledger: digestOf('l'),
+                run: state.run,
+                request: id(state, 'request'),
+                decision: seed.flag ? 'approve' : 'deny',
+                digest: digestOf('d'),
+                expiry: '2027-01-01T00:00:00.000Z',
+                nonce: '0'.repeat(32),
+                assurance: 'file',
+                because: simple,
+              },
               signatures: [{ key: '1'.repeat(32), value: 'AAAA' }],
             },
           }),
       },
-      { kind: 'model.failed', body: (state) => asJson({ ...driven(state), ask: id(state, 'ask'), error: seed.reason, retryable: seed.flag, retryAfterMs: seed.flag ? seed.count : null, status: seed.flag ? 429 : null, raw: null, durationMs: 1 }) },
-      { kind: 'execution.failed', body: (state) => asJson({ ...driven(state), execution: id(state, 'execution'), error: seed.reason, effectUnknown: seed.flag, output: null, durationMs: 1 }) },
-      { kind: 'effect.undeclared', body: (state) => asJson({ ...driven(state), execution: id(state, 'execution'), paths: ['x'], because: seed.reason }) },
+      {
+        kind: 'model.failed',
+        body: (state) =>
+          asJson({
+            ...driven(state),
+            ask: id(state, 'ask'),
+            error: seed.reason,
+            retryable: seed.flag,
+            retryAfterMs: seed.flag ? seed.count : null,
+            status: seed.flag ? 429 : null,
+            raw: null,
+            durationMs: 1,
+          }),
+      },
+      {
+        kind: 'execution.failed',
+        body: (state) =>
+          asJson({
+            ...driven(state),
+            execution: id(state, 'execution'),
+            error: seed.reason,
+            effectUnknown: seed.flag,
+            output: null,
+            durationMs: 1,
+          }),
+      },
+      {
+        kind: 'effect.undeclared',
+        body: (state) => asJson({ ...driven(state), execution: id(state, 'execution'), paths: ['x'], because: seed.reason }),
+      },
       ...Array.from({ length: 3 }, () => ({
         kind: 'model.answered',
-        body: (state: RunState) => asJson({ ...driven(state), ask: id(state, 'ask'), answer: seed.blob, raw: seed.blob, usage: seed.flag ? { inputTokens: seed.count, outputTokens: seed.small } : null, durationMs: 1 }),
+        body: (state: RunState) =>
+          asJson({
+            ...driven(state),
+            ask: id(state, 'ask'),
+            answer: seed.blob,
+            raw: seed.blob,
+            usage: seed.flag ? { inputTokens: seed.count, outputTokens: seed.small } : null,
+            durationMs: 1,
+          }),
       })),
       ...Array.from({ length: 3 }, () => ({
         kind: 'execution.observed',
@@ -155,7 +253,11 @@ interface Step {
 }
 
 /** Appends one event as a recorded one: its blobs are those that a shell would read. */
-function recorded(state: RunState, bare: { readonly kind: string; readonly at: Instant; readonly cause: number | null; readonly law: number | null; readonly body: unknown }, more: ReadonlyMap<Digest, Uint8Array>): RunState {
+function recorded(
+  state: RunState,
+  bare: { readonly kind: string; readonly at: Instant; readonly cause: number | null; readonly law: number | null; readonly body: unknown },
+  more: ReadonlyMap<Digest, Uint8Array>,
+): RunState {
   const event = bare as unknown as RunEvent;
   const found = new Map<Digest, Uint8Array>();
   for (const { digest } of neededBlobs(event)) {
@@ -175,7 +277,8 @@ function drain(start: RunState, law: LawView): RunState {
     if (bytesOf(judge(state, law)) !== bytesOf(list)) throw new Error('judge said something else the second time');
     checkStorable(list);
     const made = new Map(list.flatMap((each) => each.blobs.map((one) => [one.digest, one.bytes] as const)));
-    for (const { kind, body } of list) state = recorded(state, { kind, at: oldest.event.at, cause: oldest.seq, law: law.position, body }, made);
+    for (const { kind, body } of list)
+      state = recorded(state, { kind, at: oldest.event.at, cause: oldest.seq, law: law.position, body }, made);
     if (pending(state).length > 1) throw new Error('two things are due at once');
     if (state.status === 'closed' && pending(state).length > 0) throw new Error('a closed run has something to do');
   }
@@ -183,7 +286,12 @@ function drain(start: RunState, law: LawView): RunState {
 }
 
 describe('the kernel', () => {
-  const step: fc.Arbitrary<Step> = fc.record({ made: fact, law: fc.integer({ min: 0, max: 8 }), queue: fc.boolean(), passMs: fc.nat(400_000) });
+  const step: fc.Arbitrary<Step> = fc.record({
+    made: fact,
+    law: fc.integer({ min: 0, max: 8 }),
+    queue: fc.boolean(),
+    passMs: fc.nat(400_000),
+  });
 
   test('takes any facts in any order without throwing, always answers, and answers twice the same', () => {
     fc.assert(
@@ -214,7 +322,18 @@ describe('the kernel', () => {
       const next = recorded(state, { kind: made.kind, at: instantFromMs(1_772_355_700_000), cause: null, law: null, body }, new Map());
       for (const { kind } of judge(next, laws[0] ?? never())) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
     }
-    for (const kind of ['commit.recorded', 'proposal.rejected', 'intent.declared', 'model.asked', 'stage.left', 'run.closed', 'execution.started', 'execution.lost', 'run.parked', 'approval.resolved']) {
+    for (const kind of [
+      'commit.recorded',
+      'proposal.rejected',
+      'intent.declared',
+      'model.asked',
+      'stage.left',
+      'run.closed',
+      'execution.started',
+      'execution.lost',
+      'run.parked',
+      'approval.resolved',
+    ]) {
       expect([kind, kinds.get(kind) ?? 0]).not.toEqual([kind, 0]);
     }
   });
@@ -223,21 +342,63 @@ describe('the kernel', () => {
     const amount = fc.record({ tokens: count, usdMicros: count, calls: count });
     const digest = fc.constantFrom(digestOf('a'), digestOf('nothing'));
     const forged = fc.oneof(
-      fc.record({ kind: fc.constant('proposal.staged'), body: fc.record({ proposal: digest, intent: digest, decision: digest, action: fc.constant('x'), effect: fc.constant('read'), reservation: amount, idempotencyKey: digest, preImage: fc.constant(null), approval: fc.constant(null) }) }),
+      fc.record({
+        kind: fc.constant('proposal.staged'),
+        body: fc.record({
+          proposal: digest,
+          intent: digest,
+          decision: digest,
+          action: fc.constant('x'),
+          effect: fc.constant('read'),
+          reservation: amount,
+          idempotencyKey: digest,
+          preImage: fc.constant(null),
+          approval: fc.constant(null),
+        }),
+      }),
       fc.record({ kind: fc.constant('execution.lost'), body: fc.record({ execution: digest, because: reason }) }),
-      fc.record({ kind: fc.constant('stage.left'), body: fc.record({ stage: fc.constant('implement'), visit: fc.nat(3), outcome: fc.constantFrom('succeeded', 'failed', 'skipped'), because: reason, next: fc.constantFrom('fail', 'done', 'paused', 'nowhere'), outputs: fc.constant([]) }) }),
-      fc.record({ kind: fc.constant('stage.entered'), body: fc.record({ stage: fc.constantFrom('implement', 'nowhere'), visit: fc.nat(9), type: fc.constant('agent'), inputs: fc.constant([]) }) }),
+      fc.record({
+        kind: fc.constant('stage.left'),
+        body: fc.record({
+          stage: fc.constant('implement'),
+          visit: fc.nat(3),
+          outcome: fc.constantFrom('succeeded', 'failed', 'skipped'),
+          because: reason,
+          next: fc.constantFrom('fail', 'done', 'paused', 'nowhere'),
+          outputs: fc.constant([]),
+        }),
+      }),
+      fc.record({
+        kind: fc.constant('stage.entered'),
+        body: fc.record({
+          stage: fc.constantFrom('implement', 'nowhere'),
+          visit: fc.nat(9),
+          type: fc.constant('agent'),
+          inputs: fc.constant([]),
+        }),
+      }),
       fc.record({ kind: fc.constant('run.parked'), body: fc.record({ because: reason, request: fc.constant(null) }) }),
-      fc.record({ kind: fc.constant('approval.resolved'), body: fc.record({ request: digest, outcome: fc.constantFrom('approved', 'denied'), votes: fc.constant([]), because: reason }) }),
-      fc.record({ kind: fc.constant('run.closed'), body: fc.record({ outcome: fc.constant('failed'), because: reason, worldRoot: digest, spend: amount, result: fc.constant(null) }) }),
+      fc.record({
+        kind: fc.constant('approval.resolved'),
+        body: fc.record({ request: digest, outcome: fc.constantFrom('approved', 'denied'), votes: fc.constant([]), because: reason }),
+      }),
+      fc.record({
+        kind: fc.constant('run.closed'),
+        body: fc.record({ outcome: fc.constant('failed'), because: reason, worldRoot: digest, spend: amount, result: fc.constant(null) }),
+      }),
     );
     fc.assert(
       fc.property(fc.nat(), fc.array(forged, { minLength: 1, maxLength: 6 }), step, (from, judgements, { made }) => {
         let state = starts[from % starts.length] ?? never();
-        for (const { kind, body } of judgements) state = recorded(state, { kind, at: '2026-03-01T10:00:00.000Z' as Instant, cause: 0, law: 0, body }, new Map());
+        for (const { kind, body } of judgements)
+          state = recorded(state, { kind, at: '2026-03-01T10:00:00.000Z' as Instant, cause: 0, law: 0, body }, new Map());
         const body = made.body(state);
         if (!kindRow(made.kind as Parameters<typeof kindRow>[0]).body.safeParse(body).success) return;
-        const next = recorded(state, { kind: made.kind, at: '2026-03-01T10:00:01.000Z' as Instant, cause: null, law: null, body }, new Map());
+        const next = recorded(
+          state,
+          { kind: made.kind, at: '2026-03-01T10:00:01.000Z' as Instant, cause: null, law: null, body },
+          new Map(),
+        );
         if (judge(next, laws[0] ?? never()).length === 0) throw new Error('judge said nothing');
       }),
       { numRuns: 1500 },

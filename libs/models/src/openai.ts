@@ -57,7 +57,7 @@ export function openaiModel(options: OpenAiOptions): Result<ModelAdapter, OpenMo
       message: 'the API key of the model is empty or holds characters that cannot be sent; set it in the environment',
       exit: 30,
     });
-  return ok({ provider: 'openai', ask: async (request, stop) => await askOnce(options, base.value, request, stop) });
+  return ok({ provider: 'openai', ask: async (request, stop) => askOnce(options, base.value, request, stop) });
 }
 
 async function askOnce(

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { type Digest, digestOf, utf8Encode } from '@openexec/canon';
 import type { ModelRequest, StopSignal } from '@openexec/catalogue';
 import { type Exchange, hostOf, openaiModel, openModel } from '../src/index.ts';
+import { modelAdapterContract, type Situation } from './modelAdapter.contract.ts';
 
 const KEY = 'sk-test-0123456789abcdefghijklmnop';
 type Handler = (request: IncomingMessage, response: ServerResponse, body: Buffer) => void;
@@ -309,28 +310,14 @@ describe('the network', () => {
       message: expect.stringContaining('ECONNREFUSED'),
     });
   });
-  test('silence ends at the deadline, before headers and in the body', async () => {
-    handler = () => undefined;
+  test('silence in the middle of the body ends at the deadline', async () => {
     const started = performance.now();
-    expect(await failed({ timeoutMs: 150 })).toMatchObject({ code: 'model.timeout', retryable: true });
     handler = (_request, response) => {
       response.writeHead(200, { 'content-type': 'application/json' });
       response.write('{');
     };
-    expect((await failed({ timeoutMs: 150 })).code).toBe('model.timeout');
+    expect(await failed({ timeoutMs: 150 })).toMatchObject({ code: 'model.timeout', retryable: true });
     expect(performance.now() - started).toBeLessThan(3000);
-  });
-  test('a stop ends the ask, and a stopped run asks nothing', async () => {
-    handler = () => undefined;
-    const listeners: (() => void)[] = [];
-    const stop: StopSignal = { stopped: false, onStop: (listener) => (listeners.push(listener), () => undefined) };
-    const asking = ask({}, { stop });
-    setTimeout(() => listeners.forEach((listener) => void listener()), 50);
-    const result = await asking;
-    expect(!result.ok && result.error.code).toBe('model.stopped');
-    hits = 0;
-    expect((await failed({}, { stop: { ...NEVER, stopped: true } })).code).toBe('model.stopped');
-    expect(hits).toBe(0);
   });
 });
 
@@ -371,4 +358,37 @@ describe('opening', () => {
     expect(code({ provider: 'openai', apiKey: KEY })).toBe('openai');
     expect(code({ provider: 'scripted', script: { answers: [] } })).toBe('scripted');
   });
+});
+
+/** What the local server does in each situation. */
+function behave(situation: Situation): void {
+  const quoted = (code: string): object => ({ error: { message: `no: ${KEY}`, type: 't', param: null, code } });
+  const call = { id: 'c1', type: 'function', function: { name: 'read_file', arguments: '{"path":"a"}' } };
+  const behaviours: Readonly<Record<Situation, () => void>> = {
+    text: () => answers(200, COMPLETION),
+    calls: () => answers(200, message({ tool_calls: [call] }, 'tool_calls')),
+    unauthorized: () => answers(401, quoted('invalid_api_key')),
+    rateLimited: () => answers(429, quoted('rate_limit_exceeded'), { 'retry-after': '1', 'x-should-retry': 'true' }),
+    server: () => answers(503, quoted('overloaded'), { 'x-should-retry': 'true' }),
+    malformed: () => answers(200, `<html>${KEY}</html>`, { 'content-type': 'text/html' }),
+    refused: () => answers(404, quoted('model_not_found')),
+    quoting: () => answers(400, quoted('bad_request')),
+    silent: () => {
+      handler = () => undefined;
+    },
+  };
+  behaviours[situation]();
+}
+
+modelAdapterContract({
+  open: (situation) => {
+    behave(situation);
+    hits = 0;
+    const model = openaiModel({ apiKey: KEY, baseUrl: `http://127.0.0.1:${port}/v1` });
+    if (!model.ok) throw new Error(model.error.message);
+    return model.value;
+  },
+  reached: () => hits,
+  waits: true,
+  key: KEY,
 });

@@ -6,6 +6,7 @@ import { type Digest, type Json, parseJson } from '@openexec/canon';
 import type { ModelRequest, StopSignal } from '@openexec/catalogue';
 import fc from 'fast-check';
 import { scriptedModel } from '../src/index.ts';
+import { modelAdapterContract, type Situation } from './modelAdapter.contract.ts';
 
 const NEVER: StopSignal = { stopped: false, onStop: () => () => undefined };
 const at = (stage: string, visit: number, turn: number): ModelRequest => ({
@@ -95,10 +96,6 @@ describe('the scripted model', () => {
         ok: false,
         error: { code: 'model.rateLimited', retryable: true, retryAfterMs: 5, status: 429, raw: null },
       });
-    expect(await open({ answers: [] }).ask(at('s', 1, 1), { ...NEVER, stopped: true })).toMatchObject({
-      ok: false,
-      error: { code: 'model.stopped' },
-    });
   });
 
   test.each<readonly [string, Json, string]>([
@@ -123,4 +120,30 @@ describe('the scripted model', () => {
     const model = scriptedModel({ script });
     expect(model.ok ? 'ok' : model.error.code).toBe(code);
   });
+});
+
+/** The script of each situation; it has its answers at once, so that silence is a text, and no key that could be quoted. */
+function scriptOf(situation: Situation): Json {
+  switch (situation) {
+    case 'text':
+    case 'silent':
+    case 'quoting':
+      return { text: 'hello', usage: { inputTokens: 12, outputTokens: 3 } };
+    case 'calls':
+      return { calls: [{ name: 'read_file', arguments: { path: 'a' } }] };
+    case 'rateLimited':
+    case 'server':
+      return { fail: { code: `model.${situation}`, retryable: true, retryAfterMs: 5, status: situation === 'server' ? 500 : 429 } };
+    case 'unauthorized':
+    case 'malformed':
+    case 'refused':
+      return { fail: { code: `model.${situation}` } };
+  }
+}
+
+modelAdapterContract({
+  open: (situation) => open({ answers: [scriptOf(situation)] }),
+  reached: null,
+  waits: false,
+  key: null,
 });

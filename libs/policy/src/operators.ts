@@ -10,7 +10,7 @@ import type { POLICY_OPERATORS } from '@openexec/protocol';
 export type Truth = 0 | 1 | 2;
 /** The condition does not hold. */
 export const FALSE: Truth = 0;
-/** A field is missing or of another type: a permit does not apply, a deny does. */
+/** A field is missing or of a type that the operator was not made for; what a rule makes of it depends on its decision (PROTOCOL §7). */
 export const UNKNOWN: Truth = 1;
 /** The condition holds. */
 export const TRUE: Truth = 2;

@@ -276,17 +276,11 @@ describe('a bundle is refused', () => {
     because: 'it may',
     examples: { match: [{ action: { name: 'apply_patch' } }], noMatch: [{ action: { name: 'shell' } }] },
   };
-  const bundle = (changed: { [key: string]: unknown }): Json => ({ version: 1, name: 'b', rules: [{ ...good, ...changed }] }) as Json; // Wrong on purpose.
+  const bundle = (changed: { [key: string]: unknown }): Json => ({ version: 1, name: 'b', rules: [{ ...good, ...changed }] });
   const when = (condition: unknown) => bundle({ when: condition });
   const named = { action: { name: 'apply_patch' } };
   test.each<[string, Json, string, readonly (string | number)[], string]>([
-    [
-      'for an unknown top key',
-      { version: 1, name: 'b', rules: [good], rule: [] } as unknown as Json,
-      'policy.unknownKey',
-      ['rule'],
-      'unknown key rule',
-    ],
+    ['for an unknown top key', { version: 1, name: 'b', rules: [good], rule: [] }, 'policy.unknownKey', ['rule'], 'unknown key rule'],
     ['for an unknown rule key', bundle({ wen: 1 }), 'policy.unknownKey', ['rules', 0, 'wen'], 'unknown key wen'],
     [
       'for an unknown operator',
@@ -410,7 +404,7 @@ describe('a bundle is refused', () => {
   });
   test('for two rules of one id; and accepted as it stands otherwise', () => {
     expect(checkBundle(bundle({}))).toEqual({ ok: true, value: { version: 1, name: 'b', rules: [good] } });
-    const twice = checkBundle({ version: 1, name: 'b', rules: [good, good] } as Json);
+    const twice = checkBundle({ version: 1, name: 'b', rules: [good, good] });
     expect(twice).toMatchObject({ ok: false, error: [{ code: 'policy.duplicateRule', path: ['rules', 1, 'id'] }] });
   });
   test('property: whatever JSON comes, it is accepted or refused with a path, never thrown', () => {

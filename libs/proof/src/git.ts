@@ -44,7 +44,7 @@ const OFFSET = /^[+-][0-9]{4}$/;
 /** git fsck: a name that would be the repository itself, in any letter case. */
 const DOT_GIT = /^\.git$/i;
 /** What git strips from, or cannot carry in, an identity. */
-// Control characters on purpose: NUL and newline would end the header line
+// NUL and newline would end the header line.
 const IDENTITY_BREAKERS = /[<>\u0000\n]/;
 
 /** The id of a blob with these bytes. */

@@ -28,7 +28,7 @@ const MAX_NOTE_UNITS = 1_000_000;
 const MAX_SIGNATURES = 100;
 const VKEY = /^([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+={0,2})$/;
 const KEY_NAME = /^[^\s\u0085+\p{Cc}]+$/u;
-// Control characters on purpose: signed-note forbids control characters other than newline
+// signed-note forbids control characters other than newline.
 const FORBIDDEN = /[\u0000-\u0009\u000b-\u001f]/;
 const SIGNATURE_LINE = /^— (\S+) (\S+)$/;
 

@@ -15,11 +15,6 @@ export function vectorPath(name: string): string {
   return resolve(FOLDER, name);
 }
 
-/** A vector file as bytes. */
-export function vectorBytes(name: string): Uint8Array {
-  return new Uint8Array(readFileSync(vectorPath(name)));
-}
-
 /** A vector file of JSON, as the shape its test expects. */
 export function vectorJson<T>(name: string): T {
   return JSON.parse(readFileSync(vectorPath(name), 'utf8')) as T;

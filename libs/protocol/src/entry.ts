@@ -1,6 +1,6 @@
 /**
- * The entry as a schema, for readers of the published JSON Schema. Stores and verifiers read entries by their own grammar of bytes, never through
- * this; a test holds the two together (PROTOCOL §2).
+ * The entry as a schema, for readers of the published JSON Schema. Stores and verifiers read entries by their own grammar of bytes, never
+ * through this; a test holds the two together (PROTOCOL §2).
  */
 import * as z from 'zod';
 import { base64, count, digest, eventId, instant, keyId, position, trajectory } from './words.ts';

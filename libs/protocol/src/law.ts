@@ -66,7 +66,9 @@ export const keyTrusted = signed(
 /** Body of `key.retired`: the key counts for nothing after this position; nothing before it changes. */
 export const keyRetired = signed(z.strictObject({ ledger: digest, nonce, key: keyId, because: sentence }));
 /** Body of `policy.adopted`: the bundle is in force for the layer from here on, also for open runs (it only narrows them). */
-export const policyAdopted = signed(z.strictObject({ ledger: digest, nonce, layer: z.enum(['organisation', 'operator']), bundle: blobRef }));
+export const policyAdopted = signed(
+  z.strictObject({ ledger: digest, nonce, layer: z.enum(['organisation', 'operator']), bundle: blobRef }),
+);
 /** Body of `writ.issued`: a standing writ may be carved. */
 export const writIssued = z.strictObject({ writ: signedWrit });
 /** Body of `writ.revoked`: the writ and all its descendants stop counting at the next use. */

@@ -4,8 +4,27 @@
  */
 import * as z from 'zod';
 import { signedWrit } from './law.ts';
-import { approvalTerms, assurance, delta, fileChange, modelChoice, reason, treeListing } from './work.ts';
-import { amount, base64, blobRef, code, count, digest, driverId, effect, inlineOrBlob, instant, keyId, name, nonce, oid, path, position, reference, sentence, signature, signed } from './words.ts';
+import { approvalTerms, assurance, delta, fileChange, modelChoice, reason } from './work.ts';
+import {
+  amount,
+  blobRef,
+  code,
+  count,
+  digest,
+  driverId,
+  effect,
+  inlineOrBlob,
+  instant,
+  keyId,
+  name,
+  nonce,
+  oid,
+  position,
+  reference,
+  sentence,
+  signature,
+  signed,
+} from './words.ts';
 
 const driven = { driver: driverId, epoch: count };
 
@@ -54,7 +73,12 @@ export const runClosed = z.strictObject({
 /** One version of a named value that flows between stages. */
 export const artifactRef = z.strictObject({ name, version: count, blob: blobRef });
 /** Body of `stage.entered`: visit count + 1; the stage is current. */
-export const stageEntered = z.strictObject({ stage: name, visit: count, type: z.enum(['deterministic', 'agent']), inputs: z.array(artifactRef) });
+export const stageEntered = z.strictObject({
+  stage: name,
+  visit: count,
+  type: z.enum(['deterministic', 'agent']),
+  inputs: z.array(artifactRef),
+});
 /** Body of `stage.left`: its artifacts flow; the route is taken. */
 export const stageLeft = z.strictObject({
   stage: name,
@@ -72,7 +96,11 @@ export const contextPacked = z.strictObject({ ...driven, pack: blobRef });
 // ---- models
 
 /** One part of a conversation, by content: who said it, to which call it answers. */
-export const partRef = z.strictObject({ role: z.enum(['system', 'user', 'assistant', 'tool']), call: z.string().max(256).nullable(), body: blobRef });
+export const partRef = z.strictObject({
+  role: z.enum(['system', 'user', 'assistant', 'tool']),
+  call: z.string().max(256).nullable(),
+  body: blobRef,
+});
 /** Body of `model.asked`: the reservation is held; an ask is open. */
 export const modelAsked = z.strictObject({
   ask: digest,
@@ -132,7 +160,13 @@ export const intentDeclared = z.strictObject({
   call: z.string().max(256).nullable(),
 });
 /** One matched or unknown rule, as the trace keeps it. */
-export const ruleTrace = z.strictObject({ layer: z.string().max(64), rule: name, truth: z.enum(['true', 'unknown']), decide: z.enum(['permit', 'deny', 'approve']), unknown: z.array(z.string().max(256)) });
+export const ruleTrace = z.strictObject({
+  layer: z.string().max(64),
+  rule: name,
+  truth: z.enum(['true', 'unknown']),
+  decide: z.enum(['permit', 'deny', 'approve']),
+  unknown: z.array(z.string().max(256)),
+});
 /** How far the compiler came and what policy matched; the reasons behind a verdict (PROTOCOL §6). */
 export const decisionTrace = z.strictObject({
   /** Number of the last compile step that was reached (PROTOCOL §6). */
@@ -214,7 +248,12 @@ export const approvalVoted = z.strictObject({ vote: signed(vote) });
 /** Body of `approval.expired`: the request is resolved {expired}. */
 export const approvalExpired = z.strictObject({ ...driven, request: digest });
 /** Body of `approval.resolved`: the request is consumed; the compile runs again. */
-export const approvalResolved = z.strictObject({ request: digest, outcome: z.enum(['approved', 'denied', 'expired', 'withdrawn']), votes: z.array(z.strictObject({ key: keyId, seq: position })), because: reason });
+export const approvalResolved = z.strictObject({
+  request: digest,
+  outcome: z.enum(['approved', 'denied', 'expired', 'withdrawn']),
+  votes: z.array(z.strictObject({ key: keyId, seq: position })),
+  because: reason,
+});
 
 // ---- execution and commit
 
@@ -245,7 +284,14 @@ export const executionObserved = z.strictObject({
   landed: z.strictObject({ ref: z.string().max(512), commit: oid, tree: oid }).nullable(),
 });
 /** Body of `execution.failed`: the effect did not come about. */
-export const executionFailed = z.strictObject({ ...driven, execution: digest, error: reason, effectUnknown: z.boolean(), output: blobRef.nullable(), durationMs: count });
+export const executionFailed = z.strictObject({
+  ...driven,
+  execution: digest,
+  error: reason,
+  effectUnknown: z.boolean(),
+  output: blobRef.nullable(),
+  durationMs: count,
+});
 /** Body of `execution.lost`: settled at its full reservation; the stage fails. */
 export const executionLost = z.strictObject({ execution: digest, because: reason });
 /** Body of `effect.undeclared`: fails the stage. */
@@ -264,14 +310,25 @@ export const commitRecorded = z.strictObject({
   landed: z.strictObject({ ref: z.string().max(512), commit: oid, tree: oid }).nullable(),
 });
 /** Body of `commit.compensated`: the resources named have their former values again. */
-export const commitCompensated = z.strictObject({ commit: digest, compensates: z.array(digest), delta: z.union([z.strictObject({ inline: delta }), z.strictObject({ blob: blobRef })]), worldRoot: digest });
+export const commitCompensated = z.strictObject({
+  commit: digest,
+  compensates: z.array(digest),
+  delta: z.union([z.strictObject({ inline: delta }), z.strictObject({ blob: blobRef })]),
+  worldRoot: digest,
+});
 
 // ---- delegation, skills, notes
 
 /** Body of `delegation.opened`: a child may open under the narrower writ. */
 export const delegationOpened = z.strictObject({ delegation: digest, key: name, task: blobRef, writ: inlineOrBlob, reservation: amount });
 /** Body of `delegation.closed`: joined in declared key order. */
-export const delegationClosed = z.strictObject({ ...driven, delegation: digest, child: reference, outcome: z.enum(['done', 'failed', 'cancelled', 'denied', 'exhausted']), spend: amount });
+export const delegationClosed = z.strictObject({
+  ...driven,
+  delegation: digest,
+  child: reference,
+  outcome: z.enum(['done', 'failed', 'cancelled', 'denied', 'exhausted']),
+  spend: amount,
+});
 /** Body of `skill.bound`: narrows the run. */
 export const skillBound = z.strictObject({ ...driven, skill: name, version: z.string().max(64), template: blobRef });
 /** `violation` marks a recorded fact that answers nothing open; everything else is an ordinary remark. */
@@ -282,9 +339,21 @@ export const factNoted = z.strictObject({ why: code, message: sentence, violatio
 /** Body of `anchor.recorded`: evidence that the head was seen elsewhere. */
 export const anchorRecorded = z.strictObject({ size: count, root: digest, type: name, evidence: blobRef });
 /** Body of `result.applied`: records which checkout took the result. */
-export const resultApplied = z.strictObject({ run: z.string().max(128), ref: z.string().max(512), commit: oid, into: z.string().max(512), previous: oid });
+export const resultApplied = z.strictObject({
+  run: z.string().max(128),
+  ref: z.string().max(512),
+  commit: oid,
+  into: z.string().max(512),
+  previous: oid,
+});
 /** Body of `payload.erased`: the payloads and salts named are gone lawfully. */
-export const payloadErased = z.strictObject({ entries: z.array(reference).min(1), by: keyId, because: sentence, rule: name, signatures: z.array(signature) });
+export const payloadErased = z.strictObject({
+  entries: z.array(reference).min(1),
+  by: keyId,
+  because: sentence,
+  rule: name,
+  signatures: z.array(signature),
+});
 /** Body of `ledger.pruned`: the payloads in the list are gone by rule. */
 export const ledgerPruned = z.strictObject({ before: instant, rule: name, entries: count, list: blobRef, because: sentence });
 /** Body of `ledger.sealed`: this store refuses appends unless its instance id is the successor. */
@@ -294,15 +363,28 @@ export const writCarved = z.strictObject({ run: z.string().max(128), writ: signe
 /** Body of `writ.settled`: what was not spent returns. */
 export const writSettled = z.strictObject({ run: z.string().max(128), spend: amount, returned: amount });
 /** Body of `selfTest.opened`: fixes what the canaries are judged under. */
-export const selfTestOpened = z.strictObject({ policySet: blobRef, catalogue: blobRef, flags: z.array(count), profile: blobRef, host: digest, writs: z.array(signedWrit).min(1) });
+export const selfTestOpened = z.strictObject({
+  policySet: blobRef,
+  catalogue: blobRef,
+  flags: z.array(count),
+  profile: blobRef,
+  host: digest,
+  writs: z.array(signedWrit).min(1),
+});
 /** Body of `selfTest.recorded`: last entry; not judged. */
-export const selfTestRecorded = signed(z.strictObject({ ledger: digest, nonce, passed: z.boolean(), canaries: count, until: instant, report: blobRef }));
+export const selfTestRecorded = signed(
+  z.strictObject({ ledger: digest, nonce, passed: z.boolean(), canaries: count, until: instant, report: blobRef }),
+);
 /** Body of `pointer.recorded`: the pointer stands. */
-export const pointerRecorded = z.strictObject({ pointer: name, type: name, value: inlineOrBlob, source: sentence, signatures: z.array(signature) });
+export const pointerRecorded = z.strictObject({
+  pointer: name,
+  type: name,
+  value: inlineOrBlob,
+  source: sentence,
+  signatures: z.array(signature),
+});
 /** Body of `pointer.retired`: the pointer is gone. */
 export const pointerRetired = z.strictObject({ pointer: name, because: sentence, signatures: z.array(signature) });
-
-export { base64, path, treeListing };
 
 /** Parsed form of `runOpened`. */
 export type RunOpened = z.infer<typeof runOpened>;

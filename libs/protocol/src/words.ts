@@ -41,7 +41,10 @@ export const position = count;
 /** A short name: action, stage, rule, artifact, toolset. */
 export const name = z.string().regex(/^[a-z][a-z0-9_.-]{0,63}$/);
 /** A stable machine-readable reason such as `budget.exhausted`. */
-export const code = z.string().regex(/^[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*$/).max(64);
+export const code = z
+  .string()
+  .regex(/^[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*$/)
+  .max(64);
 /** One sentence for people; bounded so that an entry's payload stays small. */
 export const sentence = z.string().max(2000);
 /** Git object id: 40 hex digits (sha1) or 64 (sha256). */

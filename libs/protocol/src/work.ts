@@ -3,13 +3,30 @@
  * toolsets, prices, the sandbox profile and the base tree. All are data; nothing here evaluates anything (PROTOCOL §§4.2, 7, 9).
  */
 import * as z from 'zod';
-import { hostPattern, pathPattern, role } from './law.ts';
-import { amount, code, count, digest, effect, json, name, oid, path, sentence } from './words.ts';
+import { hostPattern, role } from './law.ts';
+import { code, count, digest, effect, json, name, oid, path, sentence } from './words.ts';
 
 // ---- policy (PROTOCOL §7)
 
 /** The closed list of operators of the policy language (PROTOCOL §7). */
-export const POLICY_OPERATORS = ['eq', 'ne', 'in', 'notIn', 'lt', 'le', 'gt', 'ge', 'startsWith', 'endsWith', 'contains', 'exists', 'under', 'anyUnder', 'allUnder', 'anyNamed'] as const;
+export const POLICY_OPERATORS = [
+  'eq',
+  'ne',
+  'in',
+  'notIn',
+  'lt',
+  'le',
+  'gt',
+  'ge',
+  'startsWith',
+  'endsWith',
+  'contains',
+  'exists',
+  'under',
+  'anyUnder',
+  'allUnder',
+  'anyNamed',
+] as const;
 /** A condition as data. */
 export type PolicyCondition =
   | { all: PolicyCondition[] }
@@ -54,7 +71,10 @@ export const policyBundle = z.strictObject({ version: z.literal(1), name, rules:
 export const policyLayerName = z.enum(['shipped', 'operator', 'organisation', 'project', 'run']);
 /** The layers of one run, outermost first. */
 export const policySet = z.strictObject({
-  layers: z.array(z.strictObject({ layer: policyLayerName, bundle: policyBundle, source: z.string().max(256) })).min(1).max(8),
+  layers: z
+    .array(z.strictObject({ layer: policyLayerName, bundle: policyBundle, source: z.string().max(256) }))
+    .min(1)
+    .max(8),
   riskThreshold: z.enum(['low', 'medium', 'high', 'critical']),
 });
 
@@ -96,8 +116,19 @@ export const blueprint = z.strictObject({
   stages: z
     .array(
       z.discriminatedUnion('type', [
-        z.strictObject({ ...stageCommon, type: z.literal('deterministic'), action: name, arguments: z.record(z.string(), json).optional() }),
-        z.strictObject({ ...stageCommon, type: z.literal('agent'), goal: z.string().min(1).max(8000), toolset: name.optional(), turn_limit: z.number().int().min(1).max(100).optional() }),
+        z.strictObject({
+          ...stageCommon,
+          type: z.literal('deterministic'),
+          action: name,
+          arguments: z.record(z.string(), json).optional(),
+        }),
+        z.strictObject({
+          ...stageCommon,
+          type: z.literal('agent'),
+          goal: z.string().min(1).max(8000),
+          toolset: name.optional(),
+          turn_limit: z.number().int().min(1).max(100).optional(),
+        }),
       ]),
     )
     .min(1)
@@ -151,16 +182,43 @@ const described = { description: z.string().max(1000).optional() };
 /** The closed subset of JSON Schema as data. */
 export const argumentSchema: z.ZodType<ArgumentSchema> = z.lazy(() =>
   z.discriminatedUnion('type', [
-    z.strictObject({ type: z.literal('string'), ...described, minLength: count.optional(), maxLength: count.optional(), enum: z.array(z.string()).min(1).optional() }),
-    z.strictObject({ type: z.literal('integer'), ...described, minimum: z.number().int().optional(), maximum: z.number().int().optional() }),
+    z.strictObject({
+      type: z.literal('string'),
+      ...described,
+      minLength: count.optional(),
+      maxLength: count.optional(),
+      enum: z.array(z.string()).min(1).optional(),
+    }),
+    z.strictObject({
+      type: z.literal('integer'),
+      ...described,
+      minimum: z.number().int().optional(),
+      maximum: z.number().int().optional(),
+    }),
     z.strictObject({ type: z.literal('number'), ...described, minimum: z.number().optional(), maximum: z.number().optional() }),
     z.strictObject({ type: z.literal('boolean'), ...described }),
-    z.strictObject({ type: z.literal('array'), ...described, items: argumentSchema, minItems: count.optional(), maxItems: count.optional() }),
-    z.strictObject({ type: z.literal('object'), ...described, properties: z.record(z.string(), argumentSchema), required: z.array(z.string()), additionalProperties: z.literal(false) }),
+    z.strictObject({
+      type: z.literal('array'),
+      ...described,
+      items: argumentSchema,
+      minItems: count.optional(),
+      maxItems: count.optional(),
+    }),
+    z.strictObject({
+      type: z.literal('object'),
+      ...described,
+      properties: z.record(z.string(), argumentSchema),
+      required: z.array(z.string()),
+      additionalProperties: z.literal(false),
+    }),
   ]),
 ) as z.ZodType<ArgumentSchema>;
 /** How the paths an action touches are found in its arguments: a path argument, the headers of a patch, or none. */
-export const pathSource = z.strictObject({ argument: z.string().min(1).max(64), as: z.enum(['path', 'patch', 'files']), access: z.enum(['read', 'write']) });
+export const pathSource = z.strictObject({
+  argument: z.string().min(1).max(64),
+  as: z.enum(['path', 'patch', 'files']),
+  access: z.enum(['read', 'write']),
+});
 /** One typed capability of the runtime (declaration only). */
 export const actionContract = z.strictObject({
   name,
@@ -182,7 +240,10 @@ export const actionContract = z.strictObject({
   offered: z.boolean(),
 });
 /** A configured command: exact argv, or the recorded choice that there is none. */
-export const configuredCommand = z.union([z.strictObject({ argv: z.array(z.string().min(1)).min(1).max(64), timeout: timeoutClass }), z.literal('none')]);
+export const configuredCommand = z.union([
+  z.strictObject({ argv: z.array(z.string().min(1)).min(1).max(64), timeout: timeoutClass }),
+  z.literal('none'),
+]);
 /** Every action a run may name, and the commands that were configured. */
 export const catalogue = z.strictObject({
   version: z.literal(1),
@@ -197,7 +258,12 @@ export const prices = z.strictObject({
   models: z.record(z.string(), z.strictObject({ inputUsdMicrosPerMillion: count, outputUsdMicrosPerMillion: count })),
 });
 /** Which model a run asks, fixed when it opens. */
-export const modelChoice = z.strictObject({ provider: name, model: z.string().min(1).max(128), host: hostPattern.nullable(), maxOutputTokens: count });
+export const modelChoice = z.strictObject({
+  provider: name,
+  model: z.string().min(1).max(128),
+  host: hostPattern.nullable(),
+  maxOutputTokens: count,
+});
 /** The sandbox profile compiled from the writ; host paths appear only as symbols (MECHANICS part 2). */
 export const sandboxProfile = z.strictObject({
   version: z.literal(1),
@@ -208,7 +274,18 @@ export const sandboxProfile = z.strictObject({
   provide: z.array(z.strictObject({ path, source: z.string() })),
   toolchain: z.array(z.string()),
   environment: z.array(z.string()),
-  limits: z.strictObject({ memoryBytes: count, processes: count, cpuMs: count, fileBytes: count, tmpBytes: count, homeBytes: count, outputBytes: count, openFiles: count, diskBytes: count, inodes: count }),
+  limits: z.strictObject({
+    memoryBytes: count,
+    processes: count,
+    cpuMs: count,
+    fileBytes: count,
+    tmpBytes: count,
+    homeBytes: count,
+    outputBytes: count,
+    openFiles: count,
+    diskBytes: count,
+    inodes: count,
+  }),
   seccomp: digest,
 });
 /** One file of a tree listing; `mode` is git's. */
@@ -229,10 +306,6 @@ export const deltaStep = z.discriminatedUnion('op', [
 export const delta = z.array(deltaStep);
 /** A typed reason with the place and the remedy in its message. */
 export const reason = z.strictObject({ code, message: sentence });
-/** What is held and what is used up. */
-export const spend = z.strictObject({ reserved: amount, settled: amount });
-export { amount, digest, path, pathPattern };
-
 /** Parsed form of `policyBundle`. */
 export type PolicyBundle = z.infer<typeof policyBundle>;
 /** Parsed form of `policyRule`. */

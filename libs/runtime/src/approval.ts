@@ -5,7 +5,6 @@
 import { canonicalText, ok, type Result } from '@openexec/canon';
 import type { ApprovalQuestion, Approver, StopSignal } from '@openexec/catalogue';
 import type { PendingEffect, RunState } from '@openexec/kernel';
-import type { ApprovalVoted } from '@openexec/protocol';
 import { reading, type RuntimeFailure } from './failure.ts';
 import type { Session } from './session.ts';
 import { stopSwitch } from './stop.ts';
@@ -24,12 +23,19 @@ export async function awaitApproval(
   const { onAwait, asked, stop } = options;
   const open = stillOpen(effect);
   if (session.until(effect.until) === 0) {
-    const expired = await session.add({ kind: 'approval.expired', actor: 'runtime', body: { ...session.driven, request: effect.request }, blobs: [] }, open);
+    const expired = await session.add(
+      { kind: 'approval.expired', actor: 'runtime', body: { ...session.driven, request: effect.request }, blobs: [] },
+      open,
+    );
     return expired.ok ? ok(undefined) : expired;
   }
-  if (session.hands.approver !== null && !asked.has(effect.request)) return askPerson(session, effect, session.hands.approver, { asked, stop });
+  if (session.hands.approver !== null && !asked.has(effect.request))
+    return askPerson(session, effect, session.hands.approver, { asked, stop });
   if (onAwait === 'wait') return waitForNews(session, effect, stop);
-  const because = { code: 'approval.pending', message: `an approval of ${session.folded.requested?.action ?? 'an action'} is open until ${effect.until}` };
+  const because = {
+    code: 'approval.pending',
+    message: `an approval of ${session.folded.requested?.action ?? 'an action'} is open until ${effect.until}`,
+  };
   const parked = await session.add({ kind: 'run.pauseRequested', actor: 'runtime', body: { by: 'driver', because }, blobs: [] }, open);
   return parked.ok ? ok(undefined) : parked;
 }
@@ -40,7 +46,12 @@ const stillOpen =
     state.request?.id === effect.request;
 
 /** Asks the person at hand, once for each request; gives up asking when the run moves on meanwhile. */
-async function askPerson(session: Session, effect: ApprovalEffect, approver: Approver, options: { readonly asked: Set<string>; readonly stop: StopSignal }): Promise<Result<void, RuntimeFailure>> {
+async function askPerson(
+  session: Session,
+  effect: ApprovalEffect,
+  approver: Approver,
+  options: { readonly asked: Set<string>; readonly stop: StopSignal },
+): Promise<Result<void, RuntimeFailure>> {
   const { asked } = options;
   asked.add(effect.request);
   const prompt = stopSwitch(options.stop);
@@ -54,7 +65,10 @@ async function askPerson(session: Session, effect: ApprovalEffect, approver: App
   const read = await news;
   if (!read.ok || vote === null) return read;
   const body = { vote: { body: vote.body, signatures: vote.signatures } }; // The store checks the shape.
-  const added = await session.add({ kind: 'approval.voted', actor: `key:${vote.signatures[0]?.key ?? ''}`, body, blobs: [] }, stillOpen(effect));
+  const added = await session.add(
+    { kind: 'approval.voted', actor: `key:${vote.signatures[0]?.key ?? ''}`, body, blobs: [] },
+    stillOpen(effect),
+  );
   return added.ok ? ok(undefined) : added;
 }
 

@@ -3,7 +3,15 @@
  * before it was redacted (PROTOCOL §2 "Redaction first").
  */
 import { type Bytes, canonicalBytes, type Json, instantToMs, ok, parseJson, type Result, utf8Decode, utf8Encode } from '@openexec/canon';
-import type { ModelAnswer, ModelFailure, ModelMessage, ModelRequest, NeutralAnswer, StopSignal, ToolDeclaration } from '@openexec/catalogue';
+import type {
+  ModelAnswer,
+  ModelFailure,
+  ModelMessage,
+  ModelRequest,
+  NeutralAnswer,
+  StopSignal,
+  ToolDeclaration,
+} from '@openexec/catalogue';
 import type { PendingEffect } from '@openexec/kernel';
 import type { PartRef } from '@openexec/protocol';
 import { ledgerRefusal, refuse, type RuntimeFailure } from './failure.ts';
@@ -26,7 +34,11 @@ const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 export async function ask(session: Session, effect: AskEffect, stop: StopSignal): Promise<Result<AskFact | null, RuntimeFailure>> {
   const { hands } = session;
   const { model, clock } = hands;
-  if (model === null) return refuse('model.missing', `the run asks ${effect.model.provider}:${effect.model.model}, but no model is configured here; configure it and resume`);
+  if (model === null)
+    return refuse(
+      'model.missing',
+      `the run asks ${effect.model.provider}:${effect.model.model}, but no model is configured here; configure it and resume`,
+    );
   const messages = await messagesOf(session, effect.parts);
   if (!messages.ok) return messages;
   if (effect.backoffMs > 0) await hands.sleep(effect.backoffMs, stop);
@@ -46,14 +58,29 @@ export async function ask(session: Session, effect: AskEffect, stop: StopSignal)
   const answered = await model.ask(request, stop);
   const durationMs = Math.max(0, instantToMs(clock.now()) - from);
   if (!answered.ok && stop.stopped) return ok(null);
-  return ok(answered.ok ? answeredFact(session, effect, answered.value, durationMs) : failedFact(session, effect, answered.error, durationMs));
+  return ok(
+    answered.ok ? answeredFact(session, effect, answered.value, durationMs) : failedFact(session, effect, answered.error, durationMs),
+  );
 }
 
 function answeredFact(session: Session, effect: AskEffect, answer: ModelAnswer, durationMs: number): AskFact {
   const { hands } = session;
   const raw = blobOf(hands.redact(answer.raw), RAW_TYPE);
   const neutral = redactedAnswer(answer.answer, hands);
-  if (neutral === null) return failedFact(session, effect, { code: 'model.malformed', message: 'the answer holds text that is not Unicode', retryable: false, retryAfterMs: null, status: null, raw: answer.raw }, durationMs);
+  if (neutral === null)
+    return failedFact(
+      session,
+      effect,
+      {
+        code: 'model.malformed',
+        message: 'the answer holds text that is not Unicode',
+        retryable: false,
+        retryAfterMs: null,
+        status: null,
+        raw: answer.raw,
+      },
+      durationMs,
+    );
   const made = blobOf(neutral, ANSWER_TYPE);
   const body = { ...session.driven, ask: effect.ask, answer: made.ref, raw: raw.ref, usage: answer.usage, durationMs };
   return { kind: 'model.answered', actor: 'model', body, blobs: [made.blob, raw.blob] };
@@ -116,7 +143,9 @@ async function messagesOf(session: Session, parts: readonly PartRef[]): Promise<
 function messageOf(part: PartRef, bytes: Bytes): Result<ModelMessage, RuntimeFailure> {
   if (part.role === 'assistant') {
     const answer = answerOf(bytes);
-    return answer === null ? refuse('run.unreadable', `the recorded answer ${part.body.digest} is not an answer`) : ok({ role: 'assistant', answer });
+    return answer === null
+      ? refuse('run.unreadable', `the recorded answer ${part.body.digest} is not an answer`)
+      : ok({ role: 'assistant', answer });
   }
   const text = utf8Decode(bytes);
   if (!text.ok) return refuse('run.unreadable', `the recorded message ${part.body.digest} is not UTF-8`);

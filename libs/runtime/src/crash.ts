@@ -15,6 +15,15 @@
  */
 
 /** Names of the windows, for tests that kill there. */
-export const CRASH_POINTS = ['W1.opened', 'W2.appending', 'W3.appended', 'W4.started', 'W5.performed', 'W6.observed', 'W7.settled', 'W8.closed'] as const;
+export const CRASH_POINTS = [
+  'W1.opened',
+  'W2.appending',
+  'W3.appended',
+  'W4.started',
+  'W5.performed',
+  'W6.observed',
+  'W7.settled',
+  'W8.closed',
+] as const;
 /** One window. */
 export type CrashPoint = (typeof CRASH_POINTS)[number];

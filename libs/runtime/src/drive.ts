@@ -69,7 +69,8 @@ async function loop(session: Session, drive: Drive): Promise<Result<RunReport, R
     if (state.status === 'closed') return ok(await closedReport(session.hands, state));
     if (state.status === 'parked') return ok({ state, status: drive.stop.stopped ? 'stopped' : 'parked', checkpoint: null });
     const todo = pending(state)[0];
-    if (todo === undefined) return refuse('run.stuck', `${state.run} neither rests nor asks for anything at ${state.nextSeq}; report this with the run`);
+    if (todo === undefined)
+      return refuse('run.stuck', `${state.run} neither rests nor asks for anything at ${state.nextSeq}; report this with the run`);
     if (todo.do === 'execute' && rebuiltUnder !== session.driven.epoch && session.mayPerform(todo.startedSeq)) {
       const tree = await rebuildTree(session);
       if (!tree.ok) return tree;
@@ -129,7 +130,12 @@ async function performExecution(session: Session, effect: ExecuteEffect, drive: 
 
 /** With nothing in flight a stop parks the run, so that the ledger says why it rests. */
 async function pause(session: Session): Promise<Result<Step, RuntimeFailure>> {
-  const added = await session.add({ kind: 'run.pauseRequested', actor: 'runtime', body: { by: 'driver', because: { code: 'driver.stopped', message: 'the driver was asked to stop' } }, blobs: [] });
+  const added = await session.add({
+    kind: 'run.pauseRequested',
+    actor: 'runtime',
+    body: { by: 'driver', because: { code: 'driver.stopped', message: 'the driver was asked to stop' } },
+    blobs: [],
+  });
   return added.ok ? ok('on') : added;
 }
 

@@ -30,7 +30,11 @@ const CODE = /^[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*$/;
 const MAX_CODE = 64;
 
 /** Performs the execution; null when the driver was stopped meanwhile and nobody knows how it went. */
-export async function execute(session: Session, effect: ExecuteEffect, stop: StopSignal): Promise<Result<Performed | null, RuntimeFailure>> {
+export async function execute(
+  session: Session,
+  effect: ExecuteEffect,
+  stop: StopSignal,
+): Promise<Result<Performed | null, RuntimeFailure>> {
   const law = session.state.law;
   if (law === null) return refuse('run.stuck', 'an execution was started in a run without law');
   const artifacts = new Map<string, Bytes>();
@@ -40,11 +44,24 @@ export async function execute(session: Session, effect: ExecuteEffect, stop: Sto
     artifacts.set(name, bytes.value);
   }
   const { execution, idempotencyKey, action, command, deadlineMs } = effect;
-  const order = { execution, idempotencyKey, action, arguments: effect.arguments, command, profile: law.profile, deadlineMs, artifacts, task: law.task };
+  const order = {
+    execution,
+    idempotencyKey,
+    action,
+    arguments: effect.arguments,
+    command,
+    profile: law.profile,
+    deadlineMs,
+    artifacts,
+    task: law.task,
+  };
   const done = await session.hands.host.execute(order, stop);
   if (!done.ok && stop.stopped) return ok(null);
   if (!done.ok) return ok({ fact: failedFact(session, effect, done.error), changes: [] });
-  return ok({ fact: done.value.undeclared.length > 0 ? undeclaredFact(session, effect, done.value) : observedFact(session, effect, done.value), changes: done.value.changes });
+  return ok({
+    fact: done.value.undeclared.length > 0 ? undeclaredFact(session, effect, done.value) : observedFact(session, effect, done.value),
+    changes: done.value.changes,
+  });
 }
 
 function failedFact(session: Session, effect: ExecuteEffect, failure: ExecutionFailure): ExecutionFact {
@@ -65,7 +82,10 @@ function failedFact(session: Session, effect: ExecuteEffect, failure: ExecutionF
 function undeclaredFact(session: Session, effect: ExecuteEffect, done: Execution): ExecutionFact {
   const { hands } = session;
   const paths = done.undeclared.slice(0, MAX_PATHS);
-  const because = { code: 'effect.undeclared', message: sentenceOf(`${effect.action} touched what it did not declare: ${paths.slice(0, 5).join(', ')}`, hands) };
+  const because = {
+    code: 'effect.undeclared',
+    message: sentenceOf(`${effect.action} touched what it did not declare: ${paths.slice(0, 5).join(', ')}`, hands),
+  };
   return { kind: 'effect.undeclared', actor: 'tool', body: { ...session.driven, execution: effect.execution, paths, because }, blobs: [] };
 }
 
@@ -89,7 +109,12 @@ function observedFact(session: Session, effect: ExecuteEffect, done: Execution):
     landed: done.landed,
   };
   const contents: Blob[] = contentsOf(done);
-  return { kind: 'execution.observed', actor: 'tool', body, blobs: [output.blob, ...artifacts.map(({ made }) => made.blob), ...(list === null ? [] : [list.blob]), ...contents] };
+  return {
+    kind: 'execution.observed',
+    actor: 'tool',
+    body,
+    blobs: [output.blob, ...artifacts.map(({ made }) => made.blob), ...(list === null ? [] : [list.blob]), ...contents],
+  };
 }
 
 /** The new bytes of what changed. A file that the host keeps out (withheld) has none. */
@@ -115,7 +140,7 @@ export async function rebuildTree(session: Session): Promise<Result<void, Runtim
     if (!content.ok) return content;
     files.push({ change, content: content.value });
   }
-  return ok(undefined);
+  return workspaceResult(await session.hands.workspace.rebuild(files));
 }
 
 function committedChanges(state: RunState): FileChange[] {
@@ -131,5 +156,7 @@ async function contentOf(session: Session, path: string, digest: Digest | null):
 }
 
 function workspaceResult(done: Result<void, WorkspaceFailure>): Result<void, RuntimeFailure> {
-  return done.ok ? ok(undefined) : refuse(done.error.code, done.error.path === undefined ? done.error.message : `${done.error.path}: ${done.error.message}`);
+  return done.ok
+    ? ok(undefined)
+    : refuse(done.error.code, done.error.path === undefined ? done.error.message : `${done.error.path}: ${done.error.message}`);
 }

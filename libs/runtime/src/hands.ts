@@ -5,7 +5,17 @@ import type { Bytes, Clock, KeyId, Randomness, Result, TrajectoryId } from '@ope
 import type { ActionHost, Approver, ModelAdapter, StopSignal, Workspace } from '@openexec/catalogue';
 import type { RunState } from '@openexec/kernel';
 import type { CheckpointFailure, LedgerStore, Stored, StoredCheckpoint } from '@openexec/ledger';
-import type { Catalogue, CheckedBlueprint, ModelChoice, PolicySet, Prices, SandboxProfile, SignedWrit, Toolsets, TreeEntry } from '@openexec/protocol';
+import type {
+  Catalogue,
+  CheckedBlueprint,
+  ModelChoice,
+  PolicySet,
+  Prices,
+  SandboxProfile,
+  SignedWrit,
+  Toolsets,
+  TreeEntry,
+} from '@openexec/protocol';
 import type { CrashPoint } from './crash.ts';
 
 /** Exclusive right to drive one run, held while `driveRun` works. A holder that died holds nothing (PROTOCOL §4.4). */

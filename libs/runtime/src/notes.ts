@@ -1,7 +1,18 @@
 /**
  * What others than the driver may add to a run: a wish to cancel or pause, and votes. They only append; whoever drives judges (PROTOCOL §3).
  */
-import { type Clock, type EventId, instantToMs, type KeyId, ok, parseEventId, type Randomness, type Result, toHex, type TrajectoryId } from '@openexec/canon';
+import {
+  type Clock,
+  type EventId,
+  instantToMs,
+  type KeyId,
+  ok,
+  parseEventId,
+  type Randomness,
+  type Result,
+  toHex,
+  type TrajectoryId,
+} from '@openexec/canon';
 import type { Actor, Draft, LedgerStore } from '@openexec/ledger';
 import type { ApprovalVoted, Assurance, Reason } from '@openexec/protocol';
 import { ledgerRefusal, refuse, type RuntimeFailure } from './failure.ts';
@@ -27,15 +38,23 @@ function newId(clock: Clock, randomness: Randomness): string {
   return `${instantToMs(clock.now()).toString(16).padStart(ID_TIME_DIGITS, '0')}-${toHex(randomness.bytes(ID_RANDOM_BYTES))}`;
 }
 
-async function note(where: Pick<Speaker, 'ledger' | 'run'>, id: string, draft: Omit<Draft, 'cause' | 'law' | 'id'>): Promise<Result<Noted, RuntimeFailure>> {
+async function note(
+  where: Pick<Speaker, 'ledger' | 'run'>,
+  id: string,
+  draft: Omit<Draft, 'cause' | 'law' | 'id'>,
+): Promise<Result<Noted, RuntimeFailure>> {
   const head = await where.ledger.trajectory(where.run);
   if (head === null) return refuse('run.unknown', `the ledger has no ${where.run}; list the runs it has`);
   const parsed = parseEventId(id);
   if (!parsed.ok) return refuse('ledger.draft.invalid', parsed.error.message);
   const eventId: EventId = parsed.value;
   // With an id and position `any`, a repeat of this very append is answered with its first result.
-  const appended = await where.ledger.append({ to: [{ trajectory: where.run, expect: 'any', drafts: [{ ...draft, cause: null, law: null, id: eventId }] }], blobs: [] });
-  if (!appended.ok && appended.error.code === 'trajectory.closed') return refuse('run.closed', `${where.run} is closed; nothing can be added to it`);
+  const appended = await where.ledger.append({
+    to: [{ trajectory: where.run, expect: 'any', drafts: [{ ...draft, cause: null, law: null, id: eventId }] }],
+    blobs: [],
+  });
+  if (!appended.ok && appended.error.code === 'trajectory.closed')
+    return refuse('run.closed', `${where.run} is closed; nothing can be added to it`);
   if (!appended.ok) return ledgerRefusal(appended.error);
   return ok({ seq: appended.value.stored[0]?.entry.seq ?? head.seq });
 }
@@ -43,13 +62,23 @@ async function note(where: Pick<Speaker, 'ledger' | 'run'>, id: string, draft: O
 /** Asks that the run be cancelled; it closes once nothing is in flight. */
 export function requestCancel(options: Speaker & { readonly because: string }): Promise<Result<Noted, RuntimeFailure>> {
   const { clock, randomness, actor, because } = options;
-  return note(options, newId(clock, randomness), { kind: 'run.cancelRequested', at: clock.now(), actor: `key:${actor}`, payload: { because } });
+  return note(options, newId(clock, randomness), {
+    kind: 'run.cancelRequested',
+    at: clock.now(),
+    actor: `key:${actor}`,
+    payload: { because },
+  });
 }
 
 /** Asks that the run be parked; it goes on by `driveRun` with `resume`. */
 export function requestPause(options: Speaker & { readonly because: Reason }): Promise<Result<Noted, RuntimeFailure>> {
   const { clock, randomness, actor, because } = options;
-  return note(options, newId(clock, randomness), { kind: 'run.pauseRequested', at: clock.now(), actor: `key:${actor}`, payload: { by: 'person', because: { ...because } } });
+  return note(options, newId(clock, randomness), {
+    kind: 'run.pauseRequested',
+    at: clock.now(),
+    actor: `key:${actor}`,
+    payload: { by: 'person', because: { ...because } },
+  });
 }
 
 /** A vote to be recorded. Its id is its nonce, so that handing in the same vote again changes nothing. */
@@ -65,7 +94,11 @@ export interface CastVote {
 /** Records a signed vote. Whether it counts is judged by the driver, under the law of that moment. */
 export async function castVote(options: CastVote): Promise<Result<Noted, RuntimeFailure>> {
   const { signedVote, assurance, clock } = options;
-  if (signedVote.body.assurance !== assurance) return refuse('vote.assurance', `the vote is signed as held by ${signedVote.body.assurance}, but the key is held by ${assurance}; sign it again`);
+  if (signedVote.body.assurance !== assurance)
+    return refuse(
+      'vote.assurance',
+      `the vote is signed as held by ${signedVote.body.assurance}, but the key is held by ${assurance}; sign it again`,
+    );
   const signer = signedVote.signatures[0]?.key;
   if (signer === undefined) return refuse('ledger.payload.invalid', 'the vote carries no signature');
   const actor: Actor = `key:${signer}`;

@@ -1,7 +1,20 @@
 /**
  * Opening a run: everything that will steer it becomes a blob of `run.opened`. Must never judge: the first driver does (PROTOCOL §4.2).
  */
-import { type Bytes, canonicalBytes, type Clock, type Digest, digestOf, type Json, ok, type Randomness, type Result, toHex, type TrajectoryId, utf8Encode } from '@openexec/canon';
+import {
+  type Bytes,
+  canonicalBytes,
+  type Clock,
+  type Digest,
+  digestOf,
+  type Json,
+  ok,
+  type Randomness,
+  type Result,
+  toHex,
+  type TrajectoryId,
+  utf8Encode,
+} from '@openexec/canon';
 import { runTrajectory } from '@openexec/authority';
 import { KERNEL_FLAGS, KERNEL_VERSION } from '@openexec/kernel';
 import type { Blob, LedgerStore } from '@openexec/ledger';
@@ -73,9 +86,17 @@ export async function openRun(opening: Opening, ports: OpenPorts): Promise<Resul
     approvals: opening.approvals,
   };
   const run = runTrajectory({ issuer: writ.issuer, nonce: writ.nonce });
-  const draft = { kind: 'run.opened' as const, at: ports.clock.now(), actor: `key:${opening.opener}` as const, cause: null, law: null, payload: payload as unknown as Json };
+  const draft = {
+    kind: 'run.opened' as const,
+    at: ports.clock.now(),
+    actor: `key:${opening.opener}` as const,
+    cause: null,
+    law: null,
+    payload: payload as unknown as Json,
+  };
   const appended = await ports.ledger.append({ to: [{ trajectory: run, expect: 'none', drafts: [draft] }], blobs });
-  if (!appended.ok && (appended.error.code === 'conflict' || appended.error.code === 'trajectory.closed')) return refuse('run.exists', `the writ's nonce opened ${run} before; a writ opens one run, issue another`);
+  if (!appended.ok && (appended.error.code === 'conflict' || appended.error.code === 'trajectory.closed'))
+    return refuse('run.exists', `the writ's nonce opened ${run} before; a writ opens one run, issue another`);
   if (!appended.ok) return ledgerRefusal(appended.error);
   ports.crashPoint?.('W1.opened');
   return ok({ run, driver });

@@ -35,9 +35,12 @@ export function unopened(run: TrajectoryId): Folded {
 
 function bodyOf(stored: Stored): Result<Json, RuntimeFailure> {
   const { trajectory, seq, kind } = stored.entry;
-  if (stored.payload === null) return refuse('run.erased', `the payload of ${trajectory} ${seq} (${kind}) was erased; the run cannot be folded past it`);
+  if (stored.payload === null)
+    return refuse('run.erased', `the payload of ${trajectory} ${seq} (${kind}) was erased; the run cannot be folded past it`);
   const body = parseCanonical(stored.payload);
-  return body.ok ? body : refuse('run.unreadable', `the payload of ${trajectory} ${seq} (${kind}) is not canonical JSON: ${body.error.message}`);
+  return body.ok
+    ? body
+    : refuse('run.unreadable', `the payload of ${trajectory} ${seq} (${kind}) is not canonical JSON: ${body.error.message}`);
 }
 
 async function hydrate(ledger: LedgerStore, stored: Stored, body: Json, known: Blobs): Promise<Result<Blobs, RuntimeFailure>> {
@@ -48,7 +51,10 @@ async function hydrate(ledger: LedgerStore, stored: Stored, body: Json, known: B
     const near = known.get(digest);
     const read = near === undefined ? await ledger.blob(digest) : ok(near);
     if (!read.ok && read.error.code === 'blob.erased')
-      return refuse('run.erased', `the blob ${digest} of ${stored.entry.trajectory} ${stored.entry.seq} was erased; the run cannot be folded past it`);
+      return refuse(
+        'run.erased',
+        `the blob ${digest} of ${stored.entry.trajectory} ${stored.entry.seq} was erased; the run cannot be folded past it`,
+      );
     if (!read.ok) return ledgerRefusal(read.error);
     blobs.set(digest, read.value);
   }
@@ -56,7 +62,12 @@ async function hydrate(ledger: LedgerStore, stored: Stored, body: Json, known: B
 }
 
 /** The fold after one more entry, and that entry's body. `known` spares reading blobs that are at hand. */
-export async function foldStored(ledger: LedgerStore, folded: Folded, stored: Stored, known: Blobs = NO_BLOBS): Promise<Result<{ readonly folded: Folded; readonly body: Json }, RuntimeFailure>> {
+export async function foldStored(
+  ledger: LedgerStore,
+  folded: Folded,
+  stored: Stored,
+  known: Blobs = NO_BLOBS,
+): Promise<Result<{ readonly folded: Folded; readonly body: Json }, RuntimeFailure>> {
   const body = bodyOf(stored);
   if (!body.ok) return body;
   const blobs = await hydrate(ledger, stored, body.value, known);
@@ -78,7 +89,11 @@ export async function foldStored(ledger: LedgerStore, folded: Folded, stored: St
 }
 
 /** Folds everything of the run that stands after `folded`; `seen` is told of each entry. */
-export function foldTail(ledger: LedgerStore, folded: Folded, seen?: (stored: Stored, body: Json) => void): Promise<Result<Folded, RuntimeFailure>> {
+export function foldTail(
+  ledger: LedgerStore,
+  folded: Folded,
+  seen?: (stored: Stored, body: Json) => void,
+): Promise<Result<Folded, RuntimeFailure>> {
   return reading(async () => {
     let now = folded;
     for await (const stored of ledger.read(folded.state.run, folded.state.nextSeq)) {
@@ -113,5 +128,7 @@ export function loadLaw(ledger: LedgerStore, view: LawView = emptyLaw()): Promis
 export async function loadRun(ledger: LedgerStore, run: TrajectoryId): Promise<Result<RunState, RuntimeFailure>> {
   const folded = await foldTail(ledger, unopened(run));
   if (!folded.ok) return folded;
-  return folded.value.state.nextSeq === 0 ? refuse('run.unknown', `the ledger has no ${run}; list the runs it has`) : ok(folded.value.state);
+  return folded.value.state.nextSeq === 0
+    ? refuse('run.unknown', `the ledger has no ${run}; list the runs it has`)
+    : ok(folded.value.state);
 }

@@ -108,7 +108,11 @@ export class Session {
       const seq = this.state.nextSeq;
       const queued = evolve(this.state, seq, eventOf(fact, at));
       const judged = draftsOf(judge(queued, this.#law), { at, cause: seq, law: this.#law.position });
-      const done = await this.#append([draftOf(fact, at), ...judged.drafts], distinct([...fact.blobs, ...judged.blobs]), this.#law.position);
+      const done = await this.#append(
+        [draftOf(fact, at), ...judged.drafts],
+        distinct([...fact.blobs, ...judged.blobs]),
+        this.#law.position,
+      );
       if (!done.ok) return done;
       if (done.value === 'appended') return ok(true);
     }
@@ -133,7 +137,11 @@ export class Session {
 
   async #append(drafts: readonly Draft[], blobs: readonly Blob[], law: number | undefined): Promise<Result<Progress, RuntimeFailure>> {
     this.hands.crashPoint?.('W2.appending');
-    const batch: AppendBatch = { to: [{ trajectory: this.state.run, expect: this.state.nextSeq - 1, drafts }], blobs, ...(law === undefined ? {} : { law }) };
+    const batch: AppendBatch = {
+      to: [{ trajectory: this.state.run, expect: this.state.nextSeq - 1, drafts }],
+      blobs,
+      ...(law === undefined ? {} : { law }),
+    };
     const appended = await this.#handIn(batch);
     if (!appended.ok) return this.#after(appended.error);
     this.hands.crashPoint?.('W3.appended');
@@ -187,7 +195,10 @@ function draftOf(fact: NewFact, at: Instant): Draft {
   return { kind: fact.kind, at, actor: fact.actor, cause: null, law: null, payload: fact.body };
 }
 
-function draftsOf(judgements: readonly Judgement[], place: { readonly at: Instant; readonly cause: number; readonly law: number }): { readonly drafts: readonly Draft[]; readonly blobs: readonly Blob[] } {
+function draftsOf(
+  judgements: readonly Judgement[],
+  place: { readonly at: Instant; readonly cause: number; readonly law: number },
+): { readonly drafts: readonly Draft[]; readonly blobs: readonly Blob[] } {
   const drafts = judgements.map(({ kind, body }): Draft => ({ kind, actor: 'runtime', payload: body as unknown as Json, ...place }));
   return { drafts, blobs: distinct(judgements.flatMap(({ blobs }) => blobs)) };
 }
@@ -197,5 +208,8 @@ function distinct(blobs: readonly Blob[]): readonly Blob[] {
 }
 
 function contended(state: RunState): { readonly ok: false; readonly error: RuntimeFailure } {
-  return refuse('ledger.conflict', `${MAX_CONFLICTS} appends to ${state.run} in a row met a conflict although each had read the end before; the store does not keep its contract`);
+  return refuse(
+    'ledger.conflict',
+    `${MAX_CONFLICTS} appends to ${state.run} in a row met a conflict although each had read the end before; the store does not keep its contract`,
+  );
 }

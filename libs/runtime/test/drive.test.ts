@@ -1,10 +1,27 @@
-/** The loop: order of what becomes durable, conflicts, second drivers, stopping, redaction, the tree. */
+/** The loop: order of what becomes durable, conflicts, second drivers, stopping. */
 import { describe, expect, test } from '@jest/globals';
-import { digestOf, err, ok, type TrajectoryId, utf8Decode, utf8Encode } from '@openexec/canon';
-import type { Execution } from '@openexec/catalogue';
+import { err, type TrajectoryId, utf8Encode } from '@openexec/canon';
 import type { AppendBatch, Stored } from '@openexec/ledger';
 import { driveRun, type Hands, loadLaw, loadRun, NEVER, openRun, requestCancel, requestPause, stopSwitch } from '../src/index.ts';
-import { act, agent, changeOf, count, drive, entriesOf, executionOf, handsOf, keyOf, kinds, kindsOf, newWorld, opened, openingOf, place, randomness, SECRET, SEEDS, trusted, utf8Text, watched, WHOLE } from './support.ts';
+import {
+  act,
+  count,
+  drive,
+  entriesOf,
+  handsOf,
+  keyOf,
+  kinds,
+  kindsOf,
+  newWorld,
+  opened,
+  openingOf,
+  place,
+  randomness,
+  SEEDS,
+  trusted,
+  utf8Text,
+  watched,
+} from './support.ts';
 
 describe('an undisturbed run', () => {
   test('goes from its opening to a closed run with a checkpoint, and every effect has a durable start before it', async () => {
@@ -15,7 +32,9 @@ describe('an undisturbed run', () => {
     const starts: boolean[] = [];
     const host: Hands['host'] = {
       execute: async (order, stop) => {
-        const there = (await entriesOf(at.ledger, run)).some(({ entry, payload }) => entry.kind === 'execution.started' && utf8Text(payload ?? utf8Encode('')).includes(order.execution));
+        const there = (await entriesOf(at.ledger, run)).some(
+          ({ entry, payload }) => entry.kind === 'execution.started' && utf8Text(payload ?? utf8Encode('')).includes(order.execution),
+        );
         starts.push(there);
         return hands.host.execute(order, stop);
       },
@@ -59,6 +78,21 @@ describe('an undisturbed run', () => {
     expect(seen).toEqual(entries.slice(1).map(({ entry }) => entry.seq));
   });
 
+  test('does not mind a clock that goes back: its facts never do', async () => {
+    const at = await place();
+    const { run, driver } = await opened(at);
+    const back: Hands['clock'] = {
+      now: () => {
+        at.clock.ms -= 5;
+        return at.clock.now();
+      },
+    };
+    const report = await drive(run, { ...handsOf(at, newWorld()), clock: back }, { resume: false, driver });
+    expect(report.state.closed?.outcome).toBe('done');
+    const times = (await entriesOf(at.ledger, run)).map(({ entry }) => entry.at);
+    expect(new Set(times).size).toBe(1);
+  });
+
   test('stays closed: driving it again appends nothing, and nothing can be added', async () => {
     const at = await place();
     const { run } = await opened(at);
@@ -67,7 +101,14 @@ describe('an undisturbed run', () => {
     const before = await kinds(at.ledger, run);
     expect((await drive(run, hands)).status).toBe('closed');
     expect(await kinds(at.ledger, run)).toEqual(before);
-    const cancel = await requestCancel({ ledger: at.ledger, clock: at.clock, randomness: randomness('x'), run, actor: keyOf(SEEDS.issuer), because: 'late' });
+    const cancel = await requestCancel({
+      ledger: at.ledger,
+      clock: at.clock,
+      randomness: randomness('x'),
+      run,
+      actor: keyOf(SEEDS.issuer),
+      because: 'late',
+    });
     expect(cancel).toMatchObject({ ok: false, error: { code: 'run.closed' } });
   });
 });
@@ -84,9 +125,19 @@ describe('what is refused before anything is done', () => {
   test('a run that is not there is unknown to every call', async () => {
     const at = await place();
     const run = 'run/00000000000000000000000000000000' as TrajectoryId;
-    expect(await driveRun({ run, hands: handsOf(at, newWorld()), stop: NEVER, onAwait: 'park', resume: true })).toMatchObject({ ok: false, error: { code: 'run.unknown' } });
+    expect(await driveRun({ run, hands: handsOf(at, newWorld()), stop: NEVER, onAwait: 'park', resume: true })).toMatchObject({
+      ok: false,
+      error: { code: 'run.unknown' },
+    });
     expect(await loadRun(at.ledger, run)).toMatchObject({ ok: false, error: { code: 'run.unknown' } });
-    const pause = await requestPause({ ledger: at.ledger, clock: at.clock, randomness: randomness('x'), run, actor: keyOf(SEEDS.issuer), because: { code: 'a.b', message: '' } });
+    const pause = await requestPause({
+      ledger: at.ledger,
+      clock: at.clock,
+      randomness: randomness('x'),
+      run,
+      actor: keyOf(SEEDS.issuer),
+      because: { code: 'a.b', message: '' },
+    });
     expect(pause).toMatchObject({ ok: false, error: { code: 'run.unknown' } });
   });
 
@@ -103,7 +154,10 @@ describe('what is refused before anything is done', () => {
     const { run } = await opened(at);
     await at.ledger.close();
     expect(await loadRun(at.ledger, run)).toMatchObject({ ok: false, error: { code: 'ledger.store.closed' } });
-    expect(await driveRun({ run, hands: handsOf(at, newWorld()), stop: NEVER, onAwait: 'park', resume: true })).toMatchObject({ ok: false, error: { code: 'ledger.store.closed' } });
+    expect(await driveRun({ run, hands: handsOf(at, newWorld()), stop: NEVER, onAwait: 'park', resume: true })).toMatchObject({
+      ok: false,
+      error: { code: 'ledger.store.closed' },
+    });
   });
 });
 
@@ -115,7 +169,15 @@ describe('others at the same ledger', () => {
     let appends = 0;
     const ledger = watched(at.ledger, async (batch) => {
       appends++;
-      if (appends === 3) await requestPause({ ledger: at.ledger, clock: at.clock, randomness: randomness('p'), run, actor: keyOf(SEEDS.issuer), because: { code: 'person.asked', message: 'wait' } });
+      if (appends === 3)
+        await requestPause({
+          ledger: at.ledger,
+          clock: at.clock,
+          randomness: randomness('p'),
+          run,
+          actor: keyOf(SEEDS.issuer),
+          because: { code: 'person.asked', message: 'wait' },
+        });
       return at.ledger.append(batch);
     });
     const parked = await drive(run, handsOf(at, world, { ledger }), { resume: false, driver });
@@ -161,7 +223,14 @@ describe('others at the same ledger', () => {
     const host: Hands['host'] = {
       execute: async (order, stop) => {
         second ??= await driveRun({ run, hands: handsOf(at, world, { lease }), stop: NEVER, onAwait: 'park', resume: true });
-        noted ??= await requestCancel({ ledger: at.ledger, clock: at.clock, randomness: randomness('c'), run, actor: keyOf(SEEDS.issuer), because: 'enough' });
+        noted ??= await requestCancel({
+          ledger: at.ledger,
+          clock: at.clock,
+          randomness: randomness('c'),
+          run,
+          actor: keyOf(SEEDS.issuer),
+          because: 'enough',
+        });
         return hands.host.execute(order, stop);
       },
     };
@@ -273,155 +342,5 @@ describe('stopping', () => {
     parent.stop();
     expect([child.signal.stopped, free.signal.stopped, called]).toEqual([true, false, 1]);
     expect(stopSwitch(parent.signal).signal.stopped).toBe(true);
-  });
-});
-
-describe('what the model says and is told', () => {
-  test('no secret is recorded or sent on, and the conversation is what the ledger holds', async () => {
-    const at = await place();
-    const { run } = await opened(at, openingOf(at, { stages: [agent('work', 'done')] }));
-    const world = newWorld();
-    await drive(run, handsOf(at, world));
-    const digests = new Set<string>();
-    for (const { payload } of await entriesOf(at.ledger, run)) {
-      const text = utf8Text(payload ?? utf8Encode(''));
-      expect(text).not.toContain(SECRET);
-      for (const [digest] of text.matchAll(/sha256:[0-9a-f]{64}/g)) digests.add(digest);
-    }
-    let texts = 0;
-    for (const digest of digests) {
-      const blob = await at.ledger.blob(digest as ReturnType<typeof digestOf>);
-      const text = blob.ok ? utf8Decode(blob.value) : null;
-      if (text?.ok !== true) continue;
-      texts++;
-      expect(text.value).not.toContain(SECRET);
-    }
-    expect(texts).toBeGreaterThan(8);
-    const second = world.asked[1];
-    expect(second?.messages.map(({ role }) => role)).toEqual(['system', 'user', 'assistant', 'tool']);
-    expect(second?.messages[2]).toMatchObject({ answer: { finish: 'calls', calls: [{ name: 'apply_patch' }] } });
-    expect(second?.messages[3]).toEqual({ role: 'tool', call: 'c1', text: 'done' });
-    expect(second?.tools.map(({ name }) => name)).toContain('read_file');
-  });
-
-  test('a failure is recorded, waited for and asked again', async () => {
-    const at = await place();
-    const { run } = await opened(at, openingOf(at, { stages: [agent('work', 'done')] }));
-    const world = newWorld();
-    const hands = handsOf(at, world);
-    const slept: number[] = [];
-    let fails = 2;
-    const report = await drive(run, {
-      ...hands,
-      sleep: async (ms) => void slept.push(ms),
-      model: {
-        provider: 'test',
-        ask: async (request, stop) => {
-          if (fails-- > 0) return err({ code: 'model.rateLimited', message: `slow down ${SECRET}`, retryable: true, retryAfterMs: 700, status: 429, raw: utf8Encode(SECRET) });
-          return hands.model?.ask(request, stop) ?? Promise.reject(new Error('no model'));
-        },
-      },
-    });
-    expect(report.state.closed?.outcome).toBe('done');
-    expect(slept).toEqual([700, 700]);
-    expect((await kinds(at.ledger, run)).filter((kind) => kind === 'model.failed')).toHaveLength(2);
-  });
-
-  test('text that is no Unicode is a malformed answer', async () => {
-    const at = await place();
-    const { run } = await opened(at, openingOf(at, { stages: [agent('work', 'done')] }));
-    const report = await drive(
-      run,
-      handsOf(at, newWorld(), { model: { provider: 'test', ask: async () => ok({ answer: { text: 'half \ud800', calls: [], finish: 'stop' }, usage: null, raw: utf8Encode('x') }) } }),
-    );
-    expect(report.state.closed?.because.code).toBe('model.malformed');
-  });
-});
-
-describe('the tree', () => {
-  async function oneExecution(execution: Execution) {
-    const at = await place();
-    const stages = [agent('work', 'done')];
-    const { run } = await opened(at, openingOf(at, { stages }));
-    const world = newWorld();
-    await drive(run, handsOf(at, world, { host: { execute: async () => ok(execution) } }));
-    return { world, kinds: await kinds(at.ledger, run) };
-  }
-  const content = utf8Encode('x');
-
-  test('is put back after a change that the kernel does not commit', async () => {
-    const { world, kinds: list } = await oneExecution(executionOf({ changes: [changeOf('src/other.txt', content)], contents: new Map([[digestOf(content), content]]) }));
-    expect(list).not.toContain('commit.recorded');
-    expect(world.tree).toEqual(['rebuild ', 'restore']);
-  });
-
-  test('is put back after an undeclared effect, which fails the stage', async () => {
-    const { world, kinds: list } = await oneExecution(executionOf({ undeclared: ['.git/config'], changes: [changeOf('src/b.txt', content)], contents: new Map() }));
-    expect(list).toContain('effect.undeclared');
-    expect(list).not.toContain('commit.recorded');
-    expect(world.tree).toEqual(['rebuild ', 'restore']);
-  });
-
-  test('is made again by the next driver from what was committed, however long the list', async () => {
-    const at = await place();
-    const { run } = await opened(at);
-    const world = newWorld();
-    const hands = handsOf(at, world);
-    const host: Hands['host'] = { execute: (order, stop) => (order.action === 'notify' ? Promise.reject(new Error('killed')) : hands.host.execute(order, stop)) };
-    await expect(drive(run, { ...hands, host })).rejects.toThrow('killed');
-    world.tree.length = 0;
-    const second = newWorld();
-    await drive(run, handsOf(at, second), { resume: true });
-    // notify was lost with the first driver, so its stage failed; nothing else was done and nothing needed the tree.
-    expect(second.effects).toHaveLength(0);
-    const third = await opened(at, openingOf(at, { stages: [agent('work', 'test'), act('test', 'run_tests', 'done')] }));
-    const killed = newWorld();
-    const dying = handsOf(at, killed);
-    const dies: Hands['host'] = { execute: (order, stop) => (order.action === 'run_tests' ? Promise.reject(new Error('killed')) : dying.host.execute(order, stop)) };
-    await expect(drive(third.run, { ...dying, host: dies })).rejects.toThrow('killed');
-    const revived = newWorld();
-    expect((await drive(third.run, handsOf(at, revived))).state.closed?.outcome).toBe('done');
-    expect(revived.tree[0]).toBe('rebuild src/b.txt');
-  });
-
-  test('a list of changes over 8 KiB travels as a blob and is committed all the same', async () => {
-    const at = await place();
-    const paths = Array.from({ length: 60 }, (_, number) => `src/generated/file-${number}.txt`);
-    const patch = paths.map((path) => `--- /dev/null\n+++ b/${path}\n@@ -0,0 +1 @@\n+x\n`).join('');
-    const file = utf8Encode('x\n');
-    const { run } = await opened(at, openingOf(at, { stages: [agent('work', 'done')] }));
-    const world = newWorld();
-    const report = await drive(
-      run,
-      handsOf(at, world, {
-        model: {
-          provider: 'test',
-          ask: async ({ turn }) => {
-            const calls = [{ id: 'c', name: 'apply_patch', arguments: JSON.stringify({ format: 'unified', patch }) }];
-            return ok({ answer: { text: '', calls: turn === 1 ? calls : [], finish: turn === 1 ? 'calls' : 'stop' }, usage: null, raw: utf8Encode('r') });
-          },
-        },
-        host: { execute: async () => ok(executionOf({ changes: paths.map((path) => changeOf(path, file)), contents: new Map([[digestOf(file), file]]) })) },
-      }),
-    );
-    expect(report.state.closed?.outcome).toBe('done');
-    const observed = (await entriesOf(at.ledger, run)).find(({ entry }) => entry.kind === 'execution.observed');
-    expect(utf8Text(observed?.payload ?? utf8Encode(''))).toContain('"changes":{"blob"');
-    expect(world.tree.at(-1)).toBe(`accept ${paths.join(',')}`);
-  });
-
-  test('a failed check is tried again within its bound and its words are kept', async () => {
-    const at = await place();
-    const { run } = await opened(at, openingOf(at, { stages: WHOLE.slice(2, 3).map((stage) => ({ ...stage, onSuccess: 'done' })) }));
-    let tries = 0;
-    const report = await drive(
-      run,
-      handsOf(at, newWorld(), {
-        host: { execute: async () => (++tries === 1 ? err({ code: 'Not A Code', message: `no luck ${SECRET}`, effectUnknown: false, output: utf8Encode(SECRET) }) : ok(executionOf())) },
-      }),
-    );
-    expect(report.state.closed?.outcome).toBe('done');
-    const failed = (await entriesOf(at.ledger, run)).find(({ entry }) => entry.kind === 'execution.failed');
-    expect(utf8Text(failed?.payload ?? utf8Encode(''))).toContain('"error":{"code":"action.failed","message":"no luck [redacted]"}');
   });
 });

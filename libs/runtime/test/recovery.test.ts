@@ -3,7 +3,24 @@ import { describe, expect, test } from '@jest/globals';
 import { err, type TrajectoryId } from '@openexec/canon';
 import { committedTree } from '@openexec/kernel';
 import { CRASH_POINTS, type CrashPoint, driveRun, loadRun, NEVER, openRun } from '../src/index.ts';
-import { act, agent, count, drive, entriesOf, handsOf, kinds, newWorld, opened, openingOf, type Place, place, randomness, utf8Text, watched, WHOLE } from './support.ts';
+import {
+  act,
+  agent,
+  count,
+  drive,
+  entriesOf,
+  handsOf,
+  kinds,
+  newWorld,
+  opened,
+  openingOf,
+  type Place,
+  place,
+  randomness,
+  utf8Text,
+  watched,
+  WHOLE,
+} from './support.ts';
 
 /** Everything of the whole run that may be repeated; what may not stands in a test of its own. */
 const REPEATABLE = WHOLE.filter(({ id }) => id !== 'tell').map((stage) => (stage.id === 'work' ? { ...stage, onSuccess: 'test' } : stage));
@@ -19,7 +36,12 @@ async function passages(): Promise<Map<CrashPoint, number>> {
   const at = await place();
   const passed = new Map<CrashPoint, number>();
   const crashPoint = (point: CrashPoint): void => void passed.set(point, (passed.get(point) ?? 0) + 1);
-  const done = await openRun(openingOf(at, { stages: REPEATABLE }), { ledger: at.ledger, clock: at.clock, randomness: randomness('o'), crashPoint });
+  const done = await openRun(openingOf(at, { stages: REPEATABLE }), {
+    ledger: at.ledger,
+    clock: at.clock,
+    randomness: randomness('o'),
+    crashPoint,
+  });
   if (!done.ok) throw new Error(done.error.message);
   await drive(done.value.run, handsOf(at, newWorld(), { crashPoint }), { resume: false, driver: done.value.driver });
   return passed;
@@ -61,22 +83,26 @@ describe('a driver that dies', () => {
     }
   });
 
-  test.each(['W4.started', 'W5.performed'] as const)('in window %s of what cannot be repeated, the effect is never done twice and the loss is recorded', async (point) => {
-    const at = await place();
-    const world = newWorld();
-    const { run, driver } = await opened(at, openingOf(at, { stages: [act('tell', 'notify', 'done')] }));
-    await expect(drive(run, handsOf(at, world, { crashPoint: dieAt(point, 1) }), { resume: false, driver })).rejects.toThrow(point);
-    const report = await drive(run, handsOf(at, world));
-    expect(count(world, 'notify')).toBe(point === 'W4.started' ? 0 : 1);
-    expect(await kinds(at.ledger, run)).toContain('execution.lost');
-    expect(report.state.closed?.outcome).toBe('failed');
-  });
+  test.each(['W4.started', 'W5.performed'] as const)(
+    'in window %s of what cannot be repeated, the effect is never done twice and the loss is recorded',
+    async (point) => {
+      const at = await place();
+      const world = newWorld();
+      const { run, driver } = await opened(at, openingOf(at, { stages: [act('tell', 'notify', 'done')] }));
+      await expect(drive(run, handsOf(at, world, { crashPoint: dieAt(point, 1) }), { resume: false, driver })).rejects.toThrow(point);
+      const report = await drive(run, handsOf(at, world));
+      expect(count(world, 'notify')).toBe(point === 'W4.started' ? 0 : 1);
+      expect(await kinds(at.ledger, run)).toContain('execution.lost');
+      expect(report.state.closed?.outcome).toBe('failed');
+    },
+  );
 
   test('again and again while it asks, is asked for at most three times and then the stage fails', async () => {
     const at = await place();
     const world = newWorld();
     const { run } = await opened(at, openingOf(at, { stages: [agent('work', 'done')] }));
-    for (let life = 0; life < 3; life++) await expect(drive(run, handsOf(at, world, { crashPoint: dieAt('W5.performed', 1) }))).rejects.toThrow('died');
+    for (let life = 0; life < 3; life++)
+      await expect(drive(run, handsOf(at, world, { crashPoint: dieAt('W5.performed', 1) }))).rejects.toThrow('died');
     const report = await drive(run, handsOf(at, world));
     expect(report.state.closed?.because.code).toBe('model.interrupted');
     expect(world.asked).toHaveLength(3);
@@ -84,36 +110,49 @@ describe('a driver that dies', () => {
 });
 
 describe('a ledger that cannot be written', () => {
-  test.each(['store.full', 'store.unknownOutcome', 'store.readOnly'] as const)('%s stops the work at once, whichever append it meets, and a later drive goes on', async (code) => {
-    for (let failing = 1; failing <= 7; failing++) {
-      const at = await place();
-      const { run, driver } = await opened(at);
-      const world = newWorld();
-      let appends = 0;
-      const ledger = watched(at.ledger, async (batch) => (++appends === failing ? err({ code, message: 'the disk says no' }) : at.ledger.append(batch)));
-      const effectsBefore = (): number => world.effects.length + world.asked.length;
-      const hands = handsOf(at, world, { ledger });
-      const stopped = await driveRun({ run, hands, stop: NEVER, onAwait: 'park', resume: false, driver });
-      expect(stopped).toMatchObject({ ok: false, error: { code: `ledger.${code}` } });
-      expect(appends).toBe(failing);
-      // One effect for each start that is durable, and none for one that is not.
-      const started = (await kinds(at.ledger, run)).filter((kind) => kind === 'execution.started' || kind === 'model.asked').length;
-      expect(effectsBefore()).toBe(started);
-      const resumed = await drive(run, handsOf(at, world));
-      expect(resumed.status).toBe('closed');
-      expect(count(world, 'notify')).toBeLessThanOrEqual(1);
-    }
-  });
+  test.each(['store.full', 'store.unknownOutcome', 'store.readOnly'] as const)(
+    '%s stops the work at once, whichever append it meets, and a later drive goes on',
+    async (code) => {
+      for (let failing = 1; failing <= 7; failing++) {
+        const at = await place();
+        const { run, driver } = await opened(at);
+        const world = newWorld();
+        let appends = 0;
+        const ledger = watched(at.ledger, async (batch) =>
+          ++appends === failing ? err({ code, message: 'the disk says no' }) : at.ledger.append(batch),
+        );
+        const effectsBefore = (): number => world.effects.length + world.asked.length;
+        const hands = handsOf(at, world, { ledger });
+        const stopped = await driveRun({ run, hands, stop: NEVER, onAwait: 'park', resume: false, driver });
+        expect(stopped).toMatchObject({ ok: false, error: { code: `ledger.${code}` } });
+        expect(appends).toBe(failing);
+        // One effect for each start that is durable, and none for one that is not.
+        const started = (await kinds(at.ledger, run)).filter((kind) => kind === 'execution.started' || kind === 'model.asked').length;
+        expect(effectsBefore()).toBe(started);
+        const resumed = await drive(run, handsOf(at, world));
+        expect(resumed.status).toBe('closed');
+        expect(count(world, 'notify')).toBeLessThanOrEqual(1);
+      }
+    },
+  );
 
   test('a store that is busy is asked again, and one that stays busy is a failure', async () => {
     const at = await place();
     const { run, driver } = await opened(at);
     let busy = 3;
-    const ledger = watched(at.ledger, async (batch) => (busy-- > 0 ? err({ code: 'store.busy', message: 'later' }) : at.ledger.append(batch)));
+    const ledger = watched(at.ledger, async (batch) =>
+      busy-- > 0 ? err({ code: 'store.busy', message: 'later' }) : at.ledger.append(batch),
+    );
     expect((await drive(run, handsOf(at, newWorld(), { ledger }), { resume: false, driver })).state.closed?.outcome).toBe('done');
     const other = await opened(at);
     const never = watched(at.ledger, async () => err({ code: 'store.busy', message: 'later' }));
-    const failed = await driveRun({ run: other.run, hands: handsOf(at, newWorld(), { ledger: never }), stop: NEVER, onAwait: 'park', resume: true });
+    const failed = await driveRun({
+      run: other.run,
+      hands: handsOf(at, newWorld(), { ledger: never }),
+      stop: NEVER,
+      onAwait: 'park',
+      resume: true,
+    });
     expect(failed).toMatchObject({ ok: false, error: { code: 'ledger.store.busy' } });
   });
 
@@ -125,7 +164,9 @@ describe('a ledger that cannot be written', () => {
       await at.ledger.append(batch);
       return err({ code: 'store.unknownOutcome', message: 'no answer' });
     });
-    expect(await driveRun({ run, hands: handsOf(at, world, { ledger }), stop: NEVER, onAwait: 'park', resume: false, driver })).toMatchObject({ ok: false });
+    expect(
+      await driveRun({ run, hands: handsOf(at, world, { ledger }), stop: NEVER, onAwait: 'park', resume: false, driver }),
+    ).toMatchObject({ ok: false });
     expect((await loadRun(at.ledger, run)).ok).toBe(true);
     await drive(run, handsOf(at, world));
     expect(count(world, 'notify')).toBe(0);

@@ -1,7 +1,33 @@
 /** A founded ledger in memory, a run to open in it, and hands that do what a test tells them. */
-import { type Bytes, type Clock, digestOf, type Digest, instantFromMs, type Json, type KeyId, ok, type Randomness, sha256, toHex, type TrajectoryId, utf8Decode, utf8Encode } from '@openexec/canon';
+import {
+  type Bytes,
+  type Clock,
+  digestOf,
+  type Digest,
+  instantFromMs,
+  type Json,
+  type KeyId,
+  ok,
+  type Randomness,
+  sha256,
+  toHex,
+  type TrajectoryId,
+  utf8Decode,
+  utf8Encode,
+} from '@openexec/canon';
 import { bodyType, foundLedger, issueWrit, signBody, VOTE_TYPE } from '@openexec/authority';
-import { type ActionHost, builtinActions, builtinToolsets, compileProfile, type Execution, type ExecutionOrder, type ModelRequest, type NeutralAnswer, type StopSignal, type Workspace } from '@openexec/catalogue';
+import {
+  type ActionHost,
+  builtinActions,
+  builtinToolsets,
+  compileProfile,
+  type Execution,
+  type ExecutionOrder,
+  type ModelRequest,
+  type NeutralAnswer,
+  type StopSignal,
+  type Workspace,
+} from '@openexec/catalogue';
 import { type AppendBatch, type LedgerStore, memoryLedger, type Stored } from '@openexec/ledger';
 import { gitBlobId, gitCommitId, gitTreeId, keyIdOf, publicKeyOf, seedSigner, sign } from '@openexec/proof';
 import type { ActionContract, CheckedStage, FileChange, PolicyRule, Role, Vote, Writ } from '@openexec/protocol';
@@ -18,7 +44,12 @@ const ORIGIN = 'test.example/ledger';
 
 export function randomness(seed: string): Randomness {
   let drawn = 0;
-  return { bytes: (count) => Uint8Array.from({ length: count }, (_, at) => sha256(utf8Encode(`${seed}/${drawn}/${at}`))[0] ?? 0).map((byte) => ((drawn += 1), byte)) };
+  return {
+    bytes: (count) =>
+      Uint8Array.from({ length: count }, (_, at) => sha256(utf8Encode(`${seed}/${drawn}/${at}`))[0] ?? 0).map(
+        (byte) => ((drawn += 1), byte),
+      ),
+  };
 }
 export interface TestClock extends Clock {
   ms: number;
@@ -52,17 +83,28 @@ export async function place(): Promise<Place> {
     const done = await ledger.append({ to: [{ trajectory: LAW, expect: 'any', drafts: [draft] }], blobs: [] });
     if (!done.ok) throw new Error(done.error.message);
   };
-  await append('ledger.founded', { ...foundLedger({ origin: ORIGIN, rootSeeds: [SEEDS.root], logKey: publicKeyOf(SEEDS.log), nonce: nonce() }) });
+  await append('ledger.founded', {
+    ...foundLedger({ origin: ORIGIN, rootSeeds: [SEEDS.root], logKey: publicKeyOf(SEEDS.log), nonce: nonce() }),
+  });
   const fingerprint = (await ledger.head()).fingerprint;
   if (fingerprint === null) throw new Error('not founded');
   const legislate: Place['legislate'] = (kind, members) =>
     append(kind, { ...signBody({ type: bodyType(kind), body: { ledger: fingerprint, nonce: nonce(), ...members }, seeds: [SEEDS.root] }) });
-  const roles: [keyof typeof SEEDS, Role][] = [['runtime', 'runtime'], ['issuer', 'issuer'], ['approver', 'approver']];
+  const roles: [keyof typeof SEEDS, Role][] = [
+    ['runtime', 'runtime'],
+    ['issuer', 'issuer'],
+    ['approver', 'approver'],
+  ];
   for (const [name, role] of roles) await legislate('key.trusted', trusted(SEEDS[name], role));
   return { ledger, clock: time, fingerprint, legislate, nonce };
 }
 export function trusted(seed: Bytes, role: Role): { readonly [key: string]: Json } {
-  return { publicKey: toHex(publicKeyOf(seed)), roles: [role], window: { notBefore: instantFromMs(START - DAY), notAfter: null }, label: role };
+  return {
+    publicKey: toHex(publicKeyOf(seed)),
+    roles: [role],
+    window: { notBefore: instantFromMs(START - DAY), notAfter: null },
+    label: role,
+  };
 }
 
 // ---- the run
@@ -73,41 +115,109 @@ const TREE = gitTreeId(LISTING, 'sha1');
 const AUTHOR = { name: 'Base', email: 'base@test.example', seconds: 1_700_000_000, offset: '+0000' };
 const COMMIT = gitCommitId({ tree: TREE, parents: [], author: AUTHOR, committer: AUTHOR, message: 'base\n' }, 'sha1');
 export const notify: ActionContract = {
-  name: 'notify', title: 'Tell somebody', description: 'Sends a message.', effect: 'external', risk: 'low', idempotence: 'none', compensable: false, timeout: 'fast',
-  arguments: { type: 'object', properties: {}, required: [], additionalProperties: false }, paths: [], writes: 'none', command: null, outputs: [], offered: true,
+  name: 'notify',
+  title: 'Tell somebody',
+  description: 'Sends a message.',
+  effect: 'external',
+  risk: 'low',
+  idempotence: 'none',
+  compensable: false,
+  timeout: 'fast',
+  arguments: { type: 'object', properties: {}, required: [], additionalProperties: false },
+  paths: [],
+  writes: 'none',
+  command: null,
+  outputs: [],
+  offered: true,
 };
 const EXAMPLES = { match: [{}], noMatch: [{}] };
-const PERMIT: PolicyRule = { id: 'permit-all', when: { field: 'action.name', op: 'exists', value: true }, decide: 'permit', because: 'a test', examples: EXAMPLES };
+const PERMIT: PolicyRule = {
+  id: 'permit-all',
+  when: { field: 'action.name', op: 'exists', value: true },
+  decide: 'permit',
+  because: 'a test',
+  examples: EXAMPLES,
+};
 /** Asks for an approval of `notify`. */
 export const ASK_NOTIFY: PolicyRule = {
-  id: 'ask-notify', when: { field: 'action.name', op: 'eq', value: 'notify' }, because: 'it speaks to people', examples: EXAMPLES,
+  id: 'ask-notify',
+  when: { field: 'action.name', op: 'eq', value: 'notify' },
+  because: 'it speaks to people',
+  examples: EXAMPLES,
   decide: { approve: { roles: ['approver'], quorum: 1, ttlMs: DAY, minAssurance: 'file', openerMayApprove: true } },
 };
-const COMMON = { inputs: [], outputs: [], onFailure: 'fail', retryLimit: 1, visitLimit: 3, approvalRequired: false, sandbox: 'repo_write' as const, when: null };
-export function act(id: string, action: string, onSuccess: string, more: Partial<Extract<CheckedStage, { type: 'deterministic' }>> = {}): CheckedStage {
+const COMMON = {
+  inputs: [],
+  outputs: [],
+  onFailure: 'fail',
+  retryLimit: 1,
+  visitLimit: 3,
+  approvalRequired: false,
+  sandbox: 'repo_write' as const,
+  when: null,
+};
+export function act(
+  id: string,
+  action: string,
+  onSuccess: string,
+  more: Partial<Extract<CheckedStage, { type: 'deterministic' }>> = {},
+): CheckedStage {
   return { ...COMMON, type: 'deterministic', id, action, arguments: {}, onSuccess, ...more };
 }
 export function agent(id: string, onSuccess: string): CheckedStage {
   return { ...COMMON, type: 'agent', id, toolset: 'all', turnLimit: 6, goal: 'do it', onSuccess };
 }
-export const WHOLE: readonly CheckedStage[] = [agent('work', 'tell'), act('tell', 'notify', 'test'), act('test', 'run_tests', 'land', { retryLimit: 2 }), act('land', 'commit_changes', 'done')];
+export const WHOLE: readonly CheckedStage[] = [
+  agent('work', 'tell'),
+  act('tell', 'notify', 'test'),
+  act('test', 'run_tests', 'land', { retryLimit: 2 }),
+  act('land', 'commit_changes', 'done'),
+];
 
-export function openingOf(at: Place, more: { stages?: readonly CheckedStage[]; rules?: readonly PolicyRule[] } & Partial<Opening> = {}): Opening {
+export function openingOf(
+  at: Place,
+  more: { stages?: readonly CheckedStage[]; rules?: readonly PolicyRule[] } & Partial<Opening> = {},
+): Opening {
   const { stages = WHOLE, rules = [], ...changed } = more;
   const writ: Writ = {
-    v: 1, ledger: at.fingerprint, use: 'run', issuer: keyOf(SEEDS.issuer), subject: keyOf(SEEDS.runtime), parent: null, nonce: at.nonce(), tenant: 'test', actions: ['*'],
-    ceiling: ['pure', 'read', 'write', 'external'], readPaths: ['**'], writePaths: ['src/**'], hosts: [], budget: { tokens: 1_000_000, usdMicros: 0, calls: 1000 }, wallMs: 2 * DAY,
-    notBefore: instantFromMs(START - DAY), notAfter: instantFromMs(START + 30 * DAY), delegation: { depth: 0, maySubdivide: false },
+    v: 1,
+    ledger: at.fingerprint,
+    use: 'run',
+    issuer: keyOf(SEEDS.issuer),
+    subject: keyOf(SEEDS.runtime),
+    parent: null,
+    nonce: at.nonce(),
+    tenant: 'test',
+    actions: ['*'],
+    ceiling: ['pure', 'read', 'write', 'external'],
+    readPaths: ['**'],
+    writePaths: ['src/**'],
+    hosts: [],
+    budget: { tokens: 1_000_000, usdMicros: 0, calls: 1000 },
+    wallMs: 2 * DAY,
+    notBefore: instantFromMs(START - DAY),
+    notAfter: instantFromMs(START + 30 * DAY),
+    delegation: { depth: 0, maySubdivide: false },
   };
   return {
-    task: 'Do it.', session: null, opener: keyOf(SEEDS.issuer), writs: [issueWrit({ writ, seed: SEEDS.issuer })],
+    task: 'Do it.',
+    session: null,
+    opener: keyOf(SEEDS.issuer),
+    writs: [issueWrit({ writ, seed: SEEDS.issuer })],
     blueprint: { version: 1, name: 'test', description: '', approvalMode: 'never', stages: [...stages] },
-    policySet: { riskThreshold: 'high', layers: [{ layer: 'shipped', source: 'test', bundle: { version: 1, name: 'test', rules: [PERMIT, ...rules] } }] },
+    policySet: {
+      riskThreshold: 'high',
+      layers: [{ layer: 'shipped', source: 'test', bundle: { version: 1, name: 'test', rules: [PERMIT, ...rules] } }],
+    },
     catalogue: { version: 1, actions: [...builtinActions, notify], commands: { test: { argv: ['test'], timeout: 'fast' } } },
-    toolsets: { all: builtinToolsets['coding_backend'] ?? [] }, prices: { version: 'test', models: {} },
+    toolsets: { all: builtinToolsets['coding_backend'] ?? [] },
+    prices: { version: 'test', models: {} },
     profile: compileProfile({ writ, mode: 'workspace_write', provide: [], toolchain: [], seccompDigest: digestOf('test') }),
     model: { provider: 'test', model: 'small', host: null, maxOutputTokens: 100 },
-    base: { commit: COMMIT, tree: TREE, objectFormat: 'sha1', listing: LISTING }, approvals: 'ask', selfTest: null, ...changed,
+    base: { commit: COMMIT, tree: TREE, objectFormat: 'sha1', listing: LISTING },
+    approvals: 'ask',
+    selfTest: null,
+    ...changed,
   };
 }
 
@@ -145,11 +255,14 @@ export function utf8Text(bytes: Bytes): string {
 function workspaceOf(world: World, files: Map<string, Bytes>): Workspace {
   let committed = new Map<string, Bytes>();
   return {
-    root: '/test', gitView: null,
+    root: '/test',
+    gitView: null,
     rebuild: async (list) => {
       world.tree.push(`rebuild ${list.map(({ change }) => change.path).join(',')}`);
       committed = new Map(BASE);
-      for (const { change, content } of list) if (content === null) committed.delete(change.path); else committed.set(change.path, content);
+      for (const { change, content } of list)
+        if (content === null) committed.delete(change.path);
+        else committed.set(change.path, content);
       files.clear();
       for (const [path, content] of committed) files.set(path, content);
       return ok(undefined);
@@ -174,7 +287,21 @@ function workspaceOf(world: World, files: Map<string, Bytes>): Workspace {
   };
 }
 export function executionOf(more: Partial<Execution> = {}): Execution {
-  return { status: 'ok', summary: 'done', output: utf8Encode('done'), outputMediaType: 'text/plain', exitCode: null, durationMs: 1, changes: [], contents: new Map(), scratch: [], undeclared: [], artifacts: [], landed: null, ...more };
+  return {
+    status: 'ok',
+    summary: 'done',
+    output: utf8Encode('done'),
+    outputMediaType: 'text/plain',
+    exitCode: null,
+    durationMs: 1,
+    changes: [],
+    contents: new Map(),
+    scratch: [],
+    undeclared: [],
+    artifacts: [],
+    landed: null,
+    ...more,
+  };
 }
 export function changeOf(path: string, content: Bytes, before: string | null = null): FileChange {
   return { path, before, after: { blob: digestOf(content), bytes: content.length, mode: '100644', oid: gitBlobId(content, 'sha1') } };
@@ -262,7 +389,22 @@ export async function kinds(ledger: LedgerStore, run: TrajectoryId): Promise<str
   return (await entriesOf(ledger, run)).map(({ entry }) => entry.kind);
 }
 /** A vote of the approver. */
-export function voteOn(at: Place, run: TrajectoryId, question: { request: Digest; digest: Digest; until: Vote['expiry'] }, decision: 'approve' | 'deny' = 'approve') {
-  const body: Vote = { ledger: at.fingerprint, run, request: question.request, decision, digest: question.digest, expiry: question.until, nonce: at.nonce(), assurance: 'file', because: '' };
+export function voteOn(
+  at: Place,
+  run: TrajectoryId,
+  question: { request: Digest; digest: Digest; until: Vote['expiry'] },
+  decision: 'approve' | 'deny' = 'approve',
+) {
+  const body: Vote = {
+    ledger: at.fingerprint,
+    run,
+    request: question.request,
+    decision,
+    digest: question.digest,
+    expiry: question.until,
+    nonce: at.nonce(),
+    assurance: 'file',
+    because: '',
+  };
   return signBody({ type: VOTE_TYPE, body, seeds: [SEEDS.approver] });
 }

@@ -2,7 +2,17 @@
  * What must hold of every run, whatever happened to it: judgements that the kernel makes again byte for byte, a conserved budget, an end for every
  * intent, effects at most once, no secret. Looks at the ledger and at the world outside, never at a driver's memory (ARCHITECTURE §7).
  */
-import { type Bytes, canonicalText, type Digest, digestOf, instantToMs, type Json, parseCanonical, type TrajectoryId, utf8Decode } from '@openexec/canon';
+import {
+  type Bytes,
+  canonicalText,
+  type Digest,
+  digestOf,
+  instantToMs,
+  type Json,
+  parseCanonical,
+  type TrajectoryId,
+  utf8Decode,
+} from '@openexec/canon';
 import { emptyLaw, foldLaw, type LawView } from '@openexec/authority';
 import { evolve, initialState, isFact, judge, neededBlobs, type RunEvent, type RunState } from '@openexec/kernel';
 import type { LedgerStore, Stored } from '@openexec/ledger';
@@ -53,16 +63,23 @@ async function checkGroup(walk: Walk, state: RunState, entries: readonly Stored[
   const first = entries[from]?.entry;
   const law = first?.law === null || first === undefined ? undefined : walk.laws[first.law];
   if (first === undefined || law === undefined) return void walk.problems.push(`replay: ${from} has no law`);
-  if (state.queue[0]?.seq !== first.cause) walk.problems.push(`replay: ${from} judges ${first.cause}, but ${state.queue[0]?.seq} is the oldest in the queue`);
+  if (state.queue[0]?.seq !== first.cause)
+    walk.problems.push(`replay: ${from} judges ${first.cause}, but ${state.queue[0]?.seq} is the oldest in the queue`);
   for (const [offset, made] of judge(state, law).entries()) {
     const recorded = entries[from + offset];
-    const fits = recorded !== undefined && recorded.entry.kind === made.kind && recorded.entry.cause === first.cause && recorded.entry.law === first.law;
-    // Bodies of judgements are JSON by their schemas.
-    if (!fits || canonicalText(parsed(recorded)) !== canonicalText(made.body as unknown as Json))
-      return void walk.problems.push(`replay: at ${from + offset} the kernel says ${made.kind}, recorded is ${recorded?.entry.kind ?? 'nothing'}`);
+    const fits =
+      recorded !== undefined &&
+      recorded.entry.kind === made.kind &&
+      recorded.entry.cause === first.cause &&
+      recorded.entry.law === first.law;
+    if (!fits || canonicalText(parsed(recorded)) !== canonicalText(made.body))
+      return void walk.problems.push(
+        `replay: at ${from + offset} the kernel says ${made.kind}, recorded is ${recorded?.entry.kind ?? 'nothing'}`,
+      );
     for (const blob of made.blobs) {
       const kept = await walk.ledger.blob(blob.digest);
-      if (!kept.ok || digestOf(kept.value) !== blob.digest) walk.problems.push(`blob: ${made.kind} at ${from + offset} names ${blob.digest}, which is not there`);
+      if (!kept.ok || digestOf(kept.value) !== blob.digest)
+        walk.problems.push(`blob: ${made.kind} at ${from + offset} names ${blob.digest}, which is not there`);
     }
   }
 }
@@ -72,7 +89,8 @@ function checkGrant(walk: Walk, state: RunState): void {
   if (grant === undefined) return;
   for (const dimension of ['tokens', 'usdMicros', 'calls'] as const) {
     const held = state.settled[dimension] + state.reserved[dimension];
-    if (held > grant[dimension]) walk.problems.push(`budget: ${held} ${dimension} are spent or reserved at ${state.nextSeq - 1}, ${grant[dimension]} were granted`);
+    if (held > grant[dimension])
+      walk.problems.push(`budget: ${held} ${dimension} are spent or reserved at ${state.nextSeq - 1}, ${grant[dimension]} were granted`);
   }
 }
 
@@ -86,7 +104,8 @@ function checkIntents(walk: Walk, events: readonly RunEvent[]): void {
     if (event.kind === 'execution.started') intentOf.set(event.body.execution, intentOf.get(event.body.proposal) ?? '');
     if (event.kind === 'proposal.rejected') open.delete(event.body.intent);
     if (event.kind === 'commit.recorded') open.delete(intentOf.get(event.body.proposal) ?? '');
-    if (event.kind === 'execution.lost' || event.kind === 'execution.failed' || event.kind === 'effect.undeclared') open.delete(intentOf.get(event.body.execution) ?? '');
+    if (event.kind === 'execution.lost' || event.kind === 'execution.failed' || event.kind === 'effect.undeclared')
+      open.delete(intentOf.get(event.body.execution) ?? '');
   }
   for (const intent of open) walk.problems.push(`intent: ${intent} never ended`);
 }
@@ -112,13 +131,15 @@ async function checkSecret(walk: Walk, entries: readonly Stored[]): Promise<void
     for (const [digest] of text.value.matchAll(/sha256:[0-9a-f]{64}/g)) {
       const blob = await walk.ledger.blob(digest as Digest); // The pattern is a digest's.
       const body = blob.ok ? utf8Decode(blob.value) : null;
-      if (body?.ok === true && body.value.includes(SECRET)) walk.problems.push(`secret: it stands in the blob ${digest} named at ${entry.seq}`);
+      if (body?.ok === true && body.value.includes(SECRET))
+        walk.problems.push(`secret: it stands in the blob ${digest} named at ${entry.seq}`);
     }
   }
 }
 
 function checkOutside(walk: Walk, outside: Outside): void {
-  for (const [key, { action, times }] of outside.effects) if (action === 'notify' && times > 1) walk.problems.push(`effect: ${action} ${key} took place ${times} times`);
+  for (const [key, { action, times }] of outside.effects)
+    if (action === 'notify' && times > 1) walk.problems.push(`effect: ${action} ${key} took place ${times} times`);
   for (const execution of outside.unstarted) walk.problems.push(`effect: ${execution} was performed without a durable start`);
 }
 
@@ -143,7 +164,8 @@ export async function checkRun(ledger: LedgerStore, run: TrajectoryId, outside: 
     state = evolve(state, seq, event);
     events.push(event);
     checkGrant(walk, state);
-    if (event.kind === 'fact.noted' && event.body.violation) walk.problems.push(`violation: ${seq}: ${event.body.why}: ${event.body.message}`);
+    if (event.kind === 'fact.noted' && event.body.violation)
+      walk.problems.push(`violation: ${seq}: ${event.body.why}: ${event.body.message}`);
   }
   if (state.status !== 'closed') walk.problems.push(`end: the run is ${state.status}`);
   else checkIntents(walk, events);

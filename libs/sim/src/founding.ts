@@ -46,7 +46,12 @@ export async function foundSim(chance: Chance, clock: SimClock): Promise<SimLedg
     const appended = await store.append({ to: [{ trajectory: LAW, expect: 'any', drafts: [draft] }], blobs: [] });
     if (!appended.ok) throw new Error(`${kind}: ${appended.error.code}: ${appended.error.message}`);
   };
-  const founding = foundLedger({ origin: ORIGIN, rootSeeds: [SEEDS.root], logKey: publicKeyOf(SEEDS.log), nonce: toHex(nonces.bytes(NONCE_BYTES)) });
+  const founding = foundLedger({
+    origin: ORIGIN,
+    rootSeeds: [SEEDS.root],
+    logKey: publicKeyOf(SEEDS.log),
+    nonce: toHex(nonces.bytes(NONCE_BYTES)),
+  });
   await append('ledger.founded', { ...founding });
   const fingerprint = (await store.head()).fingerprint ?? '';
   const legislate: SimLedger['legislate'] = async (kind, members) => {
@@ -54,7 +59,11 @@ export async function foundSim(chance: Chance, clock: SimClock): Promise<SimLedg
     await append(kind, { ...signBody({ type: bodyType(kind), body, seeds: [SEEDS.root] }) });
   };
   const window = { notBefore: instantFromMs(instantToMs(clock.now()) - DAY_MS), notAfter: null };
-  const roles: readonly (readonly [keyof typeof SEEDS, Role])[] = [['runtime', 'runtime'], ['issuer', 'issuer'], ['approver', 'approver']];
+  const roles: readonly (readonly [keyof typeof SEEDS, Role])[] = [
+    ['runtime', 'runtime'],
+    ['issuer', 'issuer'],
+    ['approver', 'approver'],
+  ];
   for (const [name, role] of roles) {
     await legislate('key.trusted', { publicKey: toHex(publicKeyOf(SEEDS[name])), roles: [role], window, label: name });
   }
@@ -64,10 +73,19 @@ export async function foundSim(chance: Chance, clock: SimClock): Promise<SimLedg
 /** The repository that every run of the simulation starts from. */
 export function baseRepository(): SimRepository {
   const files = new Map<string, SimFile>();
-  for (const [path, text] of Object.entries({ 'src/a.txt': 'a\n', 'src/old.txt': 'old\n', 'package.json': '{}', 'README.md': 'simulated\n' }))
+  for (const [path, text] of Object.entries({
+    'src/a.txt': 'a\n',
+    'src/old.txt': 'old\n',
+    'package.json': '{}',
+    'README.md': 'simulated\n',
+  }))
     files.set(path, { content: utf8Encode(text), mode: '100644' });
   const tree = gitTreeId(listingOf(files), 'sha1');
-  return { files, branches: new Map(), commit: gitCommitId({ tree, parents: [], author: AUTHOR, committer: AUTHOR, message: 'base\n' }, 'sha1') };
+  return {
+    files,
+    branches: new Map(),
+    commit: gitCommitId({ tree, parents: [], author: AUTHOR, committer: AUTHOR, message: 'base\n' }, 'sha1'),
+  };
 }
 
 /** Tells somebody outside: not idempotent, not to be repeated. */
@@ -102,10 +120,34 @@ const policySet: PolicySet = {
         version: 1,
         name: 'sim',
         rules: [
-          { id: 'permit-all', when: { field: 'action.name', op: 'exists', value: true }, decide: 'permit', because: 'a simulation', examples: EXAMPLES },
-          { id: 'deny-keys', when: { field: 'paths.write', op: 'anyNamed', value: ['*.pem'] }, decide: 'deny', because: 'keys are not written', examples: EXAMPLES },
-          { id: 'ask-manifest', when: { field: 'paths.write', op: 'anyNamed', value: ['package.json'] }, decide: { approve: APPROVE }, because: 'it runs code', examples: EXAMPLES },
-          { id: 'ask-notify', when: { all: [named('notify'), { field: 'intent.author', op: 'eq', value: 'model' }] }, decide: { approve: APPROVE }, because: 'it speaks to people', examples: EXAMPLES },
+          {
+            id: 'permit-all',
+            when: { field: 'action.name', op: 'exists', value: true },
+            decide: 'permit',
+            because: 'a simulation',
+            examples: EXAMPLES,
+          },
+          {
+            id: 'deny-keys',
+            when: { field: 'paths.write', op: 'anyNamed', value: ['*.pem'] },
+            decide: 'deny',
+            because: 'keys are not written',
+            examples: EXAMPLES,
+          },
+          {
+            id: 'ask-manifest',
+            when: { field: 'paths.write', op: 'anyNamed', value: ['package.json'] },
+            decide: { approve: APPROVE },
+            because: 'it runs code',
+            examples: EXAMPLES,
+          },
+          {
+            id: 'ask-notify',
+            when: { all: [named('notify'), { field: 'intent.author', op: 'eq', value: 'model' }] },
+            decide: { approve: APPROVE },
+            because: 'it speaks to people',
+            examples: EXAMPLES,
+          },
         ],
       },
     },
@@ -113,7 +155,16 @@ const policySet: PolicySet = {
 };
 
 function blueprintOf(withNotice: boolean): CheckedBlueprint {
-  const common = { inputs: [], outputs: [], onFailure: 'fail', retryLimit: 2, visitLimit: 3, approvalRequired: false, sandbox: 'repo_write' as const, when: null };
+  const common = {
+    inputs: [],
+    outputs: [],
+    onFailure: 'fail',
+    retryLimit: 2,
+    visitLimit: 3,
+    approvalRequired: false,
+    sandbox: 'repo_write' as const,
+    when: null,
+  };
   const agent = { type: 'agent' as const, toolset: 'all', turnLimit: 6, goal: 'do the task' };
   const act = (action: string) => ({ type: 'deterministic' as const, action, arguments: {} });
   const stages: CheckedStage[] = [
@@ -124,7 +175,13 @@ function blueprintOf(withNotice: boolean): CheckedBlueprint {
     { ...common, ...agent, id: 'fix', inputs: ['test_report'], outputs: ['patch'], onSuccess: 'test' },
     { ...common, ...act('commit_changes'), id: 'land', onSuccess: 'done' },
   ];
-  return { version: 1, name: 'sim', description: 'a simulated task', approvalMode: 'never', stages: stages.filter(({ id }) => withNotice || id !== 'tell') };
+  return {
+    version: 1,
+    name: 'sim',
+    description: 'a simulated task',
+    approvalMode: 'never',
+    stages: stages.filter(({ id }) => withNotice || id !== 'tell'),
+  };
 }
 
 /** What makes one run differ from another besides the model's words. */

@@ -3,7 +3,15 @@
  * for its own `execution.started` and reports what it does not find. Ports: ActionHost.
  */
 import { canonicalBytes, type Digest, err, type Json, ok, type Result, utf8Decode, utf8Encode } from '@openexec/canon';
-import { type ActionHost, type Execution, type ExecutionFailure, type ExecutionOrder, parsePatch, type TreeChanges, type Workspace } from '@openexec/catalogue';
+import {
+  type ActionHost,
+  type Execution,
+  type ExecutionFailure,
+  type ExecutionOrder,
+  parsePatch,
+  type TreeChanges,
+  type Workspace,
+} from '@openexec/catalogue';
 import type { LedgerStore } from '@openexec/ledger';
 import type { TrajectoryId } from '@openexec/canon';
 
@@ -139,16 +147,28 @@ async function tests({ workspace, dies }: SimHostOptions): Promise<Done> {
   await workspace.restore();
   const report = canonicalBytes({ passed: passes });
   const artifacts = [{ name: 'test_report', bytes: report, mediaType: 'application/json' }];
-  return done(passes ? 'all passed' : 'one failed', { status: passes ? 'ok' : 'failed', exitCode: passes ? 0 : 1, scratch: ['coverage.out'], artifacts });
+  return done(passes ? 'all passed' : 'one failed', {
+    status: passes ? 'ok' : 'failed',
+    exitCode: passes ? 0 : 1,
+    scratch: ['coverage.out'],
+    artifacts,
+  });
 }
 
 async function land(args: Members, order: ExecutionOrder, options: SimHostOptions): Promise<Done> {
   const { workspace } = options;
   const tree = await workspace.tree();
-  if (!tree.ok || tree.value !== args['tree']) return failed('workspace.conflict', `the tree is ${tree.ok ? tree.value : 'unknown'}, the order says ${textOf(args['tree'])}`);
+  if (!tree.ok || tree.value !== args['tree'])
+    return failed('workspace.conflict', `the tree is ${tree.ok ? tree.value : 'unknown'}, the order says ${textOf(args['tree'])}`);
   const who = members(args['author'] ?? null);
   const author = { name: textOf(who['name']), email: textOf(who['email']), seconds: Number(who['seconds']), offset: textOf(who['offset']) };
-  const landed = await workspace.land({ branch: textOf(args['branch']), tree: tree.value, parent: textOf(args['parent']), message: textOf(args['message']), author });
+  const landed = await workspace.land({
+    branch: textOf(args['branch']),
+    tree: tree.value,
+    parent: textOf(args['parent']),
+    message: textOf(args['message']),
+    author,
+  });
   if (!landed.ok) return failed(landed.error.code, landed.error.message);
   count(options, order);
   return done('landed', { landed: { ref: landed.value.ref, commit: landed.value.commit, tree: tree.value } });

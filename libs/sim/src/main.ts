@@ -31,7 +31,9 @@ async function main(): Promise<void> {
     outcomes.set(report.outcome, (outcomes.get(report.outcome) ?? 0) + 1);
     if (report.problems.length === 0) continue;
     sum.failed++;
-    process.stdout.write(`seed ${at} failed:\n${report.problems.map((one) => `  ${one}\n`).join('')}  again: npm run sim -- --seed ${at} --count 1\n`);
+    process.stdout.write(
+      `seed ${at} failed:\n${report.problems.map((one) => `  ${one}\n`).join('')}  again: npm run sim -- --seed ${at} --count 1\n`,
+    );
   }
   const ends = [...outcomes].map(([outcome, times]) => `${times} ${outcome}`).join(', ');
   process.stdout.write(

@@ -52,7 +52,8 @@ function answer(seed: string, request: ModelRequest): NeutralAnswer {
   const chance = plan.fork(`${request.turn}`);
   if (request.turn > turns) return { text: `that is all, and ${SECRET} stays between us`, calls: [], finish: 'stop' };
   const wishes = Array.from({ length: 1 + chance.below(3) }, () => wish(chance));
-  if (request.stage === 'fix' && request.turn === 1 && chance.below(3) > 0) wishes.push({ name: 'apply_patch', text: canonicalText(write(FIX, 'ok\n')) });
+  if (request.stage === 'fix' && request.turn === 1 && chance.below(3) > 0)
+    wishes.push({ name: 'apply_patch', text: canonicalText(write(FIX, 'ok\n')) });
   const calls = wishes.map(({ name, text }, at): Call => ({ id: `${request.turn}.${at}`, name, arguments: text }));
   return { text: '', calls, finish: 'calls' };
 }
@@ -64,7 +65,8 @@ export function simModel(options: { readonly seed: string; readonly turns: Chanc
     ask: async (request) => {
       await yieldTurns(options.turns, 6);
       const place = `${request.stage}/${request.visit}/${request.turn}`;
-      if (options.fails(place)) return err({ code: 'model.server', message: `no luck, ${SECRET}`, retryable: true, retryAfterMs: null, status: 503, raw: null });
+      if (options.fails(place))
+        return err({ code: 'model.server', message: `no luck, ${SECRET}`, retryable: true, retryAfterMs: null, status: 503, raw: null });
       const said = answer(options.seed, request);
       const body = { text: said.text, finish: said.finish, calls: said.calls.map((call): Json => ({ ...call })) };
       return ok({ answer: said, usage: { inputTokens: 40, outputTokens: 20 }, raw: canonicalBytes(body) });

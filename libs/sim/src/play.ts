@@ -2,11 +2,10 @@
  * One run of the simulation from its founding to its end: drives it, disturbs it, resumes it, votes from outside. Must never touch the run but
  * through the runtime's own calls and the ledger's port.
  */
-import { type Bytes, type Json, type KeyId, toHex, type TrajectoryId, utf8Decode, utf8Encode } from '@openexec/canon';
+import { type Bytes, digestOf, toHex, type TrajectoryId, utf8Decode, utf8Encode } from '@openexec/canon';
 import { signBody, VOTE_TYPE, writId } from '@openexec/authority';
 import type { ApprovalQuestion, StopSignal } from '@openexec/catalogue';
 import type { RunState } from '@openexec/kernel';
-import { publicKeyOf } from '@openexec/proof';
 import type { Vote } from '@openexec/protocol';
 import { castVote, driveRun, type Hands, type Lease, NEVER, openRun, requestCancel, requestPause } from '@openexec/runtime';
 import { type Chance, chanceOf, clockOf, type SimClock, yieldTurns } from './chance.ts';
@@ -23,6 +22,14 @@ const MOST_DRIVES = 120;
 const DISTURBED_DRIVES = 40;
 const NONCE_BYTES = 16;
 const MARKER = '[redacted:sim]';
+/** How a disturbed drive may end; any other failure is a finding. */
+const EXPECTED: readonly string[] = [
+  'run.busy',
+  'ledger.store.unknownOutcome',
+  'ledger.store.stopped',
+  'ledger.store.full',
+  'ledger.store.busy',
+];
 
 /** How hard a run is treated: one in so many; 0 is never. */
 export interface Trouble {
@@ -62,22 +69,45 @@ interface Play extends SimLedger {
   readonly lease: Lease;
   readonly count: Counts;
   readonly failedOnce: Set<string>;
+  readonly findings: string[];
 }
 
 /** Plays the run of a seed to its end and checks it from the ledger alone. */
-export async function play(seed: string, trouble: Trouble, options: PlayOptions): Promise<{ readonly checked: Checked; readonly count: Counts }> {
+export async function play(
+  seed: string,
+  trouble: Trouble,
+  options: PlayOptions,
+): Promise<{ readonly checked: Checked; readonly count: Counts }> {
   const chance = chanceOf(`${seed}/play`);
   const clock = clockOf(chance.fork('clock'));
   const ledger = await foundSim(chanceOf(`${seed}/ledger`), clock);
   const repository = baseRepository();
-  const budget = options.small ? { tokens: 9000, usdMicros: 100_000, calls: 12 } : { tokens: 50_000_000, usdMicros: 500_000_000, calls: 5000 };
-  const opening = openingOf({ fingerprint: ledger.fingerprint, clock, chance: chanceOf(`${seed}/opening`), withNotice: options.withNotice, budget }, repository);
+  const budget = options.small
+    ? { tokens: 9000, usdMicros: 100_000, calls: 12 }
+    : { tokens: 50_000_000, usdMicros: 500_000_000, calls: 5000 };
+  const opening = openingOf(
+    { fingerprint: ledger.fingerprint, clock, chance: chanceOf(`${seed}/opening`), withNotice: options.withNotice, budget },
+    repository,
+  );
   const opened = await openRun(opening, { ledger: ledger.store, clock, randomness: chance.fork('driver') });
   if (!opened.ok) throw new Error(opened.error.message);
   const { run, driver } = opened.value;
   const count = { drives: 0, crashes: 0, faults: 0, busy: 0 };
   const outside: Outside = { effects: new Map(), unstarted: [] };
-  const state: Play = { ...ledger, seed, run, clock, chance, trouble, repository, outside, lease: leaseOf(), count, failedOnce: new Set() };
+  const state: Play = {
+    ...ledger,
+    seed,
+    run,
+    clock,
+    chance,
+    trouble,
+    repository,
+    outside,
+    lease: leaseOf(),
+    count,
+    failedOnce: new Set(),
+    findings: [],
+  };
   const intervention = 1 + chance.below(3);
   const writ = opening.writs.at(-1)?.body;
   for (let drive = 0; drive < MOST_DRIVES; drive++) {
@@ -88,7 +118,8 @@ export async function play(seed: string, trouble: Trouble, options: PlayOptions)
     const ended = await Promise.all(drives);
     if (ended.includes('closed')) break;
   }
-  return { checked: await checkRun(ledger.store, run, outside), count };
+  const checked = await checkRun(ledger.store, run, outside);
+  return { checked: { ...checked, problems: [...state.findings, ...checked.problems] }, count };
 }
 
 async function intervene(state: Play, writ: string): Promise<void> {
@@ -112,11 +143,14 @@ async function driveOnce(state: Play, drive: number, driver: string | null): Pro
       ...(driver === null ? {} : { driver }),
     });
     if (!done.ok && done.error.code === 'run.busy') state.count.busy++;
-    if (!done.ok) return 'open';
+    if (!done.ok) {
+      if (!EXPECTED.includes(done.error.code)) state.findings.push(`drive: ${done.error.code}: ${done.error.message}`);
+      return 'open';
+    }
     if (done.value.status === 'parked') await voteFromOutside(state, done.value.state);
     return done.value.status === 'closed' ? 'closed' : 'open';
   } catch (error) {
-    if (!(error instanceof Error) || !('code' in error) || error.code !== 'sim.crash') throw error;
+    if ((error as Partial<Crash> | null)?.code !== 'sim.crash') throw error;
     state.count.crashes++;
     return 'open';
   }
@@ -151,7 +185,8 @@ function handsOf(state: Play, disturbed: boolean): Hands {
       return chance.pick(STORE_FAULTS);
     },
     interfere: () => interfere(state),
-    legislate: () => state.legislate('key.trusted', strangersKey(chance)),
+    // A writ of nobody here: a change of law that changes nothing for this run.
+    legislate: () => state.legislate('writ.revoked', { writ: digestOf(chance.bytes(NONCE_BYTES)), because: 'another matter' }),
   });
   const workspace = simWorkspace(repository);
   const fails = (place: string): boolean => {
@@ -181,16 +216,17 @@ async function sleep({ clock, chance }: Play, ms: number, stop: StopSignal): Pro
   if (!stop.stopped) clock.pass(Math.min(ms, 1000));
 }
 
-/** Another key that the law trusts: a change of law that changes nothing for this run. */
-function strangersKey(chance: Chance): { readonly [key: string]: Json } {
-  const publicKey = toHex(publicKeyOf(chance.bytes(32)));
-  return { publicKey, roles: ['issuer'], window: { notBefore: '2026-05-01T00:00:00.000Z', notAfter: null }, label: 'stranger' };
-}
-
 /** Somebody hands in an intent that the run does not take: an entry between two of the driver's. */
 async function interfere({ store, clock, run }: Play): Promise<void> {
   const payload = { channel: 'editor', action: 'read_file', arguments: { inline: {} }, claims: { rationale: null, claimedRisk: null } };
-  const draft = { kind: 'intent.submitted' as const, at: clock.now(), actor: `key:${keyOf(SEEDS.approver)}` as const, cause: null, law: null, payload };
+  const draft = {
+    kind: 'intent.submitted' as const,
+    at: clock.now(),
+    actor: `key:${keyOf(SEEDS.approver)}` as const,
+    cause: null,
+    law: null,
+    payload,
+  };
   await store.append({ to: [{ trajectory: run, expect: 'any', drafts: [draft] }], blobs: [] });
 }
 
@@ -217,9 +253,21 @@ async function voteFromOutside(state: Play, parked: RunState): Promise<void> {
   const { request } = parked;
   if (request === null) return;
   const intent = parked.stage?.intents.find((one) => one.request === request.id);
-  const { body, signatures } = signVote(state, { request: request.id, digest: request.digest, until: request.until, action: intent?.action ?? '' });
-  const cast = await castVote({ ledger: state.store, clock: state.clock, run: state.run, signedVote: { body, signatures }, assurance: 'file' });
-  if (!cast.ok && cast.error.code !== 'run.closed') throw new Error(`sim: the vote was not taken: ${cast.error.code}: ${cast.error.message}`);
+  const { body, signatures } = signVote(state, {
+    request: request.id,
+    digest: request.digest,
+    until: request.until,
+    action: intent?.action ?? '',
+  });
+  const cast = await castVote({
+    ledger: state.store,
+    clock: state.clock,
+    run: state.run,
+    signedVote: { body, signatures },
+    assurance: 'file',
+  });
+  if (!cast.ok && cast.error.code !== 'run.closed')
+    throw new Error(`sim: the vote was not taken: ${cast.error.code}: ${cast.error.message}`);
 }
 
 function redact(bytes: Bytes): Bytes {

@@ -42,13 +42,25 @@ export async function simulate(seed: string): Promise<SimReport> {
   const compared = !options.small && comparable(hard.checked) && trouble.intervene !== 'cancel' && trouble.intervene !== 'revoke';
   if (compared) problems.push(...differences(calm.checked.state, hard.checked.state));
   const { drives, crashes, faults, busy } = hard.count;
-  return { seed, outcome: hard.checked.state.closed?.outcome ?? 'open', entries: hard.checked.events.length, drives, crashes, faults, busy, compared, problems };
+  return {
+    seed,
+    outcome: hard.checked.state.closed?.outcome ?? 'open',
+    entries: hard.checked.events.length,
+    drives,
+    crashes,
+    faults,
+    busy,
+    compared,
+    problems,
+  };
 }
 
 /** A lost effect or a model asked too often changes what follows, rightly. */
 function comparable({ events }: Checked): boolean {
   return !events.some(
-    (event) => event.kind === 'execution.lost' || (event.kind === 'stage.left' && event.body.outcome === 'failed' && event.body.because.code.startsWith('model.')),
+    (event) =>
+      event.kind === 'execution.lost' ||
+      (event.kind === 'stage.left' && event.body.outcome === 'failed' && event.body.because.code.startsWith('model.')),
   );
 }
 
@@ -59,10 +71,11 @@ function differences(calm: RunState, hard: RunState): string[] {
       because: state.closed?.because.code ?? null,
       tree: committedTree(state),
       landed: state.landed?.tree ?? null,
-      files: [...changedFiles(state.world)].map(([path, file]) => [path, file?.blob ?? null]).sort((a, b) => (`${a[0]}` < `${b[0]}` ? -1 : 1)),
+      files: [...changedFiles(state.world)]
+        .map(([path, file]) => [path, file?.blob ?? null])
+        .sort((a, b) => (`${a[0]}` < `${b[0]}` ? -1 : 1)),
       artifacts: [...state.artifacts].map(([name, artifact]) => [name, artifact.version, artifact.blob.digest]),
       visits: { ...state.visits },
     });
   return told(calm) === told(hard) ? [] : [`world: undisturbed ${told(calm)}, disturbed ${told(hard)}`];
 }
-

@@ -8,7 +8,15 @@ import { type Chance, yieldTurns } from './chance.ts';
 
 /** What may go wrong around one append. */
 export type StoreFault = 'conflict' | 'lawMoves' | 'busy' | 'lostCommit' | 'silentCommit' | 'duplicate' | 'full';
-export const STORE_FAULTS: readonly [StoreFault, ...StoreFault[]] = ['conflict', 'lawMoves', 'busy', 'lostCommit', 'silentCommit', 'duplicate', 'full'];
+export const STORE_FAULTS: readonly [StoreFault, ...StoreFault[]] = [
+  'conflict',
+  'lawMoves',
+  'busy',
+  'lostCommit',
+  'silentCommit',
+  'duplicate',
+  'full',
+];
 
 /** How faults come about. */
 export interface FaultOptions {

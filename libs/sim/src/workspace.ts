@@ -23,10 +23,18 @@ export interface SimRepository {
 
 /** Listing of a tree, as git would list it. */
 export function listingOf(tree: ReadonlyMap<string, SimFile>): TreeEntry[] {
-  return [...tree].map(([path, file]) => ({ path, mode: file.mode, oid: gitBlobId(file.content, 'sha1') })).sort((a, b) => (a.path < b.path ? -1 : 1));
+  return [...tree]
+    .map(([path, file]) => ({ path, mode: file.mode, oid: gitBlobId(file.content, 'sha1') }))
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
 }
-const valueOf = (file: SimFile): FileValue => ({ blob: digestOf(file.content), bytes: file.content.length, mode: file.mode, oid: gitBlobId(file.content, 'sha1') });
-const same = (a: SimFile | undefined, b: SimFile | undefined): boolean => a === b || (a !== undefined && b !== undefined && a.mode === b.mode && equalBytes(a.content, b.content));
+const valueOf = (file: SimFile): FileValue => ({
+  blob: digestOf(file.content),
+  bytes: file.content.length,
+  mode: file.mode,
+  oid: gitBlobId(file.content, 'sha1'),
+});
+const same = (a: SimFile | undefined, b: SimFile | undefined): boolean =>
+  a === b || (a !== undefined && b !== undefined && a.mode === b.mode && equalBytes(a.content, b.content));
 const fail = (code: WorkspaceFailure['code'], message: string): Failed => ({ ok: false, error: { code, message } });
 
 /** The workspace of one driver. Until `rebuild` it holds what a crash may have left: nothing that is the base. */
@@ -41,7 +49,11 @@ export function simWorkspace(repository: SimRepository): Workspace {
       const [now, before] = [tree.get(path), committed.get(path)];
       if (same(now, before)) continue;
       if (now !== undefined) contents.set(digestOf(now.content), now.content);
-      list.push({ path, before: before === undefined ? null : gitBlobId(before.content, 'sha1'), after: now === undefined ? null : valueOf(now) });
+      list.push({
+        path,
+        before: before === undefined ? null : gitBlobId(before.content, 'sha1'),
+        after: now === undefined ? null : valueOf(now),
+      });
     }
     return { changes: list, contents };
   };

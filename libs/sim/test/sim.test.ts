@@ -9,7 +9,7 @@ describe('a hundred seeds', () => {
   const reports: SimReport[] = [];
   beforeAll(async () => {
     for (let seed = 1; seed <= SEEDS; seed++) reports.push(await simulate(`${seed}`));
-  }, 120_000);
+  }, 300_000);
   const sum = (of: (report: SimReport) => number): number => reports.reduce((total, report) => total + of(report), 0);
 
   test('leave ledgers that check out, and trees like those of undisturbed runs', () => {
@@ -46,7 +46,7 @@ describe('seeded chance', () => {
       const drawn = chance.below(4);
       counts.set(drawn, (counts.get(drawn) ?? 0) + 1);
     }
-    expect([...counts.keys()].sort()).toEqual([0, 1, 2, 3]);
+    expect(new Set(counts.keys())).toEqual(new Set([0, 1, 2, 3]));
     expect(Math.min(...counts.values())).toBeGreaterThan(900);
     const clock = clockOf(chance);
     const times = Array.from({ length: 500 }, () => clock.now());

@@ -44,9 +44,12 @@ export function writeRefusal(error: unknown, begun: boolean): { readonly code: S
   return { code: 'store.unknownOutcome', message: `writing failed (${code}); it is unknown whether the append is stored: open the ledger again and look` };
 }
 
-/** What a failure to open means. */
-export function openRefusal(error: unknown, path: string): OpenFailure {
+/** What a failure to open means. `isWritable` says whether the file and its folder can be written. */
+export function openRefusal(error: unknown, path: string, isWritable: boolean): OpenFailure {
   const code = codeOf(error);
+  if (code.startsWith('SQLITE_CANTOPEN') && !isWritable) {
+    return { code: 'store.readOnly', message: `${path} or its folder cannot be written, which SQLite's log needs even for reading; copy the ledger to where it can` };
+  }
   if (code === 'SQLITE_NOTADB') return { code: 'store.notALedger', message: `${path} is no SQLite database` };
   if (code.startsWith('SQLITE_CORRUPT')) return { code: 'store.corrupt', message: `${path} is damaged (${code})` };
   if (code.startsWith('SQLITE_BUSY')) return { code: 'store.busy', message: `${path} is locked by another process; try again` };

@@ -2,7 +2,7 @@
  * A ledger in one SQLite database, with a folder of large blobs beside it. Durable before it answers; many processes may append. Must never
  * delete or change an entry. PROTOCOL §3; the life of one append stands in the README.
  */
-import { existsSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { dirname, join } from 'node:path';
 import { type Bytes, type Clock, type Digest, digestOf, err, instantToMs, ok, type Randomness, type Result, type TrajectoryId } from '@openexec/canon';
@@ -79,7 +79,18 @@ export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Re
   } catch (error) {
     db?.close();
     if (!isOutcome(error)) throw error;
-    return err(openRefusal(error, path));
+    return err(openRefusal(error, path, isWritable(path)));
+  }
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    accessSync(dirname(path), constants.W_OK);
+    return true;
+  } catch {
+    // The system's one way to say no.
+    return false;
   }
 }
 

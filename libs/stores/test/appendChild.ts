@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs';
 import { fixtures } from '@openexec/ledger/contract';
 import type { Draft } from '@openexec/ledger';
 import { acquireLease } from '@openexec/stores';
-import { opened } from './support.ts';
+import { check, opened, refusalOf } from './support.ts';
 
 const { batchTo, fact, judgement, runNamed, textBlob, CANCEL, NOTED } = fixtures;
 const [mode = '', path = '', name = '', count = '0'] = process.argv.slice(2);
@@ -66,9 +66,22 @@ async function fill(): Promise<void> {
   await store.close();
 }
 
+async function read(): Promise<void> {
+  const store = await opened(path);
+  await check(store);
+  say(`sound ${(await store.trajectory(runNamed('fill')))?.seq ?? -1}`);
+  await store.close();
+}
+
+async function open(): Promise<void> {
+  for (const access of ['readWrite', 'readOnly'] as const) say(`${access} ${await refusalOf(path, { access })}`);
+}
+
 if (mode === 'kill') await appendUntilKilled(Number(name));
 else if (mode === 'race') await race();
 else if (mode === 'fill') await fill();
+else if (mode === 'read') await read();
+else if (mode === 'open') await open();
 else if (mode === 'hold') {
   const lease = acquireLease({ path });
   say(lease.ok ? 'held' : lease.error.code);

@@ -6,7 +6,8 @@ import { fixtures, ledgerStoreContract } from '@openexec/ledger/contract';
 import { acquireLease, FORMAT_VERSION } from '@openexec/stores';
 import { verifyLedger } from '@openexec/verify';
 import Database from 'better-sqlite3';
-import { bundled, check, folder, found, opened, openRun, refusalOf, removeFolders, run } from './support.ts';
+import { bundled, run } from './children.ts';
+import { check, folder, found, opened, openRun, openWith, refusalOf, removeFolders } from './support.ts';
 
 const { batchTo, fact, CANCEL, textBlob } = fixtures;
 let child = '';
@@ -18,8 +19,7 @@ afterAll(() => {
   rmSync(child, { force: true });
 });
 
-ledgerStoreContract({ describe, test, expect }, { name: 'SQLite', check, open: (keys) => opened(join(folder(), 'ledger.db'), { ...noKeys, ...keys }) });
-const noKeys = {};
+ledgerStoreContract({ describe, test, expect }, { name: 'SQLite', check, open: (keys) => openWith(join(folder(), 'ledger.db'), keys) });
 
 describe('opening', () => {
   test('a missing folder, a missing file, a file of something else and a newer format are each refused by name', async () => {

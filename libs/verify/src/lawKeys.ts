@@ -20,6 +20,8 @@ interface Signed {
 }
 type Members = { readonly [key: string]: Json };
 
+/** What signed-note allows as a key name, which an origin is. */
+const KEY_NAME = /^[^\s\u0085+\p{Cc}]{1,255}$/u;
 const WRIT_TYPE = 'application/vnd.openexec.writ.v1+json';
 /** Which roles may sign a kind (PROTOCOL §5). */
 const SIGNERS: Readonly<Record<string, readonly string[]>> = {
@@ -91,7 +93,10 @@ export class LawKeys {
     const log = signed === null ? null : text(signed.body, 'logKey');
     if (signed === null || roots === null || roots.length === 0 || log === null) return fault('law.body', 'the founding names no root keys or no log key');
     this.ledger = entry.leaf;
-    this.origin = text(signed.body, 'origin');
+    const origin = text(signed.body, 'origin');
+    if (origin === null || !KEY_NAME.test(origin)) return fault('law.body', 'the founding names no origin that can sign checkpoints');
+    this.origin = origin;
+    if (new Set([...roots, log]).size <= roots.length) return fault('law.body', 'a founding key stands twice');
     if (signed.body['registry'] !== 1) return fault('law.registry', `the ledger is of registry ${String(signed.body['registry'])}; this reader knows 1`);
     const nonce = this.#nonce(signed.body);
     if (nonce !== null) return nonce;
@@ -111,6 +116,8 @@ export class LawKeys {
     if (text(signed.body, 'ledger') !== this.ledger) return fault('law.ledger', `the body is for ledger ${String(text(signed.body, 'ledger'))}`);
     const nonce = this.#nonce(signed.body);
     if (nonce !== null) return nonce;
+    const issuer = entry.kind === 'writ.issued' ? text(signed.body, 'issuer') : null;
+    if (issuer !== null && signed.signatures.some((each) => each.key !== issuer)) return fault('law.signature', 'a writ is signed by its issuer and nobody else');
     const type = entry.kind === 'writ.issued' ? WRIT_TYPE : `application/vnd.openexec.${entry.kind}.v1+json`;
     const signatures = this.#signedBy(signed, type, roles, entry.at);
     return signatures ?? this.#apply(entry.kind, signed.body);
@@ -122,7 +129,9 @@ export class LawKeys {
       const publicKey = text(body, 'publicKey');
       const roles = texts(body['roles']);
       const notBefore = isMembers(window) ? text(window, 'notBefore') : null;
-      if (publicKey === null || roles === null || !isMembers(window) || notBefore === null) return fault('law.body', 'key.trusted lacks a key, roles or a window');
+      const isOpenEnded = isMembers(window) && window['notAfter'] === null;
+      if (publicKey === null || roles === null || !isMembers(window) || notBefore === null || (!isOpenEnded && text(window, 'notAfter') === null)) return fault('law.body', 'key.trusted lacks a key, roles or a window');
+      if (roles.includes('runtime') && roles.length > 1) return fault('law.body', 'a runtime key holds no other role');
       return this.#admit(publicKey, roles, notBefore, text(window, 'notAfter')) ? null : fault('law.body', `the key ${publicKey} is not admissible`);
     }
     if (kind === 'key.retired') {
@@ -145,12 +154,14 @@ export class LawKeys {
 
   #admit(publicKey: string, roles: readonly string[], notBefore: string, notAfter: string | null): boolean {
     const bytes = fromHex(publicKey);
-    if (!bytes.ok || !admitKey(bytes.value).ok) return false;
+    // A retired key stays retired: it may have been retired because it leaked.
+    if (!bytes.ok || !admitKey(bytes.value).ok || this.#keys.get(keyIdOf(bytes.value))?.retired === true) return false;
     this.#keys.set(keyIdOf(bytes.value), { publicKey: bytes.value, roles, notBefore, notAfter, retired: false });
     return true;
   }
 
   #signedBy(signed: Signed, type: string, roles: readonly string[], at: string): LawFault | null {
+    if (new Set(signed.signatures.map((each) => each.key)).size < signed.signatures.length) return fault('law.signature', 'a key signs once');
     for (const signature of signed.signatures) {
       const publicKey = roles.map((role) => this.holder(signature.key, role, at)).find((each) => each !== null) ?? null;
       if (publicKey === null) return fault('law.signature', `key ${signature.key} did not hold the role ${roles.join(' or ')} here`);

@@ -69,6 +69,8 @@ export interface VerifyReport {
   readonly erased: number;
   readonly signatures: number;
   readonly checkpoints: number;
+  /** Entries that a good checkpoint covers; what stands behind them is chained only. */
+  readonly signedSize: number;
   /** Index of the first entry at fault. */
   readonly firstBad: number | null;
   readonly findings: readonly Finding[];

@@ -11,11 +11,17 @@ interface Track {
   prev: Digest | null;
   lastFactAt: string;
   closed: boolean;
+  /** Leaf index of the last entry. */
+  index: number;
+  /** The last entry does not continue the one before it; which of the two was changed shows at the next entry. */
+  torn: { readonly before: number; readonly message: string } | null;
   /** Times of facts by seq, from the last cause on: a later judgement names no earlier fact. */
   readonly facts: Map<number, string>;
 }
 /** A rule of trajectories that an entry breaks (PROTOCOL §4). */
 export interface TrackFault {
+  /** Where it lies, when that is not the entry at hand. */
+  readonly index?: number;
   readonly code: FindingCode;
   readonly message: string;
 }
@@ -25,24 +31,51 @@ export class Trajectories {
   readonly #tracks = new Map<string, Track>();
 
   /** Holds one entry against what stands before it; reports every rule it breaks, then follows the entry as recorded. */
-  take(entry: Entry, leaf: Digest, lawPosition: number): readonly TrackFault[] {
+  take(entry: Entry, leaf: Digest, index: number, lawPosition: number): readonly TrackFault[] {
     const faults: TrackFault[] = [];
     const known = this.#tracks.get(entry.trajectory);
-    const track: Track = known ?? { next: 0, prev: null, lastFactAt: '', closed: false, facts: new Map() };
+    const track: Track = known ?? { next: 0, prev: null, lastFactAt: '', closed: false, index: -1, torn: null, facts: new Map() };
     if (known === undefined) this.#tracks.set(entry.trajectory, track);
     const say = (code: FindingCode, message: string): void => void faults.push({ code, message: `${entry.trajectory} seq ${entry.seq}: ${message}` });
     if (track.closed) say('entry.afterClose', 'its trajectory was closed before');
     if (entry.seq !== track.next) say('entry.position', `the next seq is ${track.next}`);
-    if (entry.prev !== track.prev) say('entry.prev', `prev is ${entry.prev ?? 'null'}; the entry before it is ${track.prev ?? 'none'}`);
+    this.#chain(entry, track, index, faults);
     this.#kind(entry, say);
     const facts = factsOf(entry.kind);
     if (facts?.judged === true) judged(entry, track, lawPosition, say);
     else fact(entry, track, say);
     track.next = entry.seq + 1;
     track.prev = leaf;
+    track.index = index;
     track.closed ||= facts?.closes === true;
     if (track.closed) track.facts.clear();
     return faults;
+  }
+
+  /** Whether the trajectory has had its last entry; only then may payloads of a run be erased. */
+  isClosed(trajectory: string): boolean {
+    return this.#tracks.get(trajectory)?.closed === true;
+  }
+
+  /** Breaks at the very end of trajectories, where no later entry says which side was changed: the one that does not continue is named. */
+  unsettled(): readonly TrackFault[] {
+    return [...this.#tracks.values()].flatMap(({ torn, index }) => (torn === null ? [] : [{ code: 'entry.prev' as const, index, message: torn.message }]));
+  }
+
+  /** A wrong `prev` means that either entry was changed; the next entry's `prev` vouches for the later one, or does not. */
+  #chain(entry: Entry, track: Track, index: number, faults: TrackFault[]): void {
+    const { torn } = track;
+    const continues = entry.prev === track.prev;
+    if (torn !== null) {
+      faults.push({ code: 'entry.prev', index: continues ? torn.before : track.index, message: torn.message });
+      track.torn = null;
+    } else if (!continues) {
+      // After a gap nothing can be said of the entry before it: what is missing stood between them.
+      const isGap = entry.seq !== track.next;
+      const message = `${entry.trajectory} seq ${entry.seq}: prev is ${entry.prev ?? 'null'}; the entry before it is ${track.prev ?? 'none'}`;
+      if (isGap || track.index < 0) faults.push({ code: 'entry.prev', message });
+      else track.torn = { before: track.index, message };
+    }
   }
 
   #kind(entry: Entry, say: (code: FindingCode, message: string) => void): void {

@@ -23,7 +23,12 @@ const NOT_CHECKED = [
   'whether the kernel would judge the same again (verify --deep)',
   'whether facts are true: an observation is what the runtime saw',
   'anchors and witnesses: none is configured',
+  'signatures of votes, self-tests, erasures and the writs of runs (verify --deep)',
+  'lists of ledger.pruned: payloads they name count as missing',
 ];
+
+/** These keep their payloads for ever (PROTOCOL §3, erasure). */
+const KEPT = /^(law|ledger|writ\/.*)$/;
 
 interface Missing {
   readonly index: number;
@@ -40,6 +45,10 @@ class Verification {
   readonly #erased = new Set<string>();
   readonly #source: LedgerSource;
   readonly #waiting: { readonly size: bigint; readonly note: string }[];
+  /** The next size at which something is held against the root: compared for every row, hence a plain number. */
+  #stopAt = 0;
+  /** Size of the largest checkpoint that is signed rightly and has this tree's root. */
+  #signedSize = 0;
   #omitted = 0;
   #entries = 0;
   #signatures = 0;
@@ -49,6 +58,7 @@ class Verification {
   constructor(source: LedgerSource) {
     this.#source = source;
     this.#waiting = [...source.checkpoints].sort((a, b) => (a.size < b.size ? -1 : a.size > b.size ? 1 : 0));
+    this.#setStop();
   }
 
   #say(index: number | null, code: FindingCode, message: string): void {
@@ -63,22 +73,26 @@ class Verification {
     this.#tree.append(hash);
     this.#entries += 1;
     const decoded = decodeEntry(row.entryBytes);
-    if (!decoded.ok) return this.#say(index, 'entry.undecodable', decoded.error.message);
-    const entry = decoded.value;
+    if (decoded.ok) this.#entry(decoded.value, row, hash, index);
+    else this.#say(index, 'entry.undecodable', decoded.error.message);
+    if (this.#entries >= this.#stopAt) this.#heads(index);
+  }
+
+  #entry(entry: Entry, row: Row, hash: Bytes, index: number): void {
     const leaf = `sha256:${toHex(hash)}` as Digest; // 32 bytes of SHA-256 by construction
     if (index === 0 && (entry.kind !== 'ledger.founded' || entry.seq !== 0)) this.#say(0, 'ledger.unfounded', 'the first entry is not ledger.founded');
-    for (const fault of this.#trajectories.take(entry, leaf, this.#law.position)) this.#say(index, fault.code, fault.message);
+    for (const fault of this.#trajectories.take(entry, leaf, index, this.#law.position)) this.#say(fault.index ?? index, fault.code, fault.message);
     this.#payload(entry, row, index);
     if (entry.trajectory === 'law') this.#lawBody(entry, leaf, row.payload, index);
     if (entry.kind === 'payload.erased' && row.payload !== null) this.#erasure(row.payload, index);
     if (entry.sig !== undefined) this.#entrySignature(entry, entry.sig, index);
-    this.#heads(index);
   }
 
   #payload(entry: Entry, row: Row, index: number): void {
     if (row.payload === null || row.salt === null) {
       if (row.payload !== null || row.salt !== null) this.#say(index, 'payload.commitment', 'payload and salt must be there together or not at all');
-      this.#missing.push({ index, trajectory: entry.trajectory, seq: entry.seq });
+      if (KEPT.test(entry.trajectory) || entry.kind === 'run.opened') this.#say(index, 'payload.missing', `the payload of ${entry.kind} in ${entry.trajectory} can never be erased, and is gone`);
+      else this.#missing.push({ index, trajectory: entry.trajectory, seq: entry.seq });
       return;
     }
     if (row.payload.length !== entry.bytes) return this.#say(index, 'payload.commitment', `the payload has ${row.payload.length} bytes; the entry says ${entry.bytes}`);
@@ -99,7 +113,11 @@ class Verification {
     const body = parseCanonical(payload);
     const list = body.ok ? member(body.value, 'entries') : undefined;
     if (!Array.isArray(list)) return this.#say(index, 'law.body', 'payload.erased names no entries');
-    for (const each of list as readonly Json[]) this.#erased.add(`${String(member(each, 'trajectory'))} ${String(member(each, 'seq'))}`);
+    for (const each of list as readonly Json[]) {
+      const trajectory = String(member(each, 'trajectory'));
+      if (trajectory.startsWith('run/') && !this.#trajectories.isClosed(trajectory)) this.#say(index, 'payload.missing', `a payload of ${trajectory} was erased while that run was open`);
+      this.#erased.add(`${trajectory} ${String(member(each, 'seq'))}`);
+    }
   }
 
   #entrySignature(entry: Entry, sig: NonNullable<Entry['sig']>, index: number): void {
@@ -120,6 +138,13 @@ class Verification {
       const checkpoint = this.#waiting.shift();
       if (checkpoint !== undefined) this.#checkpoint(checkpoint, index);
     }
+    this.#setStop();
+  }
+
+  #setStop(): void {
+    const { head } = this.#source;
+    const headAt = head === null || head.size <= BigInt(this.#entries) ? Number.POSITIVE_INFINITY : Number(head.size);
+    this.#stopAt = Math.min(this.#waiting[0] === undefined ? Number.POSITIVE_INFINITY : Number(this.#waiting[0].size), headAt);
   }
 
   #checkpoint(checkpoint: { readonly size: bigint; readonly note: string }, index: number): void {
@@ -131,7 +156,8 @@ class Verification {
     if (opened.value.size !== checkpoint.size || opened.value.size !== BigInt(this.#entries)) return this.#say(index, 'checkpoint.size', `a checkpoint kept under size ${checkpoint.size} says ${opened.value.size}`);
     this.#checkpoints += 1;
     this.#signatures += 1;
-    if (toHex(opened.value.root) !== toHex(this.#tree.root())) this.#say(index, 'checkpoint.root', `the checkpoint of size ${checkpoint.size} signs another root`);
+    if (toHex(opened.value.root) === toHex(this.#tree.root())) this.#signedSize = this.#entries;
+    else this.#say(index, 'checkpoint.root', `the checkpoint of size ${checkpoint.size} signs another root: one of the entries from ${this.#signedSize} to ${index} was changed`);
   }
 
   finish(options: VerifyOptions): VerifyReport {
@@ -142,6 +168,7 @@ class Verification {
     if (head !== null && head.size > BigInt(this.#entries)) this.#say(null, 'ledger.rolledBack', `${head.size} entries were seen before; there are ${this.#entries}`);
     if (head !== null && ledger !== null && head.fingerprint !== ledger) this.#say(null, 'ledger.rolledBack', `the head kept elsewhere is of ledger ${head.fingerprint}`);
     if (options.trust !== null && options.trust !== ledger) this.#say(0, 'ledger.untrusted', `the fingerprint is ${ledger ?? 'none'}; you trust ${options.trust}`);
+    for (const fault of this.#trajectories.unsettled()) this.#say(fault.index ?? null, fault.code, fault.message);
     const unlawful = this.#missing.filter((each) => !this.#erased.has(`${each.trajectory} ${each.seq}`));
     for (const each of unlawful) this.#say(each.index, 'payload.missing', `${each.trajectory} seq ${each.seq}: the payload is gone and no erasure names it`);
     const sound = this.#findings.length === 0;
@@ -161,7 +188,8 @@ class Verification {
       findings: this.#findings,
       omitted: this.#omitted,
       checked: CHECKED,
-      notChecked: NOT_CHECKED,
+      signedSize: this.#signedSize,
+      notChecked: this.#signedSize === 0 || this.#signedSize === this.#entries ? NOT_CHECKED : [`entries from ${this.#signedSize} on: chained, but under no checkpoint yet`, ...NOT_CHECKED],
     };
   }
 

@@ -5,6 +5,7 @@
 import { existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs';
 import { err, ok, type Result } from '@openexec/canon';
 import type { SandboxFailure, SandboxOrder } from '@openexec/catalogue';
+import type { SandboxProfile } from '@openexec/protocol';
 import { below, Cursor } from './descriptor.ts';
 import { shown, systemCode } from './failure.ts';
 import type { Identity } from './identity.ts';
@@ -75,6 +76,24 @@ export const PRELUDE = [
 
 const refused = (message: string): { readonly ok: false; readonly error: SandboxFailure } => err({ code: 'sandbox.refused', message });
 
+/** Kernel views and the folders in memory, each with its bound in bytes. */
+function scratchMounts(limits: SandboxProfile['limits']): readonly string[] {
+  return [
+    ['--proc', '/proc', '--dev', '/dev'],
+    ['--size', String(SHM_BYTES), '--perms', '1777', '--tmpfs', '/dev/shm'],
+    ['--size', String(limits.tmpBytes), '--perms', '1777', '--tmpfs', '/tmp'],
+    ['--dir', '/home', '--size', String(limits.homeBytes), '--perms', '0755', '--tmpfs', HOME],
+  ].flat();
+}
+
+/** After everything else: what must not be covered by an earlier mount, and the root made read-only. */
+const LAST_MOUNTS: readonly string[] = [
+  ['--ro-bind', '/proc/sys', '/proc/sys'],
+  ['--perms', '0644', '--file', String(FD.passwd), '/etc/passwd'],
+  ['--perms', '0644', '--file', String(FD.group), '/etc/group'],
+  ['--remount-ro', '/dev', '--remount-ro', '/'],
+].flat();
+
 /** Checks the order against the workspace as it stands and plans the mounts. Makes the mount points that must exist. */
 export function planSandbox(
   order: SandboxOrder,
@@ -95,23 +114,7 @@ export function planSandbox(
     sources.push(mount.from);
   }
   const { limits } = profile;
-  options.push('--proc', '/proc', '--dev', '/dev', '--size', String(SHM_BYTES), '--perms', '1777', '--tmpfs', '/dev/shm');
-  options.push(
-    '--size',
-    String(limits.tmpBytes),
-    '--perms',
-    '1777',
-    '--tmpfs',
-    '/tmp',
-    '--dir',
-    '/home',
-    '--size',
-    String(limits.homeBytes),
-    '--perms',
-    '0755',
-    '--tmpfs',
-    HOME,
-  );
+  options.push(...scratchMounts(limits));
   options.push(profile.workspace === 'rw' ? '--bind' : '--ro-bind', order.workspace, '/workspace');
   const inside = workspaceMounts(order, host, context.owner);
   if (!inside.ok) return inside;
@@ -125,29 +128,7 @@ export function planSandbox(
     tools.value.map((mount) => `${mount.to}/bin`),
   );
   if (!environment.ok) return environment;
-  options.push(
-    '--ro-bind',
-    '/proc/sys',
-    '/proc/sys',
-    '--perms',
-    '0644',
-    '--file',
-    String(FD.passwd),
-    '/etc/passwd',
-    '--perms',
-    '0644',
-    '--file',
-    String(FD.group),
-    '/etc/group',
-  );
-  options.push(
-    '--remount-ro',
-    '/dev',
-    '--remount-ro',
-    '/',
-    '--chdir',
-    order.directory === '' ? '/workspace' : `/workspace/${order.directory}`,
-  );
+  options.push(...LAST_MOUNTS, '--chdir', order.directory === '' ? '/workspace' : `/workspace/${order.directory}`);
   options.push('--json-status-fd', String(FD.status), '--seccomp', String(FD.seccomp));
   for (const [name, value] of environment.value) options.push('--setenv', name, value);
   const inner = [

@@ -16,7 +16,7 @@ const PERIOD_MS = 50;
 const PAGE_BYTES = 4096;
 const BLOCK_BYTES = 512;
 
-/** What is watched during one command; `onExceeded` is called at most once. */
+/** What is watched during one command; `onExceeded` may be called again at later looks while the bound is broken. */
 export interface WatchOptions {
   readonly workspace: string;
   readonly growth: GrowthLimits | null;

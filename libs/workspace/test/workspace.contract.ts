@@ -21,6 +21,7 @@ import type { FileEdit, LandOrder, Workspace } from '@openexec/catalogue';
 import type { FileChange } from '@openexec/protocol';
 import { code, FILES, git, type Opened, repository, SECRET, value, write } from './harness.ts';
 
+/** What an adapter brings to the suite. */
 export interface WorkspaceContract {
   readonly open: (root: string, more?: object) => Promise<Opened>;
 }
@@ -46,322 +47,340 @@ export function order(opened: Opened, tree: string, more: Partial<LandOrder> = {
   };
 }
 
-export function workspaceContract(contract: WorkspaceContract): void {
-  describe('port Workspace: the tree', () => {
-    test('rebuild makes the tree equal the base; the listing and the tree id are those of git', async () => {
-      const root = repository({ ...FILES, 'bin/run': '#!/bin/sh\n', 'ünï/ code\u200b': 'x', 'a-b': '1', 'a/b': '2', 'a.b': '3' });
-      chmodSync(`${root}/bin/run`, 0o755);
-      symlinkSync('run', `${root}/bin/link`);
-      git(root, 'add', '-A', '-f');
-      git(root, 'commit', '-qm', 'second');
-      const { workspace, base } = await contract.open(root);
-      expect(base.listing.map((entry) => `${entry.mode} ${entry.oid} ${entry.path}`)).toEqual(
-        git(root, '-c', 'core.quotePath=false', 'ls-tree', '-r', 'HEAD')
-          .split('\n')
-          .map((line) => line.replace(/ blob /, ' ').replace('\t', ' ')),
-      );
-      expect([base.tree, value(await workspace.tree())]).toEqual([
-        git(root, 'rev-parse', 'HEAD^{tree}'),
-        git(root, 'rev-parse', 'HEAD^{tree}'),
-      ]);
-      expect(await paths(workspace)).toEqual([]);
-      expect(readlinkSync(`${workspace.root}/bin/link`)).toBe('run');
-      expect(lstatSync(`${workspace.root}/bin/run`).mode & 0o777).toBe(0o755);
-      expect(existsSync(`${workspace.root}/.git`)).toBe(false);
+function baseAndChanges(contract: WorkspaceContract): void {
+  test('rebuild makes the tree equal the base; the listing and the tree id are those of git', async () => {
+    const root = repository({ ...FILES, 'bin/run': '#!/bin/sh\n', 'ünï/ code\u200b': 'x', 'a-b': '1', 'a/b': '2', 'a.b': '3' });
+    chmodSync(`${root}/bin/run`, 0o755);
+    symlinkSync('run', `${root}/bin/link`);
+    git(root, 'add', '-A', '-f');
+    git(root, 'commit', '-qm', 'second');
+    const { workspace, base } = await contract.open(root);
+    expect(base.listing.map((entry) => `${entry.mode} ${entry.oid} ${entry.path}`)).toEqual(
+      git(root, '-c', 'core.quotePath=false', 'ls-tree', '-r', 'HEAD')
+        .split('\n')
+        .map((line) => line.replace(/ blob /, ' ').replace('\t', ' ')),
+    );
+    expect([base.tree, value(await workspace.tree())]).toEqual([
+      git(root, 'rev-parse', 'HEAD^{tree}'),
+      git(root, 'rev-parse', 'HEAD^{tree}'),
+    ]);
+    expect(await paths(workspace)).toEqual([]);
+    expect(readlinkSync(`${workspace.root}/bin/link`)).toBe('run');
+    expect(lstatSync(`${workspace.root}/bin/run`).mode & 0o777).toBe(0o755);
+    expect(existsSync(`${workspace.root}/.git`)).toBe(false);
+  });
+  test('changes tells created, changed, removed and re-moded files with their bytes; accept makes them the base of the next', async () => {
+    const { workspace } = await contract.open(repository());
+    write(workspace.root, { 'README.md': '# changed\n', 'new/deep/file': 'new' });
+    rmSync(`${workspace.root}/src/sum.js`);
+    chmodSync(`${workspace.root}/test/sum.test.js`, 0o755);
+    const { changes, contents } = value(await workspace.changes());
+    expect(changes.map((change) => [change.path, change.before !== null, change.after?.mode ?? null])).toEqual([
+      ['README.md', true, '100644'],
+      ['new/deep/file', false, '100644'],
+      ['src/sum.js', true, null],
+      ['test/sum.test.js', true, '100755'],
+    ]);
+    expect(changes[1]?.after).toEqual({
+      blob: digestOf(Buffer.from('new')),
+      bytes: 3,
+      mode: '100644',
+      oid: '3e5126c4e761fd09582fc517918a1601b218dff0',
     });
-    test('changes tells created, changed, removed and re-moded files with their bytes; accept makes them the base of the next', async () => {
-      const { workspace } = await contract.open(repository());
-      write(workspace.root, { 'README.md': '# changed\n', 'new/deep/file': 'new' });
-      rmSync(`${workspace.root}/src/sum.js`);
-      chmodSync(`${workspace.root}/test/sum.test.js`, 0o755);
-      const { changes, contents } = value(await workspace.changes());
-      expect(changes.map((change) => [change.path, change.before !== null, change.after?.mode ?? null])).toEqual([
-        ['README.md', true, '100644'],
-        ['new/deep/file', false, '100644'],
-        ['src/sum.js', true, null],
-        ['test/sum.test.js', true, '100755'],
-      ]);
-      expect(changes[1]?.after).toEqual({
-        blob: digestOf(Buffer.from('new')),
-        bytes: 3,
-        mode: '100644',
-        oid: '3e5126c4e761fd09582fc517918a1601b218dff0',
-      });
-      expect(Buffer.from(contents.get(digestOf(Buffer.from('# changed\n'))) ?? []).toString()).toBe('# changed\n');
-      value(await workspace.accept(changes));
-      expect(await paths(workspace)).toEqual([]);
-      expect((await value(await workspace.list('new'))).map((entry) => entry.path)).toEqual(['new/deep/file']);
-      rmSync(`${workspace.root}/new`, { recursive: true });
-      expect(await paths(workspace)).toEqual(['-new/deep/file']);
-    });
-    test('a second write of equal length in the same instant is seen', async () => {
-      const { workspace } = await contract.open(repository({ f: '0' }));
-      for (let round = 1; round < 40; round += 1) {
-        writeFileSync(`${workspace.root}/f`, String(round % 10));
-        const { changes } = value(await workspace.changes());
-        expect(changes.length === 0 ? '0' : Buffer.from(value(await workspace.read('f', { maxBytes: 10 }))).toString()).toBe(
-          String(round % 10),
-        );
-      }
-    });
-    test('rebuild with accepted files equals the state before a crash, whatever stood in the tree', async () => {
-      const root = repository();
-      const first = await contract.open(root);
-      write(first.workspace.root, { 'README.md': 'v2', 'added.txt': 'a' });
-      rmSync(`${first.workspace.root}/package.json`);
-      const { changes, contents } = value(await first.workspace.changes());
-      value(await first.workspace.accept(changes));
-      const tree = value(await first.workspace.tree());
-      write(first.workspace.root, { 'README.md': 'torn', 'half/written': 'x', 'src/sum.js': '' });
-      const again = await contract.open(root, { directory: first.directory });
-      const files = changes.map((change: FileChange) => ({
-        change,
-        content: change.after === null ? null : (contents.get(change.after.blob) ?? null),
-      }));
-      value(await again.workspace.rebuild(files));
-      expect(value(await again.workspace.tree())).toBe(tree);
-      expect(await paths(again.workspace)).toEqual([]);
-      // Elsewhere, from nothing but the recorded bytes, it is the same tree.
-      const elsewhere = await contract.open(root);
-      value(await elsewhere.workspace.rebuild(files));
-      expect(value(await elsewhere.workspace.tree())).toBe(tree);
-      const damaged = files.map((file) => ({ ...file, content: file.content === null ? null : Buffer.from('other') }));
-      expect(code(await elsewhere.workspace.rebuild(damaged))).toBe('workspace.conflict');
-    });
-    test('restore undoes everything a command can do to a tree', async () => {
-      const { workspace } = await contract.open(repository());
-      const root = workspace.root;
-      rmSync(`${root}/src`, { recursive: true });
-      symlinkSync('/etc', `${root}/src`);
-      rmSync(`${root}/README.md`);
-      mkdirSync(`${root}/README.md/inner`, { recursive: true });
-      execFileSync('mkfifo', [`${root}/pipe`]);
-      linkSync(`${root}/package.json`, `${root}/hard`);
-      mkdirSync(`${root}/.git/hooks`, { recursive: true });
-      mkdirSync(`${root}/closed/in`, { recursive: true });
-      chmodSync(`${root}/closed`, 0o000);
-      chmodSync(`${root}/test`, 0o000);
-      writeFileSync(Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0xff, 0xfe])]), 'x');
-      // Deeper than any path the kernel accepts at once.
-      execFileSync('bash', ['-c', 'for i in $(seq 300); do mkdir dddddddddddddddddddd && cd -P dddddddddddddddddddd || exit 1; done'], {
-        cwd: root,
-      });
-      value(await workspace.restore());
-      expect(await paths(workspace)).toEqual([]);
-      expect(readdirSync(root).sort()).toEqual(['.gitignore', 'README.md', 'package.json', 'src', 'test']);
-      expect(readFileSync(`${root}/test/sum.test.js`, 'utf8')).toBe(FILES['test/sum.test.js']);
-    });
-    test('A72–A74: ignore files, attributes and nested repositories hide nothing', async () => {
-      const { workspace } = await contract.open(repository());
-      write(workspace.root, {
-        '.gitattributes': '* -diff binary filter=evil ident eol=crlf\n',
-        '.gitignore': '*\n',
-        'ignored/payload.log': 'p',
-        'text.txt': 'a\r\nb $Id$\n',
-        'nested/inner.txt': 'i',
-        'empty/.keep': '',
-      });
-      git(`${workspace.root}/nested`, 'init', '-q');
-      git(`${workspace.root}/nested`, 'add', '-A');
-      git(`${workspace.root}/nested`, 'commit', '-qm', 'inner');
-      git(workspace.root, 'init', '-q', 'empty');
-      expect(await paths(workspace)).toEqual([
-        '+.gitattributes',
-        '~.gitignore',
-        '+empty/.keep',
-        '+ignored/payload.log',
-        '+nested/inner.txt',
-        '+text.txt',
-      ]);
+    expect(Buffer.from(contents.get(digestOf(Buffer.from('# changed\n'))) ?? []).toString()).toBe('# changed\n');
+    value(await workspace.accept(changes));
+    expect(await paths(workspace)).toEqual([]);
+    expect(value(await workspace.list('new')).map((entry) => entry.path)).toEqual(['new/deep/file']);
+    rmSync(`${workspace.root}/new`, { recursive: true });
+    expect(await paths(workspace)).toEqual(['-new/deep/file']);
+  });
+  test('a second write of equal length in the same instant is seen', async () => {
+    const { workspace } = await contract.open(repository({ f: '0' }));
+    for (let round = 1; round < 40; round += 1) {
+      writeFileSync(`${workspace.root}/f`, String(round % 10));
       const { changes } = value(await workspace.changes());
-      value(await workspace.accept(changes));
-      value(await workspace.restore());
-      expect(readFileSync(`${workspace.root}/text.txt`, 'utf8')).toBe('a\r\nb $Id$\n');
-      expect(existsSync(`${workspace.root}/nested/.git`)).toBe(false);
-    });
-    test('what cannot be recorded is refused by its type: pipes, hard links (A05), set-id bits, disguises of .git (A22), odd names', async () => {
-      const { workspace } = await contract.open(repository());
-      const root = workspace.root;
-      const cases: readonly (readonly [string, () => void])[] = [
-        ['pipe', () => execFileSync('mkfifo', [`${root}/pipe`])],
-        ['hard link', () => linkSync(`${root}/package.json`, `${root}/hard`)],
-        [
-          'set-id',
-          () => {
-            write(root, { suid: '' });
-            chmodSync(`${root}/suid`, 0o4755);
-          },
-        ],
-        ['not UTF-8', () => writeFileSync(Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0xff])]), '')],
-        ...['.GIT', '.Git/config', 'git~1', 'src/.g\u200cit/config', '.git.', '.git ', '.git::$INDEX_ALLOCATION'].map(
-          (name) => [name, () => write(root, { [name]: 'x' })] as const,
-        ),
-      ];
-      for (const [name, plant] of cases) {
-        plant();
-        expect([name, code(await workspace.changes())]).toEqual([name, 'workspace.pathRefused']);
-        value(await workspace.restore());
-        expect([name, await paths(workspace)]).toEqual([name, []]);
-      }
-    });
-    test('links are recorded as links and never followed; one that leaves the tree is not accepted', async () => {
-      const { workspace } = await contract.open(repository());
-      symlinkSync('../src/sum.js', `${workspace.root}/test/inside`);
-      const inside = value(await workspace.changes()).changes;
-      expect(inside.map((change) => [change.path, change.after?.mode, change.after?.bytes])).toEqual([['test/inside', '120000', 13]]);
-      value(await workspace.accept(inside));
-      for (const target of ['/etc/passwd', '../../x', '../src/../../x', 'inside/../x', '.git/config', 'a/../.GIT']) {
-        symlinkSync(target, `${workspace.root}/test/bad`);
-        const { changes } = value(await workspace.changes());
-        expect([target, code(await workspace.accept(changes))]).toEqual([target, 'workspace.pathRefused']);
-        rmSync(`${workspace.root}/test/bad`);
-      }
-      expect(code(await workspace.read('test/inside', { maxBytes: 100 }))).toBe('workspace.notAFile');
-    });
-    test('quotas are typed: files, bytes, one large file, depth', async () => {
-      const { workspace } = await contract.open(repository(), { limits: { files: 50, totalBytes: 200_000, fileBytes: 100_000, depth: 8 } });
-      const cases: readonly (readonly [string, Record<string, string>])[] = [
-        ['files', Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`f${index}`, '']))],
-        ['one file', { big: 'x'.repeat(100_001) }],
-        ['all bytes', { a: 'x'.repeat(90_000), b: 'y'.repeat(90_000), c: 'z'.repeat(90_000) }],
-        ['depth', { '1/2/3/4/5/6/7/8/9/10': 'x' }],
-      ];
-      for (const [name, files] of cases) {
-        write(workspace.root, files);
-        expect([name, code(await workspace.changes())]).toEqual([name, 'workspace.quota']);
-        value(await workspace.restore());
-      }
-      expect(await paths(workspace)).toEqual([]);
-    });
-    test('a known secret in a file refuses the changes; a token-like one is withheld from the contents', async () => {
-      const { workspace } = await contract.open(repository());
-      write(workspace.root, { 'config.txt': `token=${Buffer.from(SECRET).toString('base64')}\n` });
-      expect(code(await workspace.changes())).toBe('workspace.secret');
-      expect(code(await workspace.edit([text('x', SECRET)]))).toBe('workspace.secret');
-      value(await workspace.restore());
-      write(workspace.root, { 'config.txt': `gh${'p_'}${'aB3'.repeat(12)}\n`, plain: 'p' });
-      const { changes, contents } = value(await workspace.changes());
-      expect(changes.map((change) => contents.has(change.after?.blob ?? digestOf(new Uint8Array())))).toEqual([false, true]);
-      value(await workspace.accept(changes));
-      // A withheld blob is rebuilt from the run's own objects.
-      value(
-        await workspace.rebuild(
-          changes.map((change) => ({ change, content: contents.get(change.after?.blob ?? digestOf(new Uint8Array())) ?? null })),
-        ),
+      expect(changes.length === 0 ? '0' : Buffer.from(value(await workspace.read('f', { maxBytes: 10 }))).toString()).toBe(
+        String(round % 10),
       );
-      expect(await paths(workspace)).toEqual([]);
-    });
-    test('accept checks what a change was made against, and that its bytes are known', async () => {
-      const { workspace } = await contract.open(repository());
-      const oid = '3e5126c4e761fd09582fc517918a1601b218dff0';
-      const after = { blob: digestOf(Buffer.from('new')), bytes: 3, mode: '100644' as const, oid };
-      expect(code(await workspace.accept([{ path: 'README.md', before: null, after }]))).toBe('workspace.conflict');
-      expect(code(await workspace.accept([{ path: 'x', before: null, after }]))).toBe('workspace.objectMissing');
-      expect(code(await workspace.accept([{ path: '../x', before: null, after }]))).toBe('workspace.pathRefused');
-      expect(await paths(workspace)).toEqual([]);
-    });
+    }
   });
+}
 
-  describe('port Workspace: reading and editing', () => {
-    test('edits create, change, re-mode and remove; empty folders go; the owner is the one of the tree', async () => {
-      const { workspace } = await contract.open(repository());
-      value(
-        await workspace.edit([
-          text('a/b/c.txt', 'c'),
-          text('README.md', '# new\n'),
-          gone('src/sum.js'),
-          text('run.sh', '#!/bin/sh\n', '100755'),
-        ]),
-      );
-      expect(await paths(workspace)).toEqual(['~README.md', '+a/b/c.txt', '+run.sh', '-src/sum.js']);
-      expect(existsSync(`${workspace.root}/src`)).toBe(false);
-      const owner = lstatSync(workspace.root).uid;
-      for (const path of ['a', 'a/b', 'a/b/c.txt', 'README.md', 'run.sh']) expect(lstatSync(`${workspace.root}/${path}`).uid).toBe(owner);
-      expect(Buffer.from(value(await workspace.read('a/b/c.txt', { maxBytes: 1 }))).toString()).toBe('c');
-      value(await workspace.edit([gone('a/b/c.txt'), text('a', 'now a file')]));
-      expect(readFileSync(`${workspace.root}/a`, 'utf8')).toBe('now a file');
-    });
-    test('one bad edit undoes all of them', async () => {
-      const { workspace } = await contract.open(repository());
-      symlinkSync('src', `${workspace.root}/link`);
-      const before = await paths(workspace);
-      for (const [bad, reason] of [
-        [text('link/x', 'x'), 'workspace.pathRefused'],
-        [text('package.json/x', 'x'), 'workspace.pathRefused'],
-        [text('test', 'x'), 'workspace.notAFile'],
-        [text('link', 'x'), 'workspace.notAFile'],
-        [gone('nothing'), 'workspace.notAFile'],
-        [gone('no/thing'), 'workspace.notAFile'],
-        [text('zz/../y', 'x'), 'workspace.pathRefused'],
-        [text('README.md', 'twice'), 'workspace.conflict'],
-        [text('fresh/file/below', 'x'), 'workspace.conflict'],
-      ] as const) {
-        const edits = [text('README.md', 'changed'), gone('src/sum.js'), text('fresh/file', 'f'), bad];
-        expect([bad.path, code(await workspace.edit(edits))]).toEqual([bad.path, reason]);
-        expect([bad.path, await paths(workspace)]).toEqual([bad.path, before]);
-        expect(existsSync(`${workspace.root}/fresh`)).toBe(false);
-      }
-    });
-    test.each([
-      '',
-      '/etc/passwd',
-      '..',
-      '../x',
-      'a/../../x',
-      './a',
-      'a//b',
-      'a/',
-      'a\0b',
-      'a\nb',
-      'a\\b',
-      '.git/config',
-      'x/.git/y',
-      '.GIT/config',
-      'git~1/config',
-      '.g\u200cit/config',
-      '.git./x',
-      '.git /x',
-      '.git::$INDEX_ALLOCATION/x',
-      '\ud800',
-      'n'.repeat(256),
-    ])('the path %j is refused for reading, editing and listing', async (path) => {
-      const { workspace } = await shared();
-      expect(code(await workspace.edit([text(path, 'x')]))).toBe('workspace.pathRefused');
-      expect(code(await workspace.edit([gone(path)]))).toBe('workspace.pathRefused');
-      expect(code(await workspace.read(path, { maxBytes: 100 }))).toBe('workspace.pathRefused');
-      // For a listing the empty path is the root.
-      expect(code(await workspace.list(path))).toBe(path === '' ? 'ok' : 'workspace.pathRefused');
-      expect(await paths(workspace)).toEqual([]);
-    });
-    test('reading refuses what is absent, too large, a folder, a pipe or hard-linked', async () => {
-      const { workspace } = await contract.open(repository());
-      execFileSync('mkfifo', [`${workspace.root}/pipe`]);
-      linkSync(`${workspace.root}/package.json`, `${workspace.root}/hard`);
-      symlinkSync('src', `${workspace.root}/link`);
-      const codes = await Promise.all(
-        ['absent', 'src', 'pipe', 'hard', 'link/sum.js', 'README.md/x'].map(async (path) =>
-          code(await workspace.read(path, { maxBytes: 1000 })),
-        ),
-      );
-      expect(codes).toEqual([
-        'workspace.notAFile',
-        'workspace.notAFile',
-        'workspace.notAFile',
-        'workspace.pathRefused',
-        'workspace.pathRefused',
-        'workspace.pathRefused',
-      ]);
-      expect(code(await workspace.read('README.md', { maxBytes: 3 }))).toBe('workspace.tooLarge');
-    });
-    test('list gives the committed state below a folder, sorted by bytes', async () => {
-      const { workspace } = await contract.open(repository({ 'a/z': '', 'a-b': '', 'a.b': '', 'a/a': '', B: '', é: '' }));
-      const listed = async (folder: string) => value(await workspace.list(folder)).map((entry) => entry.path);
-      expect(await listed('')).toEqual(['B', 'a-b', 'a.b', 'a/a', 'a/z', 'é']);
-      expect(await listed('a')).toEqual(['a/a', 'a/z']);
-      expect(await listed('none')).toEqual([]);
-    });
+function rebuildAndRestore(contract: WorkspaceContract): void {
+  test('rebuild with accepted files equals the state before a crash, whatever stood in the tree', async () => {
+    const root = repository();
+    const first = await contract.open(root);
+    write(first.workspace.root, { 'README.md': 'v2', 'added.txt': 'a' });
+    rmSync(`${first.workspace.root}/package.json`);
+    const { changes, contents } = value(await first.workspace.changes());
+    value(await first.workspace.accept(changes));
+    const tree = value(await first.workspace.tree());
+    write(first.workspace.root, { 'README.md': 'torn', 'half/written': 'x', 'src/sum.js': '' });
+    const again = await contract.open(root, { directory: first.directory });
+    const files = changes.map((change: FileChange) => ({
+      change,
+      content: change.after === null ? null : (contents.get(change.after.blob) ?? null),
+    }));
+    value(await again.workspace.rebuild(files));
+    expect(value(await again.workspace.tree())).toBe(tree);
+    expect(await paths(again.workspace)).toEqual([]);
+    // Elsewhere, from nothing but the recorded bytes, it is the same tree.
+    const elsewhere = await contract.open(root);
+    value(await elsewhere.workspace.rebuild(files));
+    expect(value(await elsewhere.workspace.tree())).toBe(tree);
+    const damaged = files.map((file) => ({ ...file, content: file.content === null ? null : Buffer.from('other') }));
+    expect(code(await elsewhere.workspace.rebuild(damaged))).toBe('workspace.conflict');
   });
+  test('restore undoes everything a command can do to a tree', async () => {
+    const { workspace } = await contract.open(repository());
+    const root = workspace.root;
+    rmSync(`${root}/src`, { recursive: true });
+    symlinkSync('/etc', `${root}/src`);
+    rmSync(`${root}/README.md`);
+    mkdirSync(`${root}/README.md/inner`, { recursive: true });
+    execFileSync('mkfifo', [`${root}/pipe`]);
+    linkSync(`${root}/package.json`, `${root}/hard`);
+    mkdirSync(`${root}/.git/hooks`, { recursive: true });
+    mkdirSync(`${root}/closed/in`, { recursive: true });
+    chmodSync(`${root}/closed`, 0o000);
+    chmodSync(`${root}/test`, 0o000);
+    writeFileSync(Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0xff, 0xfe])]), 'x');
+    // Deeper than any path the kernel accepts at once.
+    execFileSync('bash', ['-c', 'for i in $(seq 300); do mkdir dddddddddddddddddddd && cd -P dddddddddddddddddddd || exit 1; done'], {
+      cwd: root,
+    });
+    value(await workspace.restore());
+    expect(await paths(workspace)).toEqual([]);
+    expect(readdirSync(root).sort()).toEqual(['.gitignore', 'README.md', 'package.json', 'src', 'test']);
+    expect(readFileSync(`${root}/test/sum.test.js`, 'utf8')).toBe(FILES['test/sum.test.js']);
+  });
+}
 
+function nothingHidden(contract: WorkspaceContract): void {
+  test('A72–A74: ignore files, attributes and nested repositories hide nothing', async () => {
+    const { workspace } = await contract.open(repository());
+    write(workspace.root, {
+      '.gitattributes': '* -diff binary filter=evil ident eol=crlf\n',
+      '.gitignore': '*\n',
+      'ignored/payload.log': 'p',
+      'text.txt': 'a\r\nb $Id$\n',
+      'nested/inner.txt': 'i',
+      'empty/.keep': '',
+    });
+    git(`${workspace.root}/nested`, 'init', '-q');
+    git(`${workspace.root}/nested`, 'add', '-A');
+    git(`${workspace.root}/nested`, 'commit', '-qm', 'inner');
+    git(workspace.root, 'init', '-q', 'empty');
+    expect(await paths(workspace)).toEqual([
+      '+.gitattributes',
+      '~.gitignore',
+      '+empty/.keep',
+      '+ignored/payload.log',
+      '+nested/inner.txt',
+      '+text.txt',
+    ]);
+    const { changes } = value(await workspace.changes());
+    value(await workspace.accept(changes));
+    value(await workspace.restore());
+    expect(readFileSync(`${workspace.root}/text.txt`, 'utf8')).toBe('a\r\nb $Id$\n');
+    expect(existsSync(`${workspace.root}/nested/.git`)).toBe(false);
+  });
+  test('what cannot be recorded is refused by its type: pipes, hard links (A05), set-id bits, disguises of .git (A22), odd names', async () => {
+    const { workspace } = await contract.open(repository());
+    const root = workspace.root;
+    const cases: readonly (readonly [string, () => void])[] = [
+      ['pipe', () => execFileSync('mkfifo', [`${root}/pipe`])],
+      ['hard link', () => linkSync(`${root}/package.json`, `${root}/hard`)],
+      [
+        'set-id',
+        () => {
+          write(root, { suid: '' });
+          chmodSync(`${root}/suid`, 0o4755);
+        },
+      ],
+      ['not UTF-8', () => writeFileSync(Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0xff])]), '')],
+      ...['.GIT', '.Git/config', 'git~1', 'src/.g\u200cit/config', '.git.', '.git ', '.git::$INDEX_ALLOCATION'].map(
+        (name) => [name, () => write(root, { [name]: 'x' })] as const,
+      ),
+    ];
+    for (const [name, plant] of cases) {
+      plant();
+      expect([name, code(await workspace.changes())]).toEqual([name, 'workspace.pathRefused']);
+      value(await workspace.restore());
+      expect([name, await paths(workspace)]).toEqual([name, []]);
+    }
+  });
+}
+
+function linksQuotasSecrets(contract: WorkspaceContract): void {
+  test('links are recorded as links and never followed; one that leaves the tree is not accepted', async () => {
+    const { workspace } = await contract.open(repository());
+    symlinkSync('../src/sum.js', `${workspace.root}/test/inside`);
+    const inside = value(await workspace.changes()).changes;
+    expect(inside.map((change) => [change.path, change.after?.mode, change.after?.bytes])).toEqual([['test/inside', '120000', 13]]);
+    value(await workspace.accept(inside));
+    for (const target of ['/etc/passwd', '../../x', '../src/../../x', 'inside/../x', '.git/config', 'a/../.GIT']) {
+      symlinkSync(target, `${workspace.root}/test/bad`);
+      const { changes } = value(await workspace.changes());
+      expect([target, code(await workspace.accept(changes))]).toEqual([target, 'workspace.pathRefused']);
+      rmSync(`${workspace.root}/test/bad`);
+    }
+    expect(code(await workspace.read('test/inside', { maxBytes: 100 }))).toBe('workspace.notAFile');
+  });
+  test('quotas are typed: files, bytes, one large file, depth', async () => {
+    const { workspace } = await contract.open(repository(), { limits: { files: 50, totalBytes: 200_000, fileBytes: 100_000, depth: 8 } });
+    const cases: readonly (readonly [string, Record<string, string>])[] = [
+      ['files', Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`f${index}`, '']))],
+      ['one file', { big: 'x'.repeat(100_001) }],
+      ['all bytes', { a: 'x'.repeat(90_000), b: 'y'.repeat(90_000), c: 'z'.repeat(90_000) }],
+      ['depth', { '1/2/3/4/5/6/7/8/9/10': 'x' }],
+    ];
+    for (const [name, files] of cases) {
+      write(workspace.root, files);
+      expect([name, code(await workspace.changes())]).toEqual([name, 'workspace.quota']);
+      value(await workspace.restore());
+    }
+    expect(await paths(workspace)).toEqual([]);
+  });
+  test('a known secret in a file refuses the changes; a token-like one is withheld from the contents', async () => {
+    const { workspace } = await contract.open(repository());
+    write(workspace.root, { 'config.txt': `token=${Buffer.from(SECRET).toString('base64')}\n` });
+    expect(code(await workspace.changes())).toBe('workspace.secret');
+    expect(code(await workspace.edit([text('x', SECRET)]))).toBe('workspace.secret');
+    value(await workspace.restore());
+    write(workspace.root, { 'config.txt': `gh${'p_'}${'aB3'.repeat(12)}\n`, plain: 'p' });
+    const { changes, contents } = value(await workspace.changes());
+    expect(changes.map((change) => contents.has(change.after?.blob ?? digestOf(new Uint8Array())))).toEqual([false, true]);
+    value(await workspace.accept(changes));
+    // A withheld blob is rebuilt from the run's own objects.
+    value(
+      await workspace.rebuild(
+        changes.map((change) => ({ change, content: contents.get(change.after?.blob ?? digestOf(new Uint8Array())) ?? null })),
+      ),
+    );
+    expect(await paths(workspace)).toEqual([]);
+  });
+  test('accept checks what a change was made against, and that its bytes are known', async () => {
+    const { workspace } = await contract.open(repository());
+    const oid = '3e5126c4e761fd09582fc517918a1601b218dff0';
+    const after = { blob: digestOf(Buffer.from('new')), bytes: 3, mode: '100644' as const, oid };
+    expect(code(await workspace.accept([{ path: 'README.md', before: null, after }]))).toBe('workspace.conflict');
+    expect(code(await workspace.accept([{ path: 'x', before: null, after }]))).toBe('workspace.objectMissing');
+    expect(code(await workspace.accept([{ path: '../x', before: null, after }]))).toBe('workspace.pathRefused');
+    expect(await paths(workspace)).toEqual([]);
+  });
+}
+
+function edits(contract: WorkspaceContract): void {
+  test('edits create, change, re-mode and remove; empty folders go; the owner is the one of the tree', async () => {
+    const { workspace } = await contract.open(repository());
+    value(
+      await workspace.edit([
+        text('a/b/c.txt', 'c'),
+        text('README.md', '# new\n'),
+        gone('src/sum.js'),
+        text('run.sh', '#!/bin/sh\n', '100755'),
+      ]),
+    );
+    expect(await paths(workspace)).toEqual(['~README.md', '+a/b/c.txt', '+run.sh', '-src/sum.js']);
+    expect(existsSync(`${workspace.root}/src`)).toBe(false);
+    const owner = lstatSync(workspace.root).uid;
+    for (const path of ['a', 'a/b', 'a/b/c.txt', 'README.md', 'run.sh']) expect(lstatSync(`${workspace.root}/${path}`).uid).toBe(owner);
+    expect(Buffer.from(value(await workspace.read('a/b/c.txt', { maxBytes: 1 }))).toString()).toBe('c');
+    value(await workspace.edit([gone('a/b/c.txt'), text('a', 'now a file')]));
+    expect(readFileSync(`${workspace.root}/a`, 'utf8')).toBe('now a file');
+  });
+  test('one bad edit undoes all of them', async () => {
+    const { workspace } = await contract.open(repository());
+    symlinkSync('src', `${workspace.root}/link`);
+    const before = await paths(workspace);
+    for (const [bad, reason] of [
+      [text('link/x', 'x'), 'workspace.pathRefused'],
+      [text('package.json/x', 'x'), 'workspace.pathRefused'],
+      [text('test', 'x'), 'workspace.notAFile'],
+      [text('link', 'x'), 'workspace.notAFile'],
+      [gone('nothing'), 'workspace.notAFile'],
+      [gone('no/thing'), 'workspace.notAFile'],
+      [text('zz/../y', 'x'), 'workspace.pathRefused'],
+      [text('README.md', 'twice'), 'workspace.conflict'],
+      [text('fresh/file/below', 'x'), 'workspace.conflict'],
+    ] as const) {
+      const edits = [text('README.md', 'changed'), gone('src/sum.js'), text('fresh/file', 'f'), bad];
+      expect([bad.path, code(await workspace.edit(edits))]).toEqual([bad.path, reason]);
+      expect([bad.path, await paths(workspace)]).toEqual([bad.path, before]);
+      expect(existsSync(`${workspace.root}/fresh`)).toBe(false);
+    }
+  });
+}
+
+function readingAndListing(contract: WorkspaceContract): void {
+  let once: Promise<Opened> | null = null;
+  /** One workspace for tests that change nothing. */
+  function shared(): Promise<Opened> {
+    once ??= contract.open(repository());
+    return once;
+  }
+  test.each([
+    '',
+    '/etc/passwd',
+    '..',
+    '../x',
+    'a/../../x',
+    './a',
+    'a//b',
+    'a/',
+    'a\0b',
+    'a\nb',
+    'a\\b',
+    '.git/config',
+    'x/.git/y',
+    '.GIT/config',
+    'git~1/config',
+    '.g\u200cit/config',
+    '.git./x',
+    '.git /x',
+    '.git::$INDEX_ALLOCATION/x',
+    '\ud800',
+    'n'.repeat(256),
+  ])('the path %j is refused for reading, editing and listing', async (path) => {
+    const { workspace } = await shared();
+    expect(code(await workspace.edit([text(path, 'x')]))).toBe('workspace.pathRefused');
+    expect(code(await workspace.edit([gone(path)]))).toBe('workspace.pathRefused');
+    expect(code(await workspace.read(path, { maxBytes: 100 }))).toBe('workspace.pathRefused');
+    // For a listing the empty path is the root.
+    expect(code(await workspace.list(path))).toBe(path === '' ? 'ok' : 'workspace.pathRefused');
+    expect(await paths(workspace)).toEqual([]);
+  });
+  test('reading refuses what is absent, too large, a folder, a pipe or hard-linked', async () => {
+    const { workspace } = await contract.open(repository());
+    execFileSync('mkfifo', [`${workspace.root}/pipe`]);
+    linkSync(`${workspace.root}/package.json`, `${workspace.root}/hard`);
+    symlinkSync('src', `${workspace.root}/link`);
+    const codes = await Promise.all(
+      ['absent', 'src', 'pipe', 'hard', 'link/sum.js', 'README.md/x'].map(async (path) =>
+        code(await workspace.read(path, { maxBytes: 1000 })),
+      ),
+    );
+    expect(codes).toEqual([
+      'workspace.notAFile',
+      'workspace.notAFile',
+      'workspace.notAFile',
+      'workspace.pathRefused',
+      'workspace.pathRefused',
+      'workspace.pathRefused',
+    ]);
+    expect(code(await workspace.read('README.md', { maxBytes: 3 }))).toBe('workspace.tooLarge');
+  });
+  test('list gives the committed state below a folder, sorted by bytes', async () => {
+    const { workspace } = await contract.open(repository({ 'a/z': '', 'a-b': '', 'a.b': '', 'a/a': '', B: '', é: '' }));
+    const listed = async (folder: string) => value(await workspace.list(folder)).map((entry) => entry.path);
+    expect(await listed('')).toEqual(['B', 'a-b', 'a.b', 'a/a', 'a/z', 'é']);
+    expect(await listed('a')).toEqual(['a/a', 'a/z']);
+    expect(await listed('none')).toEqual([]);
+  });
+}
+
+function landing(contract: WorkspaceContract): void {
   describe('port Workspace: landing', () => {
     test('a commit and one branch arrive; hooks do not run; a repeat is the same success; another commit is refused', async () => {
       const root = repository();
@@ -430,11 +449,19 @@ export function workspaceContract(contract: WorkspaceContract): void {
       expect(git(root, 'for-each-ref')).toBe(refs);
     });
   });
+}
 
-  let once: Promise<Opened> | null = null;
-  /** One workspace for tests that change nothing. */
-  function shared(): Promise<Opened> {
-    once ??= contract.open(repository());
-    return once;
-  }
+/** Registers the suite for one adapter. */
+export function workspaceContract(contract: WorkspaceContract): void {
+  describe('port Workspace: the tree', () => {
+    baseAndChanges(contract);
+    rebuildAndRestore(contract);
+    nothingHidden(contract);
+    linksQuotasSecrets(contract);
+  });
+  describe('port Workspace: reading and editing', () => {
+    edits(contract);
+    readingAndListing(contract);
+  });
+  landing(contract);
 }

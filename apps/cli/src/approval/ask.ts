@@ -14,20 +14,35 @@ import { contentOf, findApproval } from './requests.ts';
 import { signVote } from './vote.ts';
 
 /** An approver at this terminal; answers null where the person gives no decision. */
-export function terminalApprover(context: CommandContext, options: { readonly key: FileKey; readonly ledger: Digest; readonly store: LedgerStore; readonly root: string }): Approver {
+export function terminalApprover(
+  context: CommandContext,
+  options: { readonly key: FileKey; readonly ledger: Digest; readonly store: LedgerStore; readonly root: string },
+): Approver {
   return {
     async ask(question, stop) {
       const { output } = context;
       const { bold, yellow } = output.progressStyle;
       const found = await findApproval(options.store, question.request);
       const content = found.ok ? await contentOf(found.value, options) : question.detail;
-      output.progress(`${yellow(bold('approval wanted'))} ${safeLine(question.action)} by rule ${safeLine(question.rule)}: ${safeLine(question.because)}`);
+      output.progress(
+        `${yellow(bold('approval wanted'))} ${safeLine(question.action)} by rule ${safeLine(question.rule)}: ${safeLine(question.because)}`,
+      );
       output.progress(safe(content).replace(/^/gm, '    '));
       const decision = await answer(question, stop);
       if (decision === null) return null;
       const { key, ledger } = options;
       const { request, run, digest, until } = question;
-      return signVote({ key, randomness: context.randomness, ledger, run, request, digest, until, decision, because: 'decided at the terminal' });
+      return signVote({
+        key,
+        randomness: context.randomness,
+        ledger,
+        run,
+        request,
+        digest,
+        until,
+        decision,
+        because: 'decided at the terminal',
+      });
     },
   };
 }
@@ -38,7 +53,9 @@ async function answer(question: ApprovalQuestion, stop: StopSignal): Promise<'ap
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   try {
     for (;;) {
-      const said = (await lines.question(`approve ${shortRequest(question.request)}? [yes / no / later] `, { signal: gone.signal })).trim().toLowerCase();
+      const said = (await lines.question(`approve ${shortRequest(question.request)}? [yes / no / later] `, { signal: gone.signal }))
+        .trim()
+        .toLowerCase();
       if (said === 'yes') return 'approve';
       if (said === 'no') return 'deny';
       if (said === 'later') return null;

@@ -10,6 +10,7 @@ import { safeLine } from '../output.ts';
 import { findApproval } from './requests.ts';
 import { vote } from './vote.ts';
 
+/** Options of both commands. */
 export interface DecideOptions {
   readonly because?: string;
   readonly key?: string;
@@ -17,7 +18,12 @@ export interface DecideOptions {
 }
 
 /** Records a decision on the request `wanted`. */
-export async function decide(wanted: string, decision: 'approve' | 'deny', options: DecideOptions, context: CommandContext): Promise<CommandResult> {
+export async function decide(
+  wanted: string,
+  decision: 'approve' | 'deny',
+  options: DecideOptions,
+  context: CommandContext,
+): Promise<CommandResult> {
   const ledger = await context.openLedger({ access: 'write' });
   if (!ledger.ok) return ledger;
   const { store, fingerprint, stateFolder } = ledger.value;
@@ -27,7 +33,16 @@ export async function decide(wanted: string, decision: 'approve' | 'deny', optio
     const approval = await findApproval(store, wanted);
     if (!approval.ok) return approval;
     const { clock, randomness, output } = context;
-    const cast = await vote({ store, clock, randomness, fingerprint, key: key.value, approval: approval.value, decision, because: options.because ?? '' });
+    const cast = await vote({
+      store,
+      clock,
+      randomness,
+      fingerprint,
+      key: key.value,
+      approval: approval.value,
+      decision,
+      because: options.because ?? '',
+    });
     if (!cast.ok) return cast;
     const { run, request, asked } = approval.value;
     const resume = `openexec resume ${shortRun(run)}`;
@@ -35,7 +50,9 @@ export async function decide(wanted: string, decision: 'approve' | 'deny', optio
       output.json({ v: 1, request: request.id, run, decision, key: key.value.keyId, seq: cast.value.seq, resume });
       return ok(EXIT.ok);
     }
-    output.result(`${decision === 'approve' ? 'approved' : 'denied'}  ${safeLine(asked.action)} of ${run}, signed by key ${key.value.keyId}`);
+    output.result(
+      `${decision === 'approve' ? 'approved' : 'denied'}  ${safeLine(asked.action)} of ${run}, signed by key ${key.value.keyId}`,
+    );
     output.result(`resume    ${resume}   (a run that is being driven goes on by itself)`);
     return ok(EXIT.ok);
   } finally {

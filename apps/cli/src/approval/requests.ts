@@ -48,7 +48,8 @@ export async function openApprovals(store: LedgerStore): Promise<Result<readonly
 /** The open request whose id begins with `wanted` (with or without `sha256:`). */
 export async function findApproval(store: LedgerStore, wanted: string): Promise<Result<OpenApproval, Refusal>> {
   const prefix = wanted.replace(/^sha256:/, '');
-  if (!/^[0-9a-f]{4,64}$/.test(prefix)) return refuse('usage.invalid', `"${wanted.slice(0, 80)}" is no id of a request: give at least 4 hex digits`);
+  if (!/^[0-9a-f]{4,64}$/.test(prefix))
+    return refuse('usage.invalid', `"${wanted.slice(0, 80)}" is no id of a request: give at least 4 hex digits`);
   const open = await openApprovals(store);
   if (!open.ok) return open;
   const [first, second] = open.value.filter(({ request }) => request.id.slice('sha256:'.length).startsWith(prefix));
@@ -66,7 +67,10 @@ async function askedFor(store: LedgerStore, run: TrajectoryId, id: Digest): Prom
 }
 
 /** What exactly is asked, as text: a patch as it is, a result as the diff of its files, anything else as canonical JSON. */
-export async function contentOf(approval: OpenApproval, options: { readonly store: LedgerStore; readonly root: string | null }): Promise<string> {
+export async function contentOf(
+  approval: OpenApproval,
+  options: { readonly store: LedgerStore; readonly root: string | null },
+): Promise<string> {
   const { arguments: args, asked } = approval;
   const patch = textMember(args, 'patch');
   if (patch !== null) return patch;
@@ -88,8 +92,14 @@ async function resultDiff(approval: OpenApproval, options: { readonly store: Led
     const before = oid === null ? new Uint8Array() : baseBlob(options.root, oid);
     const read = after === null ? null : await options.store.blob(after.blob);
     const now = read === null ? new Uint8Array() : read.ok ? read.value : null;
-    if (before === null || now === null) parts.push(`${after === null ? 'removes' : 'changes'} ${path}: ${oid ?? 'new'} → ${after?.blob ?? 'gone'} (its bytes are not here)\n`);
-    else parts.push(`${after === null ? 'removes' : oid === null ? `adds (${after.mode})` : `changes (${after.mode})`} ${path}\n${diffOf(before, now)}`);
+    if (before === null || now === null)
+      parts.push(
+        `${after === null ? 'removes' : 'changes'} ${path}: ${oid ?? 'new'} → ${after?.blob ?? 'gone'} (its bytes are not here)\n`,
+      );
+    else
+      parts.push(
+        `${after === null ? 'removes' : oid === null ? `adds (${after.mode})` : `changes (${after.mode})`} ${path}\n${diffOf(before, now)}`,
+      );
   }
   return parts.length === 0 ? 'no file is changed\n' : parts.join('');
 }
@@ -97,7 +107,10 @@ async function resultDiff(approval: OpenApproval, options: { readonly store: Led
 function baseBlob(root: string | null, oid: string): Bytes | null {
   if (root === null) return null;
   try {
-    return execFileSync('git', ['--no-optional-locks', '-C', root, 'cat-file', 'blob', oid], { maxBuffer: MAX_DIFF_BYTES, stdio: ['ignore', 'pipe', 'ignore'] });
+    return execFileSync('git', ['--no-optional-locks', '-C', root, 'cat-file', 'blob', oid], {
+      maxBuffer: MAX_DIFF_BYTES,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
   } catch {
     return null;
   }

@@ -2,7 +2,7 @@
  * Signing a vote: over this request, this content, once, until the request ends. Must never sign with a key that was not chosen (GOALS E04, E21).
  */
 import { checkVote, signBody, VOTE_TYPE } from '@openexec/authority';
-import { type Clock, type Digest, err, type Instant, type Json, type KeyId, ok, type Randomness, type Result } from '@openexec/canon';
+import { type Clock, type Digest, err, type Instant, type Json, type KeyId, type Randomness, type Result } from '@openexec/canon';
 import type { FileKey } from '@openexec/config';
 import type { LedgerStore } from '@openexec/ledger';
 import type { ApprovalVoted, Vote } from '@openexec/protocol';
@@ -27,11 +27,22 @@ export function signVote(options: {
   readonly because: string;
 }): ApprovalVoted['vote'] {
   const { key, randomness, ledger, run, request, digest, until, decision, because } = options;
-  const body: Vote = { ledger, run, request, decision, digest, expiry: until, nonce: nonceOf(randomness), assurance: 'file', because: because.slice(0, BECAUSE_MAX) };
+  const body: Vote = {
+    ledger,
+    run,
+    request,
+    decision,
+    digest,
+    expiry: until,
+    nonce: nonceOf(randomness),
+    assurance: 'file',
+    because: because.slice(0, BECAUSE_MAX),
+  };
   const signed = signBody({ type: VOTE_TYPE, body: body as unknown as { readonly [name: string]: Json }, seeds: [key.seed] });
   return { body, signatures: signed.signatures };
 }
 
+/** A vote before it is signed. */
 export interface Voting {
   readonly store: LedgerStore;
   readonly clock: Clock;
@@ -47,7 +58,17 @@ export interface Voting {
 export async function vote(voting: Voting): Promise<Result<{ readonly seq: number }, Refusal>> {
   const { store, clock, randomness, fingerprint, key, approval, decision, because } = voting;
   const { request, run, state } = approval;
-  const signedVote = signVote({ key, randomness, ledger: fingerprint, run, request: request.id, digest: request.digest, until: request.until, decision, because });
+  const signedVote = signVote({
+    key,
+    randomness,
+    ledger: fingerprint,
+    run,
+    request: request.id,
+    digest: request.digest,
+    until: request.until,
+    decision,
+    because,
+  });
   const law = await loadLaw(store);
   if (!law.ok) return err(storeRefusal(law.error));
   const opener = state.law?.opened.opener;
@@ -56,7 +77,8 @@ export async function vote(voting: Voting): Promise<Result<{ readonly seq: numbe
   const checked = checkVote({ vote: signedVote, request: inForce, run, law: law.value, at: clock.now(), opener });
   if (!checked.ok) return refuse('approval.refused', `this vote would not count: ${checked.error.message}`);
   // Key files hold checked ids.
-  if (request.votes.some((cast) => cast.key === (key.keyId as KeyId))) return refuse('approval.refused', `key ${key.keyId} has voted on this request already`);
+  if (request.votes.some((cast) => cast.key === (key.keyId as KeyId)))
+    return refuse('approval.refused', `key ${key.keyId} has voted on this request already`);
   const cast = await castVote({ ledger: store, clock, run, signedVote, assurance: 'file' });
   return cast.ok ? cast : err(storeRefusal(cast.error));
 }

@@ -50,7 +50,11 @@ async function applyRun(
   const state = await loadRun(ledger.store, run);
   if (!state.ok) return err(storeRefusal(state.error));
   const result = state.value.closed?.result ?? null;
-  if (result === null) return refuse('run.notLanded', `${run} has no result: ${state.value.closed === null ? 'it is still open' : `it ended as ${state.value.closed.outcome}`}`);
+  if (result === null)
+    return refuse(
+      'run.notLanded',
+      `${run} has no result: ${state.value.closed === null ? 'it is still open' : `it ended as ${state.value.closed.outcome}`}`,
+    );
   const repository = await inspectRepository(project.root);
   if (!repository.ok) return err(refusalFor(repository.error, 'workspace.failed'));
   const branch = result.ref.startsWith(HEADS) ? result.ref.slice(HEADS.length) : result.ref;
@@ -65,15 +69,21 @@ async function applyRun(
     const recorded = await record(work, { run, ref: result.ref, commit: applied.value.commit, into, previous: head });
     if (!recorded.ok) return recorded;
   }
-  if (options.json === true) context.output.json({ v: 1, run, ref: result.ref, commit: applied.value.commit, into, previous: head, outcome: applied.value.outcome });
+  if (options.json === true)
+    context.output.json({ v: 1, run, ref: result.ref, commit: applied.value.commit, into, previous: head, outcome: applied.value.outcome });
   else {
-    context.output.result(`${applied.value.outcome === 'already' ? 'already there' : 'applied'}  ${safeLine(into)} is at ${applied.value.commit}`);
+    context.output.result(
+      `${applied.value.outcome === 'already' ? 'already there' : 'applied'}  ${safeLine(into)} is at ${applied.value.commit}`,
+    );
     if (applied.value.outcome === 'forwarded') context.output.result(`undo     git reset --keep ${head}`);
   }
   return ok(EXIT.ok);
 }
 
-async function record(work: { readonly context: CommandContext; readonly ledger: OpenLedger }, payload: { readonly [name: string]: Json }): Promise<CommandResult> {
+async function record(
+  work: { readonly context: CommandContext; readonly ledger: OpenLedger },
+  payload: { readonly [name: string]: Json },
+): Promise<CommandResult> {
   const { context, ledger } = work;
   const operating = loadOperating(ledger);
   if (!operating.ok) return operating;

@@ -23,7 +23,11 @@ export function register(program: Command, context: CommandContext): void {
     .option('--json', 'print one JSON document')
     .option('--ledger <url>', 'another ledger, sqlite:PATH')
     .addHelpText('after', '\nExample:\n  openexec approvals')
-    .action(context.act((options: ApprovalsOptions) => withLedger(context, { ledger: options.ledger }, (ledger) => approvals(options, context, ledger))));
+    .action(
+      context.act((options: ApprovalsOptions) =>
+        withLedger(context, { ledger: options.ledger }, (ledger) => approvals(options, context, ledger)),
+      ),
+    );
 }
 
 async function approvals(options: ApprovalsOptions, context: CommandContext, ledger: OpenLedger): Promise<CommandResult> {
@@ -31,8 +35,11 @@ async function approvals(options: ApprovalsOptions, context: CommandContext, led
   if (!open.ok) return open;
   const project = await context.project();
   const root = project.ok ? project.value.root : null;
-  const shown = await Promise.all(open.value.map(async (approval) => ({ approval, content: await contentOf(approval, { store: ledger.store, root }) })));
-  if (options.json === true) context.output.json({ v: 1, approvals: shown.map(({ approval, content }) => ({ ...described(approval), content })) });
+  const shown = await Promise.all(
+    open.value.map(async (approval) => ({ approval, content: await contentOf(approval, { store: ledger.store, root }) })),
+  );
+  if (options.json === true)
+    context.output.json({ v: 1, approvals: shown.map(({ approval, content }) => ({ ...described(approval), content })) });
   else for (const { approval, content } of shown) print(context.output, approval, content);
   if (options.json !== true && shown.length === 0) context.output.progress('nothing waits for an approval');
   return ok(EXIT.ok);
@@ -41,16 +48,34 @@ async function approvals(options: ApprovalsOptions, context: CommandContext, led
 /** A request as a program reads it. */
 function described({ run, request, asked }: OpenApproval) {
   const { terms, votes, until, digest } = request;
-  return { id: request.id, run, subject: request.subject, action: asked.action, stage: asked.stage, because: asked.because, rule: asked.rule, digest, terms, until, votes };
+  return {
+    id: request.id,
+    run,
+    subject: request.subject,
+    action: asked.action,
+    stage: asked.stage,
+    because: asked.because,
+    rule: asked.rule,
+    digest,
+    terms,
+    until,
+    votes,
+  };
 }
 
 function print(output: Output, approval: OpenApproval, content: string): void {
   const { bold, yellow, dim } = output.style;
   const { request, asked, run } = approval;
   const id = shortRequest(request.id);
-  output.result(`${yellow(bold(id))}  ${safeLine(asked.action)}${asked.stage === null ? '' : ` in stage ${safeLine(asked.stage)}`}  ${dim(run)}`);
-  output.result(`rule      ${asked.rule === null ? 'a gate of the runtime' : safeLine(`${asked.rule.layer}/${asked.rule.rule}`)}: ${safeLine(asked.because.message)}`);
-  output.result(`needs     ${request.terms.quorum} of ${request.terms.roles.join(' or ')} until ${request.until}; ${request.votes.length} voted`);
+  output.result(
+    `${yellow(bold(id))}  ${safeLine(asked.action)}${asked.stage === null ? '' : ` in stage ${safeLine(asked.stage)}`}  ${dim(run)}`,
+  );
+  output.result(
+    `rule      ${asked.rule === null ? 'a gate of the runtime' : safeLine(`${asked.rule.layer}/${asked.rule.rule}`)}: ${safeLine(asked.because.message)}`,
+  );
+  output.result(
+    `needs     ${request.terms.quorum} of ${request.terms.roles.join(' or ')} until ${request.until}; ${request.votes.length} voted`,
+  );
   output.result(`content   ${request.digest}`);
   output.result(safe(content.endsWith('\n') ? content.slice(0, -1) : content).replace(/^/gm, '    '));
   output.result(`approve   openexec approve ${id}`);

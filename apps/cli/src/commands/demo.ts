@@ -1,6 +1,7 @@
 /**
- * `openexec demo`: the whole main job on a shipped sample repository, offline, with the scripted model: found a ledger, run under law, look at the result,
- * verify, judge again, replay, forge a copy and see it refused. Exit 0 only when every one of these really came out as it should.
+ * `openexec demo`: the whole main job on a shipped sample repository, offline, with the scripted model: found a ledger, run under law,
+ * look at the result, verify, judge again, replay, forge a copy and see it refused. Exit 0 only when every one of these really came out as
+ * it should.
  */
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,18 +12,19 @@ import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { type Finished, openexec } from '../demo/child.ts';
 import { git, makeRepository } from '../demo/repository.ts';
 import { forge, parseEntries } from '../demo/tamper.ts';
-import { EXIT, type ExitCode, type Refusal, refuse } from '../exit.ts';
+import { EXIT, type ExitCode, REFUSALS, type Refusal, refuse } from '../exit.ts';
 import { safeLine, wantsColour } from '../output.ts';
 
 const SAMPLE = 'duration';
 const TASK = 'A timeout of "1.5h" is read as five hours. Make parseDuration count fractions and refuse what it does not understand.';
 /** Wishes of the scripted model that the law must refuse: outside the tree, a secret's place, the network. */
-const REFUSALS = 3;
+const REFUSED_WISHES = 3;
 
 interface DemoOptions {
   readonly keep?: string;
 }
 
+/** Adds the command. */
 export const register: Register = (program, context) => {
   program
     .command('demo')
@@ -51,7 +53,8 @@ function makeFolder(keep: string | undefined): Result<string, Refusal> {
     return ok(folder);
   }
   const folder = resolve(keep);
-  if (existsSync(folder) && readdirSync(folder).length > 0) return refuse('usage.invalid', `--keep wants a new or empty folder; there is something in ${safeLine(folder)}`);
+  if (existsSync(folder) && readdirSync(folder).length > 0)
+    return refuse('usage.invalid', `--keep wants a new or empty folder; there is something in ${safeLine(folder)}`);
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   return ok(folder);
 }
@@ -105,7 +108,13 @@ class Stage {
   async #acts(): Played {
     const landed = await this.#work();
     if (!landed.ok) return landed;
-    for (const act of [() => this.#story(), () => this.#diff(landed.value), () => this.#check(), () => this.#replay(landed.value), () => this.#forge()]) {
+    for (const act of [
+      () => this.#story(),
+      () => this.#diff(landed.value),
+      () => this.#check(),
+      () => this.#replay(landed.value),
+      () => this.#forge(),
+    ]) {
       const played = await act();
       if (!played.ok) return played;
     }
@@ -115,17 +124,25 @@ class Stage {
 
   async #work(): Played<Landed> {
     const { assets } = this.#context;
-    this.#act('1. A repository with a bug, and a ledger', 'Two of its four tests fail. init makes keys outside the repository and founds the ledger.');
-    await makeRepository(join(assets, 'repos', SAMPLE), this.#repository);
+    this.#act(
+      '1. A repository with a bug, and a ledger',
+      'Two of its four tests fail. init makes keys outside the repository and founds the ledger.',
+    );
+    const made = await makeRepository(join(assets, 'repos', SAMPLE), this.#repository);
+    if (!made.ok) return wrong(made.error.message, REFUSALS[made.error.code].exit);
     const founded = await this.#type(['init']);
     if (!founded.ok) return founded;
-    this.#act('2. A governed run', 'A scripted model works: it tries what it must not, then patches, wrongly at first. No network, no key.');
+    this.#act(
+      '2. A governed run',
+      'A scripted model works: it tries what it must not, then patches, wrongly at first. No network, no key.',
+    );
     const ran = await this.#type(['run', TASK, '--model', `scripted:${join(assets, 'models', 'demo.yaml')}`]);
     if (!ran.ok) return ran;
     const listed = await this.#ask<{ readonly runs: readonly RunFacts[] }>(['runs', '--json']);
     if (!listed.ok) return listed;
     const [facts] = listed.value.runs;
-    if (facts === undefined || facts.result === null || facts.status !== 'done') return wrong(`the run ended ${facts?.status ?? 'nowhere'}, without a result`);
+    if (facts === undefined || facts.result === null || facts.status !== 'done')
+      return wrong(`the run ended ${facts?.status ?? 'nowhere'}, without a result`);
     return ok(facts.result);
   }
 
@@ -134,11 +151,13 @@ class Stage {
     const timeline = await this.#collect(['timeline', 'latest', '--jsonl']);
     if (!timeline.ok) return timeline;
     const lines = timeline.value.split('\n').filter((line) => line !== '');
-    const events = lines.map((line) => JSON.parse(line) as { readonly kind: string; readonly body: { readonly verdict?: string; readonly stage?: string } });
+    const events = lines.map(
+      (line) => JSON.parse(line) as { readonly kind: string; readonly body: { readonly verdict?: string; readonly stage?: string } },
+    );
     const denied = events.filter(({ kind, body }) => kind === 'policy.decided' && body.verdict === 'deny').length;
     const repaired = events.some(({ kind, body }) => kind === 'stage.entered' && body.stage === 'fix_tests');
-    if (denied === REFUSALS && repaired) return ok(undefined);
-    return wrong(`${denied} wishes were refused and ${repaired ? 'a' : 'no'} repair was made; ${REFUSALS} and one were expected`);
+    if (denied === REFUSED_WISHES && repaired) return ok(undefined);
+    return wrong(`${denied} wishes were refused and ${repaired ? 'a' : 'no'} repair was made; ${REFUSED_WISHES} and one were expected`);
   }
 
   async #diff({ ref }: Landed): Played {
@@ -168,7 +187,11 @@ class Stage {
     const commit = (await git(this.#repository, ['rev-parse', ref])).trim();
     const tree = (await git(this.#repository, ['rev-parse', `${ref}^{tree}`])).trim();
     const same = replayed.value.tree === tree && replayed.value.commit === commit;
-    if (!same) return wrong(`replay came to tree ${replayed.value.tree}, commit ${replayed.value.commit}; git has ${tree}, ${commit}`, EXIT.diverged);
+    if (!same)
+      return wrong(
+        `replay came to tree ${replayed.value.tree}, commit ${replayed.value.commit}; git has ${tree}, ${commit}`,
+        EXIT.diverged,
+      );
     this.#context.output.result(`git has    ${tree} as the tree of ${commit}: the same`);
     return ok(undefined);
   }
@@ -185,7 +208,9 @@ class Stage {
     const verified = await this.#ask<{ readonly firstBad: number | null }>([...args, '--json'], EXIT.integrity);
     if (!verified.ok) return verified;
     const { firstBad } = verified.value;
-    return firstBad === forged.index ? ok(undefined) : wrong(`the forgery of entry ${forged.index} was placed at ${firstBad ?? 'no entry'}`, EXIT.integrity);
+    return firstBad === forged.index
+      ? ok(undefined)
+      : wrong(`the forgery of entry ${forged.index} was placed at ${firstBad ?? 'no entry'}`, EXIT.integrity);
   }
 
   #close(landed: Landed): void {
@@ -194,7 +219,7 @@ class Stage {
     this.#context.output.result(
       [
         '',
-        `${green('✓')} ${bold('All of it held.')} ${REFUSALS} wishes were refused with their reasons, a wrong patch was caught by the tests and repaired, the result`,
+        `${green('✓')} ${bold('All of it held.')} ${REFUSED_WISHES} wishes were refused with their reasons, a wrong patch was caught by the tests and repaired, the result`,
         `  stands on ${branch} as ${landed.commit}; the ledger verifies, every judgement agrees,`,
         '  the replay ends at the same tree, and a forged byte was found and placed.',
         '',

@@ -61,12 +61,19 @@ async function doctor(options: { readonly json?: boolean }, context: CommandCont
 function nodeFinding(): Finding {
   const version = process.versions.node;
   if (NODE_RANGE.test(version)) return { name: 'node', state: 'good', said: version, remedy: null };
-  return { name: 'node', state: 'bad', said: `${version} is not supported`, remedy: 'install Node 20.19 or later of 20, or 22.14 or later' };
+  return {
+    name: 'node',
+    state: 'bad',
+    said: `${version} is not supported`,
+    remedy: 'install Node 20.19 or later of 20, or 22.14 or later',
+  };
 }
 
 function gitFinding(): Finding {
   try {
-    const said = execFileSync('git', ['--version'], { stdio: ['ignore', 'pipe', 'ignore'] }).toString('utf8').trim();
+    const said = execFileSync('git', ['--version'], { stdio: ['ignore', 'pipe', 'ignore'] })
+      .toString('utf8')
+      .trim();
     return { name: 'git', state: 'good', said, remedy: null };
   } catch {
     return { name: 'git', state: 'bad', said: 'git does not start', remedy: 'install it: apt install git' };
@@ -78,9 +85,19 @@ async function sandboxFinding(context: CommandContext): Promise<Finding> {
   const report = await createSandbox({ redactor }).check();
   if (report.sound) {
     const blocked = report.canaries.filter((canary) => canary.blocked).length;
-    return { name: 'sandbox', state: 'good', said: `${report.kind} ${report.version}, uid ${report.uid}, limits by ${report.limiter}; ${blocked} of ${report.canaries.length} escapes tried and blocked`, remedy: null };
+    return {
+      name: 'sandbox',
+      state: 'good',
+      said: `${report.kind} ${report.version}, uid ${report.uid}, limits by ${report.limiter}; ${blocked} of ${report.canaries.length} escapes tried and blocked`,
+      remedy: null,
+    };
   }
-  return { name: 'sandbox', state: 'bad', said: report.problem ?? 'a canary was not blocked', remedy: 'install bubblewrap (apt install bubblewrap) and allow user namespaces (sysctl kernel.unprivileged_userns_clone=1)' };
+  return {
+    name: 'sandbox',
+    state: 'bad',
+    said: report.problem ?? 'a canary was not blocked',
+    remedy: 'install bubblewrap (apt install bubblewrap) and allow user namespaces (sysctl kernel.unprivileged_userns_clone=1)',
+  };
 }
 
 /** Writes and flushes a file where run state lives, and looks at the room there. */
@@ -100,20 +117,38 @@ function diskFinding(context: CommandContext): Finding {
     const { bavail, bsize } = statfsSync(state);
     const free = bavail * bsize;
     const said = `${(free / 1024 ** 3).toFixed(1)} GiB free for run state in ${state}; commands run as uid ${sandboxIdentity().uid}`;
-    return free >= LEAST_FREE_BYTES ? { name: 'disk', state: 'good', said, remedy: null } : { name: 'disk', state: 'note', said, remedy: 'free some space; a run keeps its own copy of the tree' };
+    return free >= LEAST_FREE_BYTES
+      ? { name: 'disk', state: 'good', said, remedy: null }
+      : { name: 'disk', state: 'note', said, remedy: 'free some space; a run keeps its own copy of the tree' };
   } catch (error) {
     const { code } = error as { code?: string };
-    return { name: 'disk', state: 'bad', said: `the state folder ${state} cannot be written (${code ?? 'unknown'})`, remedy: 'set OPENEXEC_STATE_DIR to a folder of yours' };
+    return {
+      name: 'disk',
+      state: 'bad',
+      said: `the state folder ${state} cannot be written (${code ?? 'unknown'})`,
+      remedy: 'set OPENEXEC_STATE_DIR to a folder of yours',
+    };
   }
 }
 
 /** Opening for writing sets and reads back WAL and FULL, holds the head file against the entries, and needs the keys. */
 async function ledgerFinding(context: CommandContext): Promise<Finding> {
   const opened = await context.openLedger({ access: 'write' });
-  if (!opened.ok) return { name: 'ledger', state: 'bad', said: opened.error.message, remedy: opened.error.code === 'ledger.missing' ? 'openexec init' : `${opened.error.code}: openexec verify says more` };
+  if (!opened.ok)
+    return {
+      name: 'ledger',
+      state: 'bad',
+      said: opened.error.message,
+      remedy: opened.error.code === 'ledger.missing' ? 'openexec init' : `${opened.error.code}: openexec verify says more`,
+    };
   const { size } = await opened.value.store.head();
   await opened.value.close();
-  return { name: 'ledger', state: 'good', said: `${size} entries, durable (WAL, synchronous FULL), head file agrees, fingerprint ${opened.value.fingerprint}`, remedy: null };
+  return {
+    name: 'ledger',
+    state: 'good',
+    said: `${size} entries, durable (WAL, synchronous FULL), head file agrees, fingerprint ${opened.value.fingerprint}`,
+    remedy: null,
+  };
 }
 
 function configFindings(context: CommandContext, project: Project): readonly Finding[] {
@@ -125,11 +160,24 @@ function configFindings(context: CommandContext, project: Project): readonly Fin
   const sound: Finding = { name: 'config', state: 'good', said, remedy: null };
   if (plan.ok) return [sound];
   const soft = plan.error.code === 'config.modelMissing' || plan.error.code === 'model.keyMissing';
-  return [sound, { name: 'run', state: soft ? 'note' : 'bad', said: plan.error.message, remedy: soft ? 'name a model and give its key before a run' : 'correct it before a run' }];
+  return [
+    sound,
+    {
+      name: 'run',
+      state: soft ? 'note' : 'bad',
+      said: plan.error.message,
+      remedy: soft ? 'name a model and give its key before a run' : 'correct it before a run',
+    },
+  ];
 }
 
 function keyFinding(context: CommandContext): Finding {
   const there = (context.env['OPENAI_API_KEY'] ?? '') !== '';
   if (there) return { name: 'model key', state: 'good', said: 'OPENAI_API_KEY is set (it was not tried)', remedy: null };
-  return { name: 'model key', state: 'note', said: 'OPENAI_API_KEY is not set', remedy: 'export OPENAI_API_KEY=…, or use --model scripted:FILE' };
+  return {
+    name: 'model key',
+    state: 'note',
+    said: 'OPENAI_API_KEY is not set',
+    remedy: 'export OPENAI_API_KEY=…, or use --model scripted:FILE',
+  };
 }

@@ -69,10 +69,14 @@ async function init(options: InitOptions, context: CommandContext): Promise<Comm
   return ok(EXIT.ok);
 }
 
-function describeCommands(commands: { readonly [name: string]: unknown }, findings: ReturnType<typeof findCommands>): readonly (readonly [string, string])[] {
+function describeCommands(
+  commands: { readonly [name: string]: unknown },
+  findings: ReturnType<typeof findCommands>,
+): readonly (readonly [string, string])[] {
   return (['test', 'lint'] as const).map((name) => {
     const command = commands[name] as { readonly argv: readonly string[] } | 'none' | undefined;
-    if (command === undefined) return [name, 'not configured: blueprints that need it are refused until .openexec/config.yaml names one'] as const;
+    if (command === undefined)
+      return [name, 'not configured: blueprints that need it are refused until .openexec/config.yaml names one'] as const;
     if (command === 'none') return [name, 'none, as recorded in .openexec/config.yaml'] as const;
     const why = findings[name] === null ? 'from .openexec/config.yaml' : findings[name].because;
     return [name, `${safeLine(command.argv.join(' '))}  (${why})`] as const;

@@ -26,7 +26,10 @@ const SEED_BYTES = 32;
 
 /** Adds the command. */
 export function register(program: Command, context: CommandContext): void {
-  const key = program.command('key').description('make and list keys').addHelpText('after', '\nExamples:\n  openexec key new --role approver --label alice\n  openexec key list');
+  const key = program
+    .command('key')
+    .description('make and list keys')
+    .addHelpText('after', '\nExamples:\n  openexec key new --role approver --label alice\n  openexec key list');
   key
     .command('new')
     .description('make a key and let the root key of this ledger vouch for it')
@@ -87,6 +90,7 @@ async function listAll(options: { readonly json?: boolean }, context: CommandCon
     context.output.json({ v: 1, keys: rows });
     return ok(EXIT.ok);
   }
-  for (const { keyId, roles, label } of rows) context.output.result(`${keyId}  ${roles.join(', ').padEnd(18)}  ${label === null ? 'not on this machine' : `${label} (here)`}`);
+  for (const { keyId, roles, label } of rows)
+    context.output.result(`${keyId}  ${roles.join(', ').padEnd(18)}  ${label === null ? 'not on this machine' : `${label} (here)`}`);
   return ok(EXIT.ok);
 }

@@ -1,5 +1,6 @@
 /**
- * `openexec ledger …`: the ledger itself. What is printed for other tools (entries, checkpoints, proofs) is exactly their format and nothing else.
+ * `openexec ledger …`: the ledger itself. What is printed for other tools (entries, checkpoints, proofs) is exactly their format and
+ * nothing else.
  */
 import { type Digest, ok, parseDecimal, type Result, toHex, utf8Decode } from '@openexec/canon';
 import type { Command } from 'commander';
@@ -19,8 +20,12 @@ interface ReadOptions extends LedgerOption {
   readonly jsonl?: boolean;
 }
 
+/** Adds the command. */
 export const register: Register = (program, context) => {
-  const ledger = program.command('ledger').description('look at the ledger itself').addHelpText('after', '\nExample:\n  openexec ledger info');
+  const ledger = program
+    .command('ledger')
+    .description('look at the ledger itself')
+    .addHelpText('after', '\nExample:\n  openexec ledger info');
   const sub = (name: string, description: string, example: string): Command =>
     ledger
       .command(name)
@@ -84,7 +89,12 @@ async function info(context: CommandContext, options: LedgerOption & { readonly 
     const { output } = context;
     if (options.json === true) output.json(facts);
     else {
-      const trust = facts.pinned === null ? 'self-asserted: this ledger is not pinned here' : facts.pinned === facts.fingerprint ? 'pinned' : 'another ledger is pinned here';
+      const trust =
+        facts.pinned === null
+          ? 'self-asserted: this ledger is not pinned here'
+          : facts.pinned === facts.fingerprint
+            ? 'pinned'
+            : 'another ledger is pinned here';
       for (const [name, value] of [
         ['file', facts.path],
         ['origin', facts.origin ?? 'none'],
@@ -116,7 +126,14 @@ async function read(context: CommandContext, options: ReadOptions): Promise<Comm
       const text = payload === null ? null : utf8Decode(payload);
       if (options.jsonl === true) {
         const bytes = utf8Decode(stored.entryBytes);
-        output.jsonLine({ v: 1, index, leaf, entry: bytes.ok ? bytes.value : null, payload: text?.ok === true ? text.value : null, salt: salt === null ? null : toHex(salt) });
+        output.jsonLine({
+          v: 1,
+          index,
+          leaf,
+          entry: bytes.ok ? bytes.value : null,
+          payload: text?.ok === true ? text.value : null,
+          salt: salt === null ? null : toHex(salt),
+        });
       } else {
         const state = payload === null ? '  (payload erased)' : readEvent(stored).event === null ? '  (payload not of its schema)' : '';
         output.result(`${String(index).padStart(6)}  ${entry.at}  ${entry.trajectory} ${entry.seq}  ${entry.kind}${state}`);

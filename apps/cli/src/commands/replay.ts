@@ -1,6 +1,6 @@
 /**
- * `openexec replay RUN`: the recorded facts through the kernel again, without a model and without an effect, to the git tree and commit that follow.
- * Exit 21 when anything differs; every difference is listed (PROTOCOL §10).
+ * `openexec replay RUN`: the recorded facts through the kernel again, without a model and without an effect, to the git tree and commit
+ * that follow. Exit 21 when anything differs; every difference is listed (PROTOCOL §10).
  */
 import { type ReplayReport, replayRun } from '@openexec/audit';
 import { ok } from '@openexec/canon';
@@ -20,6 +20,7 @@ interface ReplayOptions {
   readonly ledger?: string;
 }
 
+/** Adds the command. */
 export const register: Register = (program, context) => {
   program
     .command('replay')
@@ -34,7 +35,9 @@ export const register: Register = (program, context) => {
 
 async function replay(context: CommandContext, wanted: string, options: ReplayOptions): Promise<CommandResult> {
   if (options.mode !== 'exact') {
-    const known = MODES.includes(options.mode) ? `replay --mode ${options.mode} is not built yet` : `there is no replay mode ${JSON.stringify(options.mode)}`;
+    const known = MODES.includes(options.mode)
+      ? `replay --mode ${options.mode} is not built yet`
+      : `there is no replay mode ${JSON.stringify(options.mode)}`;
     return refuse('usage.invalid', `${known}; this release has --mode exact`);
   }
   return withLedger(context, { ledger: options.ledger }, async ({ store }) => {
@@ -49,7 +52,7 @@ async function replay(context: CommandContext, wanted: string, options: ReplayOp
 }
 
 /** The report as lines for a terminal. */
-export function replayLines(report: ReplayReport, style: Style): string[] {
+function replayLines(report: ReplayReport, style: Style): string[] {
   const verdict = {
     agrees: style.green('agrees: every recorded judgement is the one that the kernel makes again'),
     diverges: style.red(`diverges in ${report.divergences.length} places`),

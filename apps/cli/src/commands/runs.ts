@@ -17,6 +17,7 @@ interface RunsOptions {
   readonly ledger?: string;
 }
 
+/** Adds the command. */
 export const register: Register = (program, context) => {
   program
     .command('runs')
@@ -29,7 +30,8 @@ export const register: Register = (program, context) => {
 };
 
 async function runs(context: CommandContext, options: RunsOptions): Promise<CommandResult> {
-  if (!/^[1-9][0-9]{0,5}$/.test(options.limit)) return refuse('usage.invalid', `--limit takes a whole number from 1 on, not ${JSON.stringify(options.limit)}`);
+  if (!/^[1-9][0-9]{0,5}$/.test(options.limit))
+    return refuse('usage.invalid', `--limit takes a whole number from 1 on, not ${JSON.stringify(options.limit)}`);
   return withLedger(context, { ledger: options.ledger }, async ({ store }) => {
     const all = await listRuns(store);
     const shown = all.slice(0, Number(options.limit));

@@ -15,6 +15,7 @@ interface ShowOptions {
   readonly ledger?: string;
 }
 
+/** Adds the command. */
 export const register: Register = (program, context) => {
   program
     .command('show')
@@ -38,8 +39,9 @@ async function show(context: CommandContext, wanted: string, options: ShowOption
 }
 
 /** The account as a page for a terminal. */
-export function pageOf(account: RunAccount, style: Style): string[] {
-  const paint = account.status === 'done' ? style.green : account.status === 'open' || account.status === 'parked' ? style.yellow : style.red;
+function pageOf(account: RunAccount, style: Style): string[] {
+  const paint =
+    account.status === 'done' ? style.green : account.status === 'open' || account.status === 'parked' ? style.yellow : style.red;
   const because = account.because === null ? '' : `: ${safeLine(account.because.message)} (${account.because.code})`;
   return [
     `${style.bold(account.run)}  ${paint(account.status)}${because}`,
@@ -56,7 +58,10 @@ export function pageOf(account: RunAccount, style: Style): string[] {
 }
 
 function lawLines(law: LawAccount, style: Style): string[] {
-  const policies = law.policies === null ? '(erased)' : law.policies.map(({ layer, name, source }) => `${layer}: ${name}${source === name ? '' : ` (${safeLine(source, 80)})`}`).join(', ');
+  const policies =
+    law.policies === null
+      ? '(erased)'
+      : law.policies.map(({ layer, name, source }) => `${layer}: ${name}${source === name ? '' : ` (${safeLine(source, 80)})`}`).join(', ');
   const { writ } = law;
   return [
     style.bold('Law'),
@@ -82,18 +87,39 @@ function stageLines(account: RunAccount, style: Style): string[] {
     const paint = outcome === 'failed' ? style.red : outcome === null ? style.yellow : style.green;
     return `  ${stage}${visit > 1 ? ` (visit ${visit})` : ''}  ${paint(outcome ?? 'not left yet')}${because === null ? '' : `  ${safeLine(because.message, 160)}`}`;
   });
-  const notes = account.notes.filter(({ violation }) => violation).map(({ seq, why, message }) => `  ${style.red('violation')} at ${seq}: ${why}: ${safeLine(message, 160)}`);
-  return [style.bold('Stages'), ...stages, '', style.bold('Intents, verdicts, ends'), ...account.intents.flatMap((intent) => intentLines(intent, style)), ...notes, ''];
+  const notes = account.notes
+    .filter(({ violation }) => violation)
+    .map(({ seq, why, message }) => `  ${style.red('violation')} at ${seq}: ${why}: ${safeLine(message, 160)}`);
+  return [
+    style.bold('Stages'),
+    ...stages,
+    '',
+    style.bold('Intents, verdicts, ends'),
+    ...account.intents.flatMap((intent) => intentLines(intent, style)),
+    ...notes,
+    '',
+  ];
 }
 
 function intentLines(intent: IntentAccount, style: Style): string[] {
   const paint = { permit: style.green, deny: style.red, approve: style.yellow };
-  const verdict = intent.verdict === null ? style.yellow('waiting') : paint[intent.verdict](intent.verdict === 'deny' ? 'denied' : intent.verdict === 'permit' ? 'permitted' : 'approval');
+  const verdict =
+    intent.verdict === null
+      ? style.yellow('waiting')
+      : paint[intent.verdict](intent.verdict === 'deny' ? 'denied' : intent.verdict === 'permit' ? 'permitted' : 'approval');
   const head = `  ${style.dim(String(intent.seq).padStart(4))}  ${verdict} by ${intent.by ?? 'nobody yet'}  ${intent.author}: ${intent.wish}`;
   const reason = intent.verdict === 'permit' || intent.because === null ? null : `${intent.because.code}: ${intent.because.message}`;
   const end = intent.end === null ? intent.summary : `${intent.end}${intent.summary === null ? '' : `: ${intent.summary}`}`;
-  const failure = intent.endBecause !== null && intent.endBecause.message !== intent.because?.message ? `${intent.endBecause.code}: ${intent.endBecause.message}` : null;
-  return [head, ...[reason, end === 'rejected' ? null : end, failure].flatMap((text) => (text === null ? [] : [`        ${style.dim(safeLine(text, 240))}`]))];
+  const failure =
+    intent.endBecause !== null && intent.endBecause.message !== intent.because?.message
+      ? `${intent.endBecause.code}: ${intent.endBecause.message}`
+      : null;
+  return [
+    head,
+    ...[reason, end === 'rejected' ? null : end, failure].flatMap((text) =>
+      text === null ? [] : [`        ${style.dim(safeLine(text, 240))}`],
+    ),
+  ];
 }
 
 function resultLines(account: RunAccount, style: Style): string[] {

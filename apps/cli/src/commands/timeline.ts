@@ -1,6 +1,6 @@
 /**
- * `openexec timeline RUN`: what happened, event by event, also while it happens and from another process. The cursor is the position in the ledger, so
- * that a reader that was cut off goes on without a gap and without a repeat (CLI.md, GOALS E11).
+ * `openexec timeline RUN`: what happened, event by event, also while it happens and from another process. The cursor is the position in
+ * the ledger, so that a reader that was cut off goes on without a gap and without a repeat (CLI.md, GOALS E11).
  */
 import { ok, parseDecimal, type TrajectoryId } from '@openexec/canon';
 import type { LedgerStore, Stored } from '@openexec/ledger';
@@ -17,6 +17,7 @@ interface TimelineOptions {
   readonly ledger?: string;
 }
 
+/** Adds the command. */
 export const register: Register = (program, context) => {
   program
     .command('timeline')
@@ -32,7 +33,8 @@ export const register: Register = (program, context) => {
 
 async function timeline(context: CommandContext, wanted: string, options: TimelineOptions): Promise<CommandResult> {
   const after = options.after === undefined ? ok(-1n) : parseDecimal(options.after);
-  if (!after.ok) return refuse('usage.invalid', `--after takes the cursor of an event, a whole number, not ${JSON.stringify(options.after)}`);
+  if (!after.ok)
+    return refuse('usage.invalid', `--after takes the cursor of an event, a whole number, not ${JSON.stringify(options.after)}`);
   return withLedger(context, { ledger: options.ledger }, async ({ store }) => {
     const run = await context.findRun(store, wanted);
     if (!run.ok) return run;

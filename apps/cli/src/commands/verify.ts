@@ -1,6 +1,7 @@
 /**
- * `openexec verify [RUN]`: the integrity of the whole ledger, and with `--deep` every judgement derived again. Says what was checked and what was not;
- * exit 20 when integrity fails, 21 when a judgement differs, and 0 with a statement when a run can no longer be derived (CLI.md, PROTOCOL §10).
+ * `openexec verify [RUN]`: the integrity of the whole ledger, and with `--deep` every judgement derived again. Says what was checked and
+ * what was not; exit 20 when integrity fails, 21 when a judgement differs, and 0 with a statement when a run can no longer be derived
+ * (CLI.md, PROTOCOL §10).
  */
 import { type DeepReport, deepVerify, type RunReport } from '@openexec/audit';
 import { type Digest, ok, parseDigest, type Result, type TrajectoryId } from '@openexec/canon';
@@ -27,6 +28,7 @@ interface VerifyOptions {
   readonly ledger?: string;
 }
 
+/** Adds the command. */
 export const register: Register = (program, context) => {
   program
     .command('verify')
@@ -36,7 +38,10 @@ export const register: Register = (program, context) => {
     .option('--trust <fingerprint>', 'the fingerprint that you know from elsewhere: sha256:…')
     .option('--json', 'one JSON document')
     .option('--ledger <url>', 'another ledger, sqlite:PATH')
-    .addHelpText('after', '\nExamples:\n  openexec verify\n  openexec verify --deep\n  openexec verify --ledger sqlite:copy.db --trust sha256:…')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  openexec verify\n  openexec verify --deep\n  openexec verify --ledger sqlite:copy.db --trust sha256:…',
+    )
     .action(context.act((run: string | undefined, options: VerifyOptions) => verify(context, run, options)));
 };
 
@@ -58,7 +63,12 @@ function readTrust(text: string | undefined): Result<Digest | undefined, Refusal
   return digest.ok ? digest : refuse('usage.invalid', '--trust takes a fingerprint: sha256: and 64 lower-case hex digits');
 }
 
-async function report(context: CommandContext, evidence: Evidence, wanted: string | undefined, options: VerifyOptions): Promise<CommandResult> {
+async function report(
+  context: CommandContext,
+  evidence: Evidence,
+  wanted: string | undefined,
+  options: VerifyOptions,
+): Promise<CommandResult> {
   const integrity = await evidence.check(progress(context));
   let only: readonly TrajectoryId[] | undefined;
   let deep: DeepReport | null = null;
@@ -85,7 +95,7 @@ function progress(context: CommandContext): (entries: number) => void {
 }
 
 /** A verification's outcome; `asked` says that judgements were to be derived, which damage forbids. */
-export interface Verdict {
+interface Verdict {
   readonly integrity: Integrity;
   readonly deep: DeepReport | null;
   readonly asked: boolean;
@@ -97,7 +107,7 @@ function unlawful(deep: DeepReport): readonly RunReport[] {
 }
 
 /** The exit code of a verdict. */
-export function exitOf({ integrity, deep }: Verdict): typeof EXIT.ok | typeof EXIT.integrity | typeof EXIT.diverged {
+function exitOf({ integrity, deep }: Verdict): typeof EXIT.ok | typeof EXIT.integrity | typeof EXIT.diverged {
   if (!integrity.sound || (deep !== null && unlawful(deep).length > 0)) return EXIT.integrity;
   return deep !== null && (deep.totals.divergences > 0 || deep.lawProblems.length > 0) ? EXIT.diverged : EXIT.ok;
 }
@@ -107,7 +117,10 @@ function checkedLists({ integrity, deep }: Verdict): { readonly checked: readonl
   const notChecked = integrity.headKept ? integrity.report.notChecked : [...integrity.report.notChecked, NO_HEAD];
   if (deep === null) return { checked: [...checked, BLOBS_CHECKED], notChecked };
   const selfTests = deep.totals.selfTestJudgements === 0 ? [] : [`${deep.totals.selfTestJudgements} judgements of self-tests`];
-  return { checked: [...checked, BLOBS_CHECKED, DEEP_CHECKED], notChecked: [...notChecked.filter((line) => !line.endsWith(DEEP_MARK)), ...selfTests] };
+  return {
+    checked: [...checked, BLOBS_CHECKED, DEEP_CHECKED],
+    notChecked: [...notChecked.filter((line) => !line.endsWith(DEEP_MARK)), ...selfTests],
+  };
 }
 
 /** The JSON document of a verdict, version 1. */
@@ -140,14 +153,16 @@ function documentOf(verdict: Verdict): object {
 }
 
 /** The verdict as lines for a terminal. */
-export function verdictLines(verdict: Verdict, style: Style): string[] {
+function verdictLines(verdict: Verdict, style: Style): string[] {
   const { integrity } = verdict;
   const { report, blobs } = integrity;
   const { checked, notChecked } = checkedLists(verdict);
   const words = { selfAsserted: 'self-asserted: nothing was pinned', pinned: 'pinned', notConfigured: 'not configured' };
   const counts = `${report.entries} entries, ${report.signatures} signatures, ${report.checkpoints} checkpoints, ${blobs.sound} blobs`;
   return [
-    integrity.sound ? `${style.green('✓ sound')}: ${counts}` : `${style.red('✗ not sound')}: ${firstBadText(integrity)} of ${report.entries}`,
+    integrity.sound
+      ? `${style.green('✓ sound')}: ${counts}`
+      : `${style.red('✗ not sound')}: ${firstBadText(integrity)} of ${report.entries}`,
     `level        ${integrity.sound ? (report.level ?? 'none') : 'none'}; trust ${words[report.trust]}; anchor ${words[report.anchor]}`,
     `ledger       ${safeLine(report.origin ?? 'unknown origin')}  ${report.fingerprint ?? 'no fingerprint'}`,
     `root         ${report.root}`,
@@ -163,7 +178,9 @@ function firstBadText({ firstBad }: Integrity): string {
 }
 
 function findingLines({ report, faults, faultsOmitted }: Integrity, style: Style): string[] {
-  const lines = [...report.findings, ...faults].map(({ index, code, message }) => `${style.red('✗')} ${index === null ? 'ledger' : `index ${index}`}: ${code}: ${safeLine(message)}`);
+  const lines = [...report.findings, ...faults].map(
+    ({ index, code, message }) => `${style.red('✗')} ${index === null ? 'ledger' : `index ${index}`}: ${code}: ${safeLine(message)}`,
+  );
   const omitted = report.omitted + faultsOmitted;
   return omitted === 0 ? lines : [...lines, `  and ${omitted} more`];
 }
@@ -182,7 +199,20 @@ function deepLines({ deep, asked }: Verdict, style: Style): string[] {
 }
 
 function runLines(run: RunReport, style: Style): string[] {
-  const gone = run.from === undefined ? [] : [`${LAWFULLY_GONE.includes(run.from.code) ? style.yellow('?') : style.red('✗')} ${run.run}: not derivable from seq ${run.from.seq}: ${run.from.code}: ${safeLine(run.from.message)}`];
-  const violations = run.violations.map(({ seq, why, message }) => `${style.yellow('!')} ${run.run}: violation at seq ${seq}: ${why}: ${safeLine(message)}`);
-  return [...gone, ...violations, ...(run.divergences.length === 0 ? [] : [`${run.run}:`, ...run.divergences.flatMap((divergence) => divergenceLines(divergence, style))])];
+  const gone =
+    run.from === undefined
+      ? []
+      : [
+          `${LAWFULLY_GONE.includes(run.from.code) ? style.yellow('?') : style.red('✗')} ${run.run}: not derivable from seq ${run.from.seq}: ${run.from.code}: ${safeLine(run.from.message)}`,
+        ];
+  const violations = run.violations.map(
+    ({ seq, why, message }) => `${style.yellow('!')} ${run.run}: violation at seq ${seq}: ${why}: ${safeLine(message)}`,
+  );
+  return [
+    ...gone,
+    ...violations,
+    ...(run.divergences.length === 0
+      ? []
+      : [`${run.run}:`, ...run.divergences.flatMap((divergence) => divergenceLines(divergence, style))]),
+  ];
 }

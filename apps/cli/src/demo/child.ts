@@ -1,6 +1,6 @@
 /**
- * The demo types what a user would type: every step is this very command as a process of its own, in the sample repository, with configuration and state
- * in the demo's folder.
+ * The demo types what a user would type: every step is this very command as a process of its own, in the sample repository, with
+ * configuration and state in the demo's folder.
  */
 import { spawn } from 'node:child_process';
 import process from 'node:process';
@@ -10,7 +10,7 @@ export interface Finished {
   readonly exit: number;
   readonly stdout: string;
 }
-export interface ChildOptions {
+interface ChildOptions {
   readonly cwd: string;
   readonly env: { readonly [name: string]: string | undefined };
   /** Shows what the child says while it says it; left out, only stdout is collected. */

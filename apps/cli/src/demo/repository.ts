@@ -1,11 +1,14 @@
 /**
- * The sample repository of the demo, made from a shipped folder: git is asked with a fixed author, a fixed date and no configuration but its own, so that
- * the base commit is the same everywhere.
+ * The sample repository of the demo, made from a shipped folder: git is asked with a fixed author, a fixed date and no configuration but
+ * its own, so that the base commit is the same everywhere.
  */
 import { execFile } from 'node:child_process';
 import { chmodSync, cpSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { ok, type Result } from '@openexec/canon';
+import { type Refusal, refuse } from '../exit.ts';
+import { safeLine } from '../output.ts';
 
 /** npm and git treat some names in their own way, so fixtures store them under this prefix. */
 const DOT = 'dot-';
@@ -27,17 +30,32 @@ export async function git(folder: string, args: readonly string[]): Promise<stri
     GIT_COMMITTER_EMAIL: 'sample@example.org',
     GIT_COMMITTER_DATE: DATE,
   };
-  const { stdout } = await run('git', ['-C', folder, '-c', 'core.hooksPath=/dev/null', '-c', 'core.autocrlf=false', ...args], { env, maxBuffer: 16 * 1024 * 1024 });
+  const { stdout } = await run('git', ['-C', folder, '-c', 'core.hooksPath=/dev/null', '-c', 'core.autocrlf=false', ...args], {
+    env,
+    maxBuffer: 16 * 1024 * 1024,
+  });
   return stdout;
 }
 
-/** Copies the sample and commits it on `main`. */
-export async function makeRepository(sample: string, folder: string): Promise<void> {
+/** Copies the sample and commits it on `main`; refuses where git is missing or will not. */
+export async function makeRepository(sample: string, folder: string): Promise<Result<void, Refusal>> {
   cpSync(sample, folder, { recursive: true });
   openUp(folder);
-  await git(folder, ['init', '--quiet', '--template=', '--initial-branch=main']);
-  await git(folder, ['add', '--all']);
-  await git(folder, ['commit', '--quiet', '--message', 'The sample, with its bug']);
+  try {
+    await git(folder, ['init', '--quiet', '--template=', '--initial-branch=main']);
+    await git(folder, ['add', '--all']);
+    await git(folder, ['commit', '--quiet', '--message', 'The sample, with its bug']);
+    return ok(undefined);
+  } catch (error) {
+    // What execFile rejects with: git is not there, or it said why it will not.
+    const { code, stderr } = error as { readonly code?: unknown; readonly stderr?: unknown };
+    return refuse(
+      'workspace.failed',
+      code === 'ENOENT'
+        ? 'git is not installed; the demo makes a repository with it'
+        : `git made no sample repository: ${safeLine(String(stderr))}`,
+    );
+  }
 }
 
 /** Gives stored names back their dot; modes do not depend on how the package was unpacked. */

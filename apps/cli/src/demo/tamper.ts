@@ -1,17 +1,17 @@
 /**
- * A forgery for the demo: a copy of the ledger in which one byte of one recorded verdict is another. Works on the file as an attacker with a disk editor
- * would; the original is not touched.
+ * A forgery for the demo: a copy of the ledger in which one byte of one recorded verdict is another. Works on the file as an attacker with
+ * a disk editor would; the original is not touched.
  */
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /** One line of `ledger read --jsonl`, as far as the forger reads it. */
-export interface ReadEntry {
+interface ReadEntry {
   readonly index: number;
   readonly kind: string;
   readonly payload: string;
 }
-export interface Forgery {
+interface Forgery {
   readonly path: string;
   readonly index: number;
   readonly before: string;
@@ -28,7 +28,11 @@ export function parseEntries(jsonl: string): ReadEntry[] {
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => {
-      const { index, entry, payload } = JSON.parse(line) as { readonly index: string; readonly entry: string; readonly payload: string | null };
+      const { index, entry, payload } = JSON.parse(line) as {
+        readonly index: string;
+        readonly entry: string;
+        readonly payload: string | null;
+      };
       return { index: Number(index), kind: (JSON.parse(entry) as { readonly kind: string }).kind, payload: payload ?? '' };
     });
 }

@@ -1,6 +1,6 @@
 /**
- * The account of one run, read once from its entries: what was asked, under which law, what was wished, decided and done, what it cost, what came of it.
- * Must never judge anew or fill a gap: what is gone is null (CLI.md "show").
+ * The account of one run, read once from its entries: what was asked, under which law, what was wished, decided and done, what it cost,
+ * what came of it. Must never judge anew or fill a gap: what is gone is null (CLI.md "show").
  */
 import type { Json, TrajectoryId } from '@openexec/canon';
 import type { LedgerStore } from '@openexec/ledger';
@@ -55,7 +55,17 @@ export interface LawAccount {
   readonly blueprint: string | null;
   readonly policies: readonly { readonly layer: string; readonly name: string; readonly source: string }[] | null;
   readonly policySet: string;
-  readonly writ: { readonly issuer: string; readonly actions: readonly string[]; readonly ceiling: readonly string[]; readonly readPaths: readonly string[]; readonly writePaths: readonly string[]; readonly hosts: readonly string[]; readonly budget: Amount; readonly wallMs: number; readonly notAfter: string } | null;
+  readonly writ: {
+    readonly issuer: string;
+    readonly actions: readonly string[];
+    readonly ceiling: readonly string[];
+    readonly readPaths: readonly string[];
+    readonly writePaths: readonly string[];
+    readonly hosts: readonly string[];
+    readonly budget: Amount;
+    readonly wallMs: number;
+    readonly notAfter: string;
+  } | null;
   readonly model: string | null;
   readonly base: { readonly commit: string; readonly tree: string };
   readonly kernel: { readonly version: string; readonly flags: readonly number[] };

@@ -11,7 +11,13 @@ export function divergenceLines(divergence: Divergence, style: Style): string[] 
   const { index, seq, kind, what, drift } = divergence;
   const head = `${style.red('✗')} index ${index}, seq ${seq}, ${kind.recorded ?? 'nothing recorded'}: ${what}`;
   if (drift.length === 0) return [head, ...both(divergence.expected, divergence.recorded)];
-  return [head, ...drift.flatMap((place) => [`    ${safeLine(place.path === '' ? '(the whole)' : place.path, VALUE_MAX)}`, ...both(place.expected, place.recorded)])];
+  return [
+    head,
+    ...drift.flatMap((place) => [
+      `    ${safeLine(place.path === '' ? '(the whole)' : place.path, VALUE_MAX)}`,
+      ...both(place.expected, place.recorded),
+    ]),
+  ];
 }
 
 function both(expected: string | null, recorded: string | null): string[] {

@@ -1,6 +1,6 @@
 /**
- * Stored entries as events for people and programs: the body held against the schema of its kind, and the one line of JSON that every stream of events
- * uses. Must never guess at a body that is not of its schema (CLI.md, PROTOCOL §4).
+ * Stored entries as events for people and programs: the body held against the schema of its kind, and the one line of JSON that every
+ * stream of events uses. Must never guess at a body that is not of its schema (CLI.md, PROTOCOL §4).
  */
 import { type Bytes, type Json, parseCanonical, parseJson, utf8Decode } from '@openexec/canon';
 import { factsOf, type LedgerStore, type Stored } from '@openexec/ledger';
@@ -27,7 +27,7 @@ export function readEvent(stored: Stored): ReadEvent {
 }
 
 /** One event as streams of events carry it, version 1. `cursor` is its position in the ledger: `--after` takes it. */
-export interface EventLine {
+interface EventLine {
   readonly v: 1;
   readonly run: string;
   readonly seq: number;

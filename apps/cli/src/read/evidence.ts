@@ -1,7 +1,7 @@
 /**
- * The ledger as evidence: opened so that damage is found and placed, not refused. Rows, kept checkpoints and the remembered head go to the verifier;
- * blobs that payloads name are looked at here, because only the store has them. Must never repair, and never stop at the first fault of a file that
- * can still be read (PROTOCOL §§2, 10).
+ * The ledger as evidence: opened so that damage is found and placed, not refused. Rows, kept checkpoints and the remembered head go to the
+ * verifier; blobs that payloads name are looked at here, because only the store has them. Must never repair, and never stop at the first
+ * fault of a file that can still be read (PROTOCOL §§2, 10).
  */
 import { existsSync, realpathSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
@@ -17,11 +17,13 @@ import { ledgerPathOf, storeRefusal } from '../openLedger.ts';
 import { safeLine } from '../output.ts';
 
 const SQLITE = 'sqlite:';
+/** A file in the place of a ledger that cannot be opened as one fails verification; it is not an error of use. */
+const DAMAGED: ReadonlySet<string> = new Set(['store.corrupt', 'store.notALedger', 'store.unreadable']);
 /** Faults of blobs and of the file listed one by one; the rest are counted. */
 const MAX_FAULTS = 1000;
 
 /** What is wrong beside what the verifier finds: a blob, or the file itself. */
-export interface StoreFault {
+interface StoreFault {
   /** First entry that names the blob, or from which on the file cannot be read; null where it concerns the whole. */
   readonly index: number | null;
   readonly code: string;
@@ -50,7 +52,10 @@ export interface Evidence {
 }
 
 /** Opens a ledger as evidence. `trust` is what the reader pinned elsewhere. */
-export async function openEvidence(context: CommandContext, options: { readonly ledger?: string | undefined; readonly trust?: Digest | undefined }): Promise<Result<Evidence, Refusal>> {
+export async function openEvidence(
+  context: CommandContext,
+  options: { readonly ledger?: string | undefined; readonly trust?: Digest | undefined },
+): Promise<Result<Evidence, Refusal>> {
   const place = await placeOf(context, options.ledger);
   if (!place.ok) return place;
   const path = place.value;
@@ -59,7 +64,7 @@ export async function openEvidence(context: CommandContext, options: { readonly 
   const { clock, randomness } = context;
   // Without the head file: a rolled-back ledger has to be opened in order to say what is wrong with the rest of it.
   const opened = await openSqliteLedger({ path, clock, randomness, access: 'readOnly' });
-  if (!opened.ok) return err(storeRefusal(opened.error));
+  if (!opened.ok) return DAMAGED.has(opened.error.code) ? refuse('ledger.corrupt', opened.error.message) : err(storeRefusal(opened.error));
   const store = opened.value;
   const headFile = pin.value === null ? null : headFileOf(stateFolderOf(context.places, pin.value));
   const headKept = headFile !== null && existsSync(headFile);
@@ -69,7 +74,13 @@ export async function openEvidence(context: CommandContext, options: { readonly 
     return remembered;
   }
   const trust = options.trust ?? pin.value;
-  return ok({ store, path, trust, check: (onProgress) => check({ store, remembered: remembered.value, headKept, trust, onProgress }), close: () => store.close() });
+  return ok({
+    store,
+    path,
+    trust,
+    check: (onProgress) => check({ store, remembered: remembered.value, headKept, trust, onProgress }),
+    close: () => store.close(),
+  });
 }
 
 /** Whether the ledger continues the head that this user remembers; null when it does. */
@@ -91,7 +102,8 @@ async function placeOf(context: CommandContext, ledger: string | undefined): Pro
     if (!project.ok) return project;
     path = ledgerPathOf(project.value);
   } else {
-    if (!ledger.startsWith(SQLITE)) return refuse('ledger.url', `"${safeLine(ledger, 80)}" names no ledger that this version opens; it opens sqlite:PATH`);
+    if (!ledger.startsWith(SQLITE))
+      return refuse('ledger.url', `"${safeLine(ledger, 80)}" names no ledger that this version opens; it opens sqlite:PATH`);
     const given = ledger.slice(SQLITE.length);
     path = isAbsolute(given) ? given : resolve(context.cwd, given);
   }
@@ -113,7 +125,10 @@ async function check({ store, remembered, headKept, trust, onProgress }: Checked
   await pass.head(report);
   const blobs = await pass.blobs();
   const { faults, faultsOmitted } = pass;
-  const firstBad = [report.firstBad, ...faults.map(({ index }) => index)].reduce((first, index) => (first === null || (index !== null && index < first) ? index : first), null);
+  const firstBad = [report.firstBad, ...faults.map(({ index }) => index)].reduce(
+    (first, index) => (first === null || (index !== null && index < first) ? index : first),
+    null,
+  );
   return { report, faults, faultsOmitted, blobs, headKept, sound: report.sound && faults.length === 0, firstBad };
 }
 
@@ -157,10 +172,16 @@ class EvidencePass {
     try {
       const { size, root, fingerprint } = await this.#store.head();
       const agrees = size === BigInt(report.entries) && `sha256:${toHex(root)}` === report.root && fingerprint === report.fingerprint;
-      if (!agrees) this.#fault(null, 'store.head', `the store says ${size} entries, root sha256:${toHex(root)}; the entries make ${report.entries}, ${report.root}`);
+      if (!agrees)
+        this.#fault(
+          null,
+          'store.head',
+          `the store says ${size} entries, root sha256:${toHex(root)}; the entries make ${report.entries}, ${report.root}`,
+        );
     } catch (error) {
       // Whatever it stumbles over, it read nothing but what the file says of its own head.
-      this.#fault(null, 'store.head', `what the store keeps of its own head cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+      const { message } = error as { readonly message?: unknown };
+      this.#fault(null, 'store.head', `what the store keeps of its own head cannot be read: ${String(message)}`);
     }
   }
 
@@ -205,7 +226,13 @@ function nameBlobs(value: Json, name: (digest: Digest) => void): void {
   }
   const members = value as { readonly [key: string]: Json };
   const { digest } = members;
-  if (typeof digest === 'string' && isDigest(digest) && typeof members['bytes'] === 'number' && typeof members['mediaType'] === 'string' && Object.keys(members).length === 3) {
+  if (
+    typeof digest === 'string' &&
+    isDigest(digest) &&
+    typeof members['bytes'] === 'number' &&
+    typeof members['mediaType'] === 'string' &&
+    Object.keys(members).length === 3
+  ) {
     name(digest);
     return;
   }

@@ -1,6 +1,6 @@
 /**
- * What reading a ledger can come to: faults that iterators can only throw become refusals. Must never turn another throw into one; that is a defect
- * and stays one.
+ * What reading a ledger can come to: faults that iterators can only throw become refusals. Must never turn another throw into one; that is
+ * a defect and stays one.
  */
 import type { LedgerFault } from '@openexec/ledger';
 import type { CommandContext, CommandResult, LedgerChoice, OpenLedger } from '../context.ts';

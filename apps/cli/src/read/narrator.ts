@@ -1,6 +1,6 @@
 /**
- * A run told in lines: one for each event, from what is recorded and nothing else. Must never print text from outside unescaped, nor leave an event
- * out (CLI.md "timeline").
+ * A run told in lines: one for each event, from what is recorded and nothing else. Must never print text from outside unescaped, nor leave
+ * an event out (CLI.md "timeline").
  */
 import type { Amount, Reason } from '@openexec/protocol';
 import { safeLine, type Style } from '../output.ts';
@@ -8,8 +8,8 @@ import type { KnownEvent, ReadEvent } from './events.ts';
 import { wishText } from './wish.ts';
 
 /** How an event is to be taken: `good` went through, `bad` was refused or failed, `wait` wants somebody, `plain` is a step. */
-export type Tone = 'good' | 'bad' | 'wait' | 'plain';
-export interface Told {
+type Tone = 'good' | 'bad' | 'wait' | 'plain';
+interface Told {
   readonly tone: Tone;
   readonly text: string;
 }
@@ -60,7 +60,9 @@ export class Narrator {
   #tellRun({ kind, body }: KnownEvent): Told | null {
     switch (kind) {
       case 'run.opened':
-        return plain(`opened on ${body.base.commit.slice(0, SHORT)}, model ${body.model === null ? 'none' : safeLine(`${body.model.provider}:${body.model.model}`)}, approvals ${body.approvals}`);
+        return plain(
+          `opened on ${body.base.commit.slice(0, SHORT)}, model ${body.model === null ? 'none' : safeLine(`${body.model.provider}:${body.model.model}`)}, approvals ${body.approvals}`,
+        );
       case 'run.resumed':
         return plain(`resumed by another driver: ${safeLine(body.because)}`);
       case 'run.pauseRequested':
@@ -73,10 +75,14 @@ export class Narrator {
         return wait(`parked: ${why(body.because)}`);
       case 'run.closed': {
         const text = `closed, ${body.outcome}: ${why(body.because)}; ${amountText(body.spend)}`;
-        return body.outcome === 'done' ? good(`${text}${body.result === null ? '' : `; ${safeLine(body.result.ref)} is ${body.result.commit.slice(0, SHORT)}`}`) : bad(text);
+        return body.outcome === 'done'
+          ? good(`${text}${body.result === null ? '' : `; ${safeLine(body.result.ref)} is ${body.result.commit.slice(0, SHORT)}`}`)
+          : bad(text);
       }
       case 'fact.noted':
-        return body.violation ? bad(`noted as a violation: ${body.why}: ${safeLine(body.message)}`) : plain(`noted: ${body.why}: ${safeLine(body.message)}`);
+        return body.violation
+          ? bad(`noted as a violation: ${body.why}: ${safeLine(body.message)}`)
+          : plain(`noted: ${body.why}: ${safeLine(body.message)}`);
       default:
         return null;
     }
@@ -91,9 +97,13 @@ export class Narrator {
         return body.outcome === 'failed' ? bad(text) : good(text);
       }
       case 'model.asked':
-        return plain(`asked ${safeLine(`${body.provider}:${body.model}`)}, turn ${body.turn}${body.attempt > 1 ? `, attempt ${body.attempt}` : ''}`);
+        return plain(
+          `asked ${safeLine(`${body.provider}:${body.model}`)}, turn ${body.turn}${body.attempt > 1 ? `, attempt ${body.attempt}` : ''}`,
+        );
       case 'model.answered':
-        return plain(`answered in ${body.durationMs} ms${body.usage === null ? '' : `, ${body.usage.inputTokens} + ${body.usage.outputTokens} tokens`}`);
+        return plain(
+          `answered in ${body.durationMs} ms${body.usage === null ? '' : `, ${body.usage.inputTokens} + ${body.usage.outputTokens} tokens`}`,
+        );
       case 'model.failed':
         return bad(`the model failed: ${why(body.error)}`);
       case 'effect.undeclared':
@@ -110,7 +120,9 @@ export class Narrator {
   #tellIntent({ kind, body }: KnownEvent): Told | null {
     switch (kind) {
       case 'intent.submitted':
-        return plain(`${safeLine(body.channel)} submitted ${wishText(body.action, 'inline' in body.arguments ? body.arguments.inline : null)}`);
+        return plain(
+          `${safeLine(body.channel)} submitted ${wishText(body.action, 'inline' in body.arguments ? body.arguments.inline : null)}`,
+        );
       case 'intent.declared': {
         const name = wishText(body.action, 'inline' in body.arguments ? body.arguments.inline : null);
         this.#names.set(body.intent, name);
@@ -120,7 +132,9 @@ export class Narrator {
         const name = body.intent === null ? safeLine(body.subject) : this.#name(body.intent);
         const by = body.rule === null ? body.by : `rule ${body.rule.layer}/${body.rule.rule}`;
         if (body.verdict === 'permit') return good(`permitted by ${by}: ${name}`);
-        return body.verdict === 'deny' ? bad(`denied by ${by}: ${name}: ${why(body.because)}`) : wait(`approval wanted by ${by}: ${name}: ${why(body.because)}`);
+        return body.verdict === 'deny'
+          ? bad(`denied by ${by}: ${name}: ${why(body.because)}`)
+          : wait(`approval wanted by ${by}: ${name}: ${why(body.because)}`);
       }
       case 'proposal.staged':
         this.#names.set(body.proposal, this.#name(body.intent));
@@ -132,13 +146,17 @@ export class Narrator {
         // At compile the verdict right before it has said why.
         return bad(`rejected at ${body.at}: ${this.#name(body.intent)}${body.at === 'compile' ? '' : `: ${why(body.because)}`}`);
       case 'approval.requested':
-        return wait(`approval ${short(body.request)} requested of ${body.terms.quorum} ${body.terms.roles.join(' or ')} until ${body.until}: ${safeLine(body.action)}`);
+        return wait(
+          `approval ${short(body.request)} requested of ${body.terms.quorum} ${body.terms.roles.join(' or ')} until ${body.until}: ${safeLine(body.action)}`,
+        );
       case 'approval.voted':
         return plain(`vote to ${body.vote.body.decision}: ${safeLine(body.vote.body.because)}`);
       case 'approval.expired':
         return bad(`approval ${short(body.request)} expired`);
       case 'approval.resolved':
-        return body.outcome === 'approved' ? good(`approval ${short(body.request)} given`) : bad(`approval ${short(body.request)} ${body.outcome}: ${why(body.because)}`);
+        return body.outcome === 'approved'
+          ? good(`approval ${short(body.request)} given`)
+          : bad(`approval ${short(body.request)} ${body.outcome}: ${why(body.because)}`);
       default:
         return null;
     }
@@ -150,13 +168,17 @@ export class Narrator {
         this.#names.set(body.execution, this.#name(body.proposal));
         return plain(`started ${this.#name(body.proposal)}${body.attempt > 1 ? `, attempt ${body.attempt}` : ''}`);
       case 'execution.observed':
-        return body.status === 'ok' ? plain(`observed ${this.#name(body.execution)}: ${safeLine(body.summary)}`) : bad(`observed ${this.#name(body.execution)}: ${safeLine(body.summary)}`);
+        return body.status === 'ok'
+          ? plain(`observed ${this.#name(body.execution)}: ${safeLine(body.summary)}`)
+          : bad(`observed ${this.#name(body.execution)}: ${safeLine(body.summary)}`);
       case 'execution.failed':
         return bad(`${this.#name(body.execution)} failed: ${why(body.error)}`);
       case 'execution.lost':
         return bad(`${this.#name(body.execution)} is lost: ${why(body.because)}`);
       case 'commit.recorded':
-        return good(`committed ${this.#name(body.proposal)}${body.landed === null ? '' : ` to ${safeLine(body.landed.ref)}`}; world ${short(body.worldRoot)}`);
+        return good(
+          `committed ${this.#name(body.proposal)}${body.landed === null ? '' : ` to ${safeLine(body.landed.ref)}`}; world ${short(body.worldRoot)}`,
+        );
       case 'commit.compensated':
         return plain(`undone: ${body.compensates.length} commits`);
       default:

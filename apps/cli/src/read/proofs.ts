@@ -1,10 +1,20 @@
 /**
- * Proofs out of a ledger, each verified before it is handed out: that an entry stands in a signed tree (C2SP tlog-proof), and that a signed tree
- * continues an earlier one (the body of a C2SP add-checkpoint request). Must never hand out a proof that it has not checked itself (PROTOCOL §3).
+ * Proofs out of a ledger, each verified before it is handed out: that an entry stands in a signed tree (C2SP tlog-proof), and that a
+ * signed tree continues an earlier one (the body of a C2SP add-checkpoint request). Must never hand out a proof that it has not checked
+ * itself (PROTOCOL §3).
  */
 import { type Bytes, equalBytes, fromHex, ok, type Result, toBase64 } from '@openexec/canon';
 import type { LedgerStore, StoredCheckpoint } from '@openexec/ledger';
-import { CompactRange, formatTlogProof, formatVkey, leafHash, openCheckpoint, verifyConsistency, verifyTlogProof, type Vkey } from '@openexec/proof';
+import {
+  CompactRange,
+  formatTlogProof,
+  formatVkey,
+  leafHash,
+  openCheckpoint,
+  verifyConsistency,
+  verifyTlogProof,
+  type Vkey,
+} from '@openexec/proof';
 import { loadLaw } from '@openexec/runtime';
 import type { LawView } from '@openexec/authority';
 import { type Refusal, refuse } from '../exit.ts';
@@ -73,7 +83,10 @@ export async function proveConsistency(store: LedgerStore, oldSize: bigint, newS
   const target = kept.find(({ size }) => size === newSize);
   if (target === undefined) {
     const sizes = kept.slice(-8).map(({ size }) => `${size}`);
-    return refuse('usage.invalid', `no checkpoint of size ${newSize} is kept; ${sizes.length === 0 ? 'there is none, openexec ledger checkpoint makes one' : `the latest are of size ${sizes.join(', ')}`}`);
+    return refuse(
+      'usage.invalid',
+      `no checkpoint of size ${newSize} is kept; ${sizes.length === 0 ? 'there is none, openexec ledger checkpoint makes one' : `the latest are of size ${sizes.join(', ')}`}`,
+    );
   }
   const vkeys = await logKeys(store);
   if (!vkeys.ok) return vkeys;
@@ -84,7 +97,10 @@ export async function proveConsistency(store: LedgerStore, oldSize: bigint, newS
   const oldRoot = await rootAt(store, oldSize);
   const verified = verifyConsistency({ oldSize, newSize, oldRoot, newRoot: opened.value.root, proof: proof.value });
   if (!verified.ok || (oldSize === newSize && !equalBytes(oldRoot, opened.value.root))) {
-    return refuse('verify.failed', `the tree of ${newSize} does not continue the tree of ${oldSize}${verified.ok ? '' : `: ${verified.error.message}`}`);
+    return refuse(
+      'verify.failed',
+      `the tree of ${newSize} does not continue the tree of ${oldSize}${verified.ok ? '' : `: ${verified.error.message}`}`,
+    );
   }
   return ok(`old ${oldSize}\n${proof.value.map((hash) => `${toBase64(hash)}\n`).join('')}\n${target.note}`);
 }

@@ -3,9 +3,10 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { err, type Json, ok, parseJson, type Result, type TrajectoryId } from '@openexec/canon';
-import type { ModelAdapter, StopSignal } from '@openexec/catalogue';
+import type { Approver, ModelAdapter, StopSignal } from '@openexec/catalogue';
 import type { FileKey } from '@openexec/config';
 import type { RunState } from '@openexec/kernel';
+import { type ModelChoice, type RunOpened, type SandboxProfile, sandboxProfile } from '@openexec/protocol';
 import { driveRun, type Hands, loadRun } from '@openexec/runtime';
 import { inspectRepository } from '@openexec/workspace';
 import { terminalApprover } from '../approval/ask.ts';
@@ -14,7 +15,8 @@ import { type Refusal, refusalFor, refuse } from '../exit.ts';
 import { shortRun } from '../findRun.ts';
 import { KEY_LABELS, keysFolder, loadKey } from '../keyring.ts';
 import { storeRefusal } from '../openLedger.ts';
-import { createDisplay, type Display } from './display.ts';
+import { blobJson, readEvent } from '../read/events.ts';
+import { createDisplay } from './display.ts';
 import { printSummary, summaryOf } from './finish.ts';
 import { openHands, runFolder, soundSandbox } from './hands.ts';
 import { reopenModel } from './model.ts';
@@ -26,6 +28,7 @@ export interface Telling {
   readonly json?: boolean;
   readonly jsonl?: boolean;
 }
+/** The two keys of a run: who opens it, and who signs its commits. */
 export interface Operating {
   readonly operator: FileKey;
   readonly runtime: FileKey;
@@ -40,6 +43,7 @@ export function loadOperating(ledger: OpenLedger): Result<Operating, Refusal> {
   return runtime.ok ? ok({ operator: operator.value, runtime: runtime.value }) : runtime;
 }
 
+/** What a drive needs. */
 export interface DriveOptions {
   readonly context: CommandContext;
   readonly run: TrajectoryId;
@@ -65,8 +69,21 @@ export async function drive(options: DriveOptions): Promise<CommandResult> {
   return ok(summary.exit);
 }
 
-/** Takes a run over that was opened before: the model, the tree and the sandbox as `run.opened` recorded them. */
-export async function takeOver(options: {
+/** The person at this terminal, where there is one and the run asks. */
+export function approverFor(options: {
+  readonly context: CommandContext;
+  readonly project: Project;
+  readonly ledger: OpenLedger;
+  readonly operator: FileKey;
+  readonly approvals: 'ask' | 'never';
+}): Approver | null {
+  const { context, project, ledger, operator, approvals } = options;
+  if (!context.interactive || approvals === 'never') return null;
+  return terminalApprover(context, { key: operator, ledger: ledger.fingerprint, store: ledger.store, root: project.root });
+}
+
+/** A run that was opened before, to be driven from here. */
+export interface TakeOver {
   readonly context: CommandContext;
   readonly project: Project;
   readonly ledger: OpenLedger;
@@ -74,43 +91,60 @@ export async function takeOver(options: {
   readonly telling: Telling;
   /** For `cancel`: no model is asked any more. */
   readonly withoutModel?: boolean;
-}): Promise<CommandResult> {
+}
+
+/** Takes a run over: the model, the tree and the sandbox as `run.opened` recorded them. */
+export async function takeOver(options: TakeOver): Promise<CommandResult> {
   const { context, project, ledger, run, telling } = options;
   const state = await loadRun(ledger.store, run);
   if (!state.ok) return err(storeRefusal(state.error));
-  const { law } = state.value;
-  if (state.value.status === 'closed' || law === null) return closedAlready(context, state.value, telling);
+  if (state.value.status === 'closed') return closedAlready(context, state.value, telling);
+  // From the entry, not from the state: a run that died right after its opening was judged by nobody yet.
+  const recorded = await readOpening(ledger, run);
+  if (!recorded.ok) return recorded;
+  const { opened, profile } = recorded.value;
   const repository = await inspectRepository(project.root);
   if (!repository.ok) return err(refusalFor(repository.error, 'workspace.failed'));
   const operating = loadOperating(ledger);
   if (!operating.ok) return operating;
   const { operator, runtime } = operating.value;
   const redactor = redactorOf(context.env, [operator, runtime], runtime);
-  const sandbox = await soundSandbox({ redactor, root: project.root, provide: law.profile.provide });
+  const sandbox = await soundSandbox({ redactor, root: project.root, provide: profile.provide });
   if (!sandbox.ok) return sandbox;
-  const model = options.withoutModel === true || law.model === null ? ok(null) : modelOf(options, state.value);
+  const model = options.withoutModel === true ? ok(null) : modelOf(options, opened.model);
   if (!model.ok) return model;
-  const display: Display = createDisplay(context.output, { jsonl: telling.jsonl === true });
-  const approver = context.interactive && law.opened.approvals === 'ask' ? terminalApprover(context, { key: operator, ledger: ledger.fingerprint, store: ledger.store, root: project.root }) : null;
-  const opened = await openHands({
+  const display = createDisplay(context.output, { jsonl: telling.jsonl === true });
+  const made = await openHands({
     context,
     ledger,
     repository: repository.value,
     run,
-    base: law.opened.base.commit,
+    base: opened.base.commit,
     sandbox: sandbox.value,
     redactor,
     model: model.value,
-    approver,
+    approver: approverFor({ context, project, ledger, operator, approvals: opened.approvals }),
     observe: (stored) => display.observe(stored),
   });
-  if (!opened.ok) return opened;
-  return drive({ context, run, hands: opened.value.hands, stop: context.stopOnInterrupt(), telling });
+  if (!made.ok) return made;
+  return drive({ context, run, hands: made.value.hands, stop: context.stopOnInterrupt(), telling });
 }
 
-function modelOf(options: { readonly context: CommandContext; readonly project: Project; readonly ledger: OpenLedger; readonly run: TrajectoryId }, state: RunState): Result<ModelAdapter | null, Refusal> {
+async function readOpening(
+  ledger: OpenLedger,
+  run: TrajectoryId,
+): Promise<Result<{ readonly opened: RunOpened; readonly profile: SandboxProfile }, Refusal>> {
+  for await (const stored of ledger.store.read(run, 0, 1)) {
+    const { event } = readEvent(stored);
+    if (event?.kind !== 'run.opened') break;
+    const profile = sandboxProfile.safeParse(await blobJson(ledger.store, event.body.profile));
+    if (profile.success) return ok({ opened: event.body, profile: profile.data });
+  }
+  return refuse('run.failed', `the opening of ${run} cannot be read any more, so it cannot go on`);
+}
+
+function modelOf(options: TakeOver, choice: ModelChoice | null): Result<ModelAdapter | null, Refusal> {
   const { context, project, ledger, run } = options;
-  const choice = state.law?.model ?? null;
   if (choice === null) return ok(null);
   const config = configFor(context, project, {});
   if (!config.ok) return config;
@@ -120,7 +154,6 @@ function modelOf(options: { readonly context: CommandContext; readonly project: 
 }
 
 function closedAlready(context: CommandContext, state: RunState, telling: Telling): CommandResult {
-  if (state.status !== 'closed') return refuse('run.failed', `${state.run} was opened, but its law cannot be read: ${state.lawProblem?.message ?? 'unknown'}`);
   const summary = summaryOf({ state, status: 'closed', checkpoint: null });
   if (telling.json === true) context.output.json(summary);
   else printSummary(context.output, summary);
@@ -146,4 +179,3 @@ function readScript(ledger: OpenLedger, run: TrajectoryId): Result<Json, Refusal
 function scriptFile(ledger: OpenLedger, run: TrajectoryId): string {
   return `${runFolder(ledger, run)}.script.json`;
 }
-

@@ -80,7 +80,14 @@ function commandsFor(state: RunState, request: string | null): { readonly [what:
     return { ...decide, resume: `openexec resume ${run}`, cancel: `openexec cancel ${run}`, ...look };
   }
   const branch = closed.result?.ref.replace(/^refs\/heads\//, '');
-  const landed = branch === undefined ? {} : { apply: `openexec apply ${run}`, diff: `git diff ${state.law?.opened.base.commit.slice(0, 12) ?? 'HEAD'}..${branch}`, undo: `git branch -D ${branch}` };
+  const landed =
+    branch === undefined
+      ? {}
+      : {
+          apply: `openexec apply ${run}`,
+          diff: `git diff ${state.law?.opened.base.commit.slice(0, 12) ?? 'HEAD'}..${branch}`,
+          undo: `git branch -D ${branch}`,
+        };
   return { ...landed, ...look };
 }
 
@@ -94,10 +101,12 @@ export function printSummary(output: Output, summary: RunSummary): void {
   const { bold, green, red, yellow, dim } = output.style;
   const colour = summary.exit === EXIT.ok ? green : summary.exit === EXIT.waiting || summary.exit === EXIT.interrupted ? yellow : red;
   output.result(`${colour(bold(summary.status))}  ${summary.run}${summary.exit === EXIT.ok ? '' : dim(`  exit ${summary.exit}`)}`);
-  if (summary.because !== null && summary.exit !== EXIT.ok) output.result(`because   ${summary.because.code}: ${safeLine(summary.because.message, 1000)}`);
+  if (summary.because !== null && summary.exit !== EXIT.ok)
+    output.result(`because   ${summary.because.code}: ${safeLine(summary.because.message, 1000)}`);
   if (summary.request !== null) output.result(`waits for ${summary.request}`);
   output.result(`spent     ${amountText(summary.spend)}`);
-  if (summary.result !== null) output.result(`result    ${safeLine(summary.result.ref)} at ${summary.result.commit} (tree ${summary.result.tree})`);
+  if (summary.result !== null)
+    output.result(`result    ${safeLine(summary.result.ref)} at ${summary.result.commit} (tree ${summary.result.tree})`);
   if (summary.checkpoint !== null) output.result(`signed    tree head of ${summary.checkpoint} entries`);
   if (summary.checkpointProblem !== null) output.warn(`no signed tree head was made: ${safeLine(summary.checkpointProblem)}`);
   for (const [what, command] of Object.entries(summary.commands)) output.result(`${what.padEnd(9)} ${command}`);

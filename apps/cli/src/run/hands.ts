@@ -24,17 +24,26 @@ export function provideOf(path: string): { readonly path: string; readonly sourc
 }
 
 /** A sandbox that was checked, or the refusal. */
-export async function soundSandbox(options: { readonly redactor: Redactor; readonly root: string; readonly provide: SandboxProfile['provide'] }): Promise<Result<Sandbox, Refusal>> {
+export async function soundSandbox(options: {
+  readonly redactor: Redactor;
+  readonly root: string;
+  readonly provide: SandboxProfile['provide'];
+}): Promise<Result<Sandbox, Refusal>> {
   const { redactor, root, provide } = options;
   const places = new Map(provide.map(({ source }) => [source, join(root, source.slice(CHECKOUT.length))] as const));
   const absent = [...places].find(([, place]) => !existsSync(place));
-  if (absent !== undefined) return refuse('config.invalid', `sandbox.provide names "${absent[0].slice(CHECKOUT.length)}", which is not in this checkout; install it or take it out`);
+  if (absent !== undefined)
+    return refuse(
+      'config.invalid',
+      `sandbox.provide names "${absent[0].slice(CHECKOUT.length)}", which is not in this checkout; install it or take it out`,
+    );
   const sandbox = createSandbox({ redactor, host: { provide: places } });
   const report = await sandbox.check();
   if (report.sound) return ok(sandbox);
   return refuse('sandbox.unavailable', `commands cannot be confined on this machine: ${report.problem ?? 'a canary was not blocked'}`);
 }
 
+/** What the hands of a run are built from. */
 export interface HandsOptions {
   readonly context: CommandContext;
   readonly ledger: OpenLedger;

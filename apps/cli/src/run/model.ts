@@ -12,12 +12,14 @@ import { type Refusal, type RefusalCode, refuse } from '../exit.ts';
 import { safeLine } from '../output.ts';
 import { configRefusal } from './problems.ts';
 
+/** A model that can be asked, and what is recorded of it. */
 export interface ChosenModel {
   readonly choice: ModelChoice;
   readonly adapter: ModelAdapter;
   /** The data of a script, kept so that a resumed run gets the same answers; null for a provider. */
   readonly script: Json | null;
 }
+/** Where a model's settings come from. */
 export interface ModelPlaces {
   readonly env: { readonly [name: string]: string | undefined };
   readonly config: Config;
@@ -31,7 +33,8 @@ const NAME_MAX = 128;
 /** Chooses and opens the model of a new run. */
 export function chooseModel(places: ModelPlaces): Result<ChosenModel, Refusal> {
   const { config } = places;
-  if (config.model === null || config.model === 'none') return refuse('config.modelMissing', 'this blueprint asks a model, and none is configured');
+  if (config.model === null || config.model === 'none')
+    return refuse('config.modelMissing', 'this blueprint asks a model, and none is configured');
   const colon = config.model.indexOf(':');
   const provider = config.model.slice(0, Math.max(0, colon));
   const name = config.model.slice(colon + 1);
@@ -71,7 +74,11 @@ function chooseScript(file: string, places: ModelPlaces): Result<ChosenModel, Re
   const opened = openModel({ provider: 'scripted', script: script.value });
   if (!opened.ok) return err(modelRefusal(opened.error));
   const model = (file.split('/').at(-1) ?? file).slice(0, NAME_MAX);
-  return ok({ choice: { provider: 'scripted', model, host: null, maxOutputTokens: places.config.maxOutputTokens }, adapter: opened.value, script: script.value });
+  return ok({
+    choice: { provider: 'scripted', model, host: null, maxOutputTokens: places.config.maxOutputTokens },
+    adapter: opened.value,
+    script: script.value,
+  });
 }
 
 function baseUrlOf(config: Config): string {
@@ -79,6 +86,9 @@ function baseUrlOf(config: Config): string {
 }
 
 function modelRefusal(error: { readonly code: string; readonly message: string }): Refusal {
-  const codes: { readonly [code: string]: RefusalCode } = { 'model.unknownProvider': 'model.unknownProvider', 'model.keyMissing': 'model.keyMissing' };
+  const codes: { readonly [code: string]: RefusalCode } = {
+    'model.unknownProvider': 'model.unknownProvider',
+    'model.keyMissing': 'model.keyMissing',
+  };
   return { code: codes[error.code] ?? 'model.invalid', message: error.message };
 }

@@ -7,9 +7,27 @@ import { join, resolve } from 'node:path';
 import { instantFromMs, instantToMs, type KeyId, ok, parseJson, type Result } from '@openexec/canon';
 import { issueWrit } from '@openexec/authority';
 import { builtinActions, builtinToolsets } from '@openexec/catalogue';
-import { type Config, type FileKey, type Grant, grantOf, loadBlueprint, loadConfig, loadPolicies, loadProjectPolicies, type Overrides } from '@openexec/config';
+import {
+  type Config,
+  type FileKey,
+  type Grant,
+  grantOf,
+  loadBlueprint,
+  loadConfig,
+  loadPolicies,
+  loadProjectPolicies,
+  type Overrides,
+} from '@openexec/config';
 import { SOLO } from '@openexec/policy';
-import { type Catalogue, type CheckedBlueprint, type PolicySet, type Prices, type SignedWrit, signedWrit, type Writ } from '@openexec/protocol';
+import {
+  type Catalogue,
+  type CheckedBlueprint,
+  type PolicySet,
+  type Prices,
+  type SignedWrit,
+  signedWrit,
+  type Writ,
+} from '@openexec/protocol';
 import type { CommandContext, OpenLedger, Project } from '../context.ts';
 import { type Refusal, refuse } from '../exit.ts';
 import { safeLine } from '../output.ts';
@@ -21,6 +39,7 @@ import { configRefusal } from './problems.ts';
 export interface RunFlags extends Overrides {
   readonly policies: readonly string[];
 }
+/** A checked plan of a run. */
 export interface RunPlan {
   readonly config: Config;
   readonly blueprint: CheckedBlueprint;
@@ -41,7 +60,11 @@ const TENANT = 'default';
 /** The configuration in force for this call. */
 export function configFor(context: CommandContext, project: Project, flags: Overrides): Result<Config, Refusal> {
   const openaiBaseUrl = flags.openaiBaseUrl ?? context.env['OPENAI_BASE_URL'];
-  const config = loadConfig({ folder: project.folder, places: project.places, overrides: { ...flags, ...(openaiBaseUrl === undefined || openaiBaseUrl === '' ? {} : { openaiBaseUrl }) } });
+  const config = loadConfig({
+    folder: project.folder,
+    places: project.places,
+    overrides: { ...flags, ...(openaiBaseUrl === undefined || openaiBaseUrl === '' ? {} : { openaiBaseUrl }) },
+  });
   return config.ok ? config : configRefusal(config.error, project.root);
 }
 
@@ -67,7 +90,15 @@ export function planRun(context: CommandContext, project: Project, flags: RunFla
   const prices = pricesFor(config.value, model.value);
   if (!prices.ok) return prices;
   const catalogue: Catalogue = { version: 1, actions: [...builtinActions], commands: { ...commands } };
-  return ok({ config: config.value, blueprint: blueprint.value, policySet: policySet.value, catalogue, grant, model: model.value, prices: prices.value });
+  return ok({
+    config: config.value,
+    blueprint: blueprint.value,
+    policySet: policySet.value,
+    catalogue,
+    grant,
+    model: model.value,
+    prices: prices.value,
+  });
 }
 
 /** The shipped policy decides; project and run may only narrow it (PROTOCOL §7, GOALS E20). */
@@ -82,7 +113,8 @@ function policySetOf(context: CommandContext, project: Project, files: readonly 
     ...own.value.map(({ file, bundle }) => ({ layer: 'project' as const, bundle, source: named(file) })),
     ...given.value.map(({ file, bundle }) => ({ layer: 'run' as const, bundle, source: named(file) })),
   ];
-  if (layers.length > MAX_LAYERS) return refuse('policy.invalid', `there are ${layers.length} policy bundles, more than the ${MAX_LAYERS} a run may have; join some`);
+  if (layers.length > MAX_LAYERS)
+    return refuse('policy.invalid', `there are ${layers.length} policy bundles, more than the ${MAX_LAYERS} a run may have; join some`);
   return ok({ layers, riskThreshold: 'high' });
 }
 
@@ -131,7 +163,10 @@ export function writFor(options: {
 }
 
 /** A signed writ from a file: of this ledger, for this runtime. Signature and window are judged by the kernel. */
-export function writFromFile(file: string, options: { readonly ledger: OpenLedger; readonly runtime: FileKey }): Result<SignedWrit, Refusal> {
+export function writFromFile(
+  file: string,
+  options: { readonly ledger: OpenLedger; readonly runtime: FileKey },
+): Result<SignedWrit, Refusal> {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -140,9 +175,15 @@ export function writFromFile(file: string, options: { readonly ledger: OpenLedge
   }
   const json = parseJson(text);
   const parsed = json.ok ? signedWrit.safeParse(json.value) : null;
-  if (parsed?.success !== true) return refuse('writ.invalid', `"${safeLine(file)}" is not a signed writ: ${json.ok ? (parsed?.error.issues[0]?.message ?? '') : json.error.message}`);
+  if (parsed?.success !== true)
+    return refuse(
+      'writ.invalid',
+      `"${safeLine(file)}" is not a signed writ: ${json.ok ? (parsed?.error.issues[0]?.message ?? '') : json.error.message}`,
+    );
   const { body } = parsed.data;
-  if (body.ledger !== options.ledger.fingerprint) return refuse('writ.invalid', `the writ is for ledger ${body.ledger}, this one is ${options.ledger.fingerprint}`);
-  if (body.subject !== options.runtime.keyId) return refuse('writ.invalid', `the writ is for key ${body.subject}, the runtime here is ${options.runtime.keyId}`);
+  if (body.ledger !== options.ledger.fingerprint)
+    return refuse('writ.invalid', `the writ is for ledger ${body.ledger}, this one is ${options.ledger.fingerprint}`);
+  if (body.subject !== options.runtime.keyId)
+    return refuse('writ.invalid', `the writ is for key ${body.subject}, the runtime here is ${options.runtime.keyId}`);
   return ok(parsed.data);
 }

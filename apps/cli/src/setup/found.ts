@@ -6,7 +6,18 @@ import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, realpathSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { bodyType, foundLedger, type LawView, signBody } from '@openexec/authority';
-import { type Clock, type Digest, err, type Instant, type Json, ok, type Randomness, type Result, toHex, type TrajectoryId } from '@openexec/canon';
+import {
+  type Clock,
+  type Digest,
+  err,
+  type Instant,
+  type Json,
+  ok,
+  type Randomness,
+  type Result,
+  toHex,
+  type TrajectoryId,
+} from '@openexec/canon';
 import { type FileKey, listKeys, type Places, readKey, secureFolder, writeKey, writePin } from '@openexec/config';
 import type { LedgerStore } from '@openexec/ledger';
 import type { Role } from '@openexec/protocol';
@@ -16,12 +27,14 @@ import { type Refusal, refuse } from '../exit.ts';
 import { headFileOf, KEY_LABELS, keyRefusal, keysFolder, loadSigners, originOf, stateFolderOf } from '../keyring.ts';
 import { storeRefusal } from '../openLedger.ts';
 
+/** Where and with what a ledger is founded. */
 export interface FoundOptions {
   readonly path: string;
   readonly places: Places;
   readonly clock: Clock;
   readonly randomness: Randomness;
 }
+/** A founded and pinned ledger. */
 export interface Founded {
   readonly fingerprint: Digest;
   readonly origin: string;
@@ -34,7 +47,12 @@ export interface Founded {
 const LAW = 'law' as TrajectoryId; // The one name of its grammar.
 const SEED_BYTES = 32;
 const NONCE_BYTES = 16;
-const ROLES_OF: { readonly [label: string]: readonly Role[] } = { root: ['root'], log: ['log'], operator: ['issuer', 'approver'], runtime: ['runtime'] };
+const ROLES_OF: { readonly [label: string]: readonly Role[] } = {
+  root: ['root'],
+  log: ['log'],
+  operator: ['issuer', 'approver'],
+  runtime: ['runtime'],
+};
 /** Keys that a root key has to vouch for; root and log stand in the founding itself. */
 const TRUSTED = [KEY_LABELS.operator, KEY_LABELS.runtime] as const;
 
@@ -98,7 +116,11 @@ function makeKeys(folder: string, randomness: Randomness): Result<Readonly<Recor
 
 type Keys = Readonly<Record<keyof typeof KEY_LABELS, FileKey>>;
 
-async function writeLaw(options: FoundOptions, home: string, keys: Keys): Promise<Result<{ readonly fingerprint: Digest; readonly origin: string }, Refusal>> {
+async function writeLaw(
+  options: FoundOptions,
+  home: string,
+  keys: Keys,
+): Promise<Result<{ readonly fingerprint: Digest; readonly origin: string }, Refusal>> {
   const { path, clock, randomness } = options;
   const signers = loadSigners(keysFolder(home));
   if (!signers.ok) return signers;
@@ -148,15 +170,33 @@ async function trustKeys(trusting: Trusting): Promise<Result<void, Refusal>> {
 }
 
 /** The body of a `key.trusted` for a key from a file, in force from now on. */
-export function trustBody(options: { readonly fingerprint: Digest; readonly nonce: string; readonly key: FileKey; readonly at: Instant }): { readonly [name: string]: Json } {
+export function trustBody(options: { readonly fingerprint: Digest; readonly nonce: string; readonly key: FileKey; readonly at: Instant }): {
+  readonly [name: string]: Json;
+} {
   const { fingerprint, nonce, key, at } = options;
-  return { ledger: fingerprint, nonce, publicKey: toHex(key.publicKey), roles: [...key.roles], window: { notBefore: at, notAfter: null }, label: key.label };
+  return {
+    ledger: fingerprint,
+    nonce,
+    publicKey: toHex(key.publicKey),
+    roles: [...key.roles],
+    window: { notBefore: at, notAfter: null },
+    label: key.label,
+  };
 }
 
 /** Appends one fact to `law`. */
-export async function appendLaw(store: LedgerStore, at: Instant, kind: 'ledger.founded' | 'key.trusted', by: FileKey, payload: Json): Promise<Result<void, Refusal>> {
+export async function appendLaw(
+  store: LedgerStore,
+  at: Instant,
+  kind: 'ledger.founded' | 'key.trusted',
+  by: FileKey,
+  payload: Json,
+): Promise<Result<void, Refusal>> {
   const expect = kind === 'ledger.founded' ? ('none' as const) : ('exists' as const);
-  const appended = await store.append({ to: [{ trajectory: LAW, expect, drafts: [{ kind, at, actor: `key:${by.keyId}`, cause: null, law: null, payload }] }], blobs: [] });
+  const appended = await store.append({
+    to: [{ trajectory: LAW, expect, drafts: [{ kind, at, actor: `key:${by.keyId}`, cause: null, law: null, payload }] }],
+    blobs: [],
+  });
   return appended.ok ? ok(undefined) : err(storeRefusal(appended.error));
 }
 

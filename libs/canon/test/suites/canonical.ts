@@ -48,7 +48,7 @@ function text(bytes: Uint8Array): string {
   return decoded.ok ? decoded.value : '';
 }
 
-export function describeCanonical(): void {
+function publishedText(): void {
   describeVectors('jcs', () => {
     test('every published input gives the published output, octet for octet', () => {
       const names = readdirSync(vectorPath('jcs/input'));
@@ -78,90 +78,101 @@ export function describeCanonical(): void {
       );
     });
   });
+}
 
+function writing(): void {
+  test('the example of RFC 8785 section 3.2.3 sorts by UTF-16 code units', () => {
+    const value = { '\u20ac': 1, '\r': 2, '\ufb33': 3, '1': 4, '\ud83d\ude00': 5, '\u0080': 6, '\u00f6': 7 };
+    expect(canonicalText(value)).toBe('{"\\r":2,"1":4,"\u0080":6,"\u00f6":7,"\u20ac":1,"\ud83d\ude00":5,"\ufb33":3}');
+  });
+
+  test('it is the plain algorithm of the RFC, for every value', () => {
+    fc.assert(
+      fc.property(anyJson, (value) => {
+        expect(canonicalText(value)).toBe(plainCanonical(value));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('it does not depend on the order of members', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string({ maxLength: 3 }), fc.integer(), { maxKeys: 60 }), (value) => {
+        const reversed = Object.fromEntries(Object.entries(value).reverse());
+        expect(canonicalText(reversed)).toBe(canonicalText(value));
+      }),
+    );
+  });
+
+  test('what it writes is what parseCanonical reads', () => {
+    fc.assert(
+      fc.property(anyJson, (value) => {
+        const bytes = canonicalBytes(value);
+        const read = parseCanonical(bytes);
+        expect(read.ok && canonicalText(read.value)).toBe(canonicalText(value));
+        expect(toHex(bytes)).toBe(toHex(utf8Encode(canonicalText(value))));
+      }),
+    );
+  });
+
+  test('negative zero is written as zero, and only what JSON needs is escaped', () => {
+    expect(canonicalText([-0, '\u007f/\u2028\u0000\b\t\n\f\r"\\'])).toBe('[0,"\u007f/\u2028\\u0000\\b\\t\\n\\f\\r\\"\\\\"]');
+  });
+
+  test('more distinct keys than are remembered change nothing', () => {
+    const value = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`key${i}"`, i]));
+    expect(canonicalText(value)).toBe(plainCanonical(value));
+    expect(canonicalText(value)).toBe(plainCanonical(value));
+  });
+
+  test('64 containers nest, 65 do not', () => {
+    expect(canonicalText(nested(64))).toBe('['.repeat(64) + ']'.repeat(64));
+    expect(thrownCode(() => canonicalText(nested(65)))).toBe('canon.tooDeep');
+  });
+
+  test('a value that contains itself is refused as too deep', () => {
+    const loop: Json[] = [];
+    loop.push(loop);
+    expect(thrownCode(() => canonicalText(loop))).toBe('canon.tooDeep');
+  });
+}
+
+function refusing(): void {
+  const refusals: readonly (readonly [string, unknown, string])[] = [
+    ['NaN', { a: Number.NaN }, 'canon.notFinite'],
+    ['Infinity', [Number.POSITIVE_INFINITY], 'canon.notFinite'],
+    ['minus Infinity', Number.NEGATIVE_INFINITY, 'canon.notFinite'],
+    ['undefined', undefined, 'canon.undefined'],
+    ['an undefined member', { a: undefined }, 'canon.undefined'],
+    ['undefined in an array', [undefined], 'canon.undefined'],
+    ['a hole in an array', Object.assign([], { length: 2 }), 'canon.undefined'],
+    ['a function', { a: () => 1 }, 'canon.notJson'],
+    ['an own toJSON', { toJSON: () => 1 }, 'canon.notJson'],
+    ['a bigint', 1n, 'canon.notJson'],
+    ['a symbol', [Symbol('a')], 'canon.notJson'],
+    ['a date', new Date(0), 'canon.notPlainObject'],
+    ['a map', new Map(), 'canon.notPlainObject'],
+    ['bytes', new Uint8Array(1), 'canon.notPlainObject'],
+    ['a boxed number', Object(1), 'canon.notPlainObject'],
+    ['a class instance', new (class Point {})(), 'canon.notPlainObject'],
+    ['an object with a prototype of its own', Object.create({ a: 1 }), 'canon.notPlainObject'],
+    ['a lone high surrogate', '\ud800', 'canon.loneSurrogate'],
+    ['a lone low surrogate in a key', { '\udc00': 1 }, 'canon.loneSurrogate'],
+  ];
+
+  test.each(refusals)('%s is refused', (_name, value, code) => {
+    expect(thrownCode(() => canonicalText(value as Json))).toBe(code);
+  });
+
+  test('an object without prototype is plain', () => {
+    expect(canonicalText(Object.assign(Object.create(null), { b: 1, a: [] }))).toBe('{"a":[],"b":1}');
+  });
+}
+
+export function describeCanonical(): void {
+  publishedText();
   describe('canonical text', () => {
-    test('the example of RFC 8785 section 3.2.3 sorts by UTF-16 code units', () => {
-      const value = { '\u20ac': 1, '\r': 2, '\ufb33': 3, '1': 4, '\ud83d\ude00': 5, '\u0080': 6, '\u00f6': 7 };
-      expect(canonicalText(value)).toBe('{"\\r":2,"1":4,"\u0080":6,"\u00f6":7,"\u20ac":1,"\ud83d\ude00":5,"\ufb33":3}');
-    });
-
-    test('it is the plain algorithm of the RFC, for every value', () => {
-      fc.assert(
-        fc.property(anyJson, (value) => {
-          expect(canonicalText(value)).toBe(plainCanonical(value));
-        }),
-        { numRuns: 500 },
-      );
-    });
-
-    test('it does not depend on the order of members', () => {
-      fc.assert(
-        fc.property(fc.dictionary(fc.string({ maxLength: 3 }), fc.integer(), { maxKeys: 60 }), (value) => {
-          const reversed = Object.fromEntries(Object.entries(value).reverse());
-          expect(canonicalText(reversed)).toBe(canonicalText(value));
-        }),
-      );
-    });
-
-    test('what it writes is what parseCanonical reads', () => {
-      fc.assert(
-        fc.property(anyJson, (value) => {
-          const bytes = canonicalBytes(value);
-          const read = parseCanonical(bytes);
-          expect(read.ok && canonicalText(read.value)).toBe(canonicalText(value));
-          expect(toHex(bytes)).toBe(toHex(utf8Encode(canonicalText(value))));
-        }),
-      );
-    });
-
-    test('negative zero is written as zero, and only what JSON needs is escaped', () => {
-      expect(canonicalText([-0, '\u007f/\u2028\u0000\b\t\n\f\r"\\'])).toBe('[0,"\u007f/\u2028\\u0000\\b\\t\\n\\f\\r\\"\\\\"]');
-    });
-
-    test('more distinct keys than are remembered change nothing', () => {
-      const value = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`key${i}"`, i]));
-      expect(canonicalText(value)).toBe(plainCanonical(value));
-      expect(canonicalText(value)).toBe(plainCanonical(value));
-    });
-
-    test('64 containers nest, 65 do not', () => {
-      expect(canonicalText(nested(64))).toBe('['.repeat(64) + ']'.repeat(64));
-      expect(thrownCode(() => canonicalText(nested(65)))).toBe('canon.tooDeep');
-    });
-
-    test('a value that contains itself is refused as too deep', () => {
-      const loop: Json[] = [];
-      loop.push(loop);
-      expect(thrownCode(() => canonicalText(loop))).toBe('canon.tooDeep');
-    });
-
-    const refusals: readonly (readonly [string, unknown, string])[] = [
-      ['NaN', { a: Number.NaN }, 'canon.notFinite'],
-      ['Infinity', [Number.POSITIVE_INFINITY], 'canon.notFinite'],
-      ['minus Infinity', Number.NEGATIVE_INFINITY, 'canon.notFinite'],
-      ['undefined', undefined, 'canon.undefined'],
-      ['an undefined member', { a: undefined }, 'canon.undefined'],
-      ['undefined in an array', [undefined], 'canon.undefined'],
-      ['a hole in an array', Object.assign([], { length: 2 }), 'canon.undefined'],
-      ['a function', { a: () => 1 }, 'canon.notJson'],
-      ['an own toJSON', { toJSON: () => 1 }, 'canon.notJson'],
-      ['a bigint', 1n, 'canon.notJson'],
-      ['a symbol', [Symbol('a')], 'canon.notJson'],
-      ['a date', new Date(0), 'canon.notPlainObject'],
-      ['a map', new Map(), 'canon.notPlainObject'],
-      ['bytes', new Uint8Array(1), 'canon.notPlainObject'],
-      ['a boxed number', Object(1), 'canon.notPlainObject'],
-      ['a class instance', new (class Point {})(), 'canon.notPlainObject'],
-      ['an object with a prototype of its own', Object.create({ a: 1 }), 'canon.notPlainObject'],
-      ['a lone high surrogate', '\ud800', 'canon.loneSurrogate'],
-      ['a lone low surrogate in a key', { '\udc00': 1 }, 'canon.loneSurrogate'],
-    ];
-    test.each(refusals)('%s is refused', (_name, value, code) => {
-      expect(thrownCode(() => canonicalText(value as Json))).toBe(code);
-    });
-
-    test('an object without prototype is plain', () => {
-      expect(canonicalText(Object.assign(Object.create(null), { b: 1, a: [] }))).toBe('{"a":[],"b":1}');
-    });
+    writing();
+    refusing();
   });
 }

@@ -21,7 +21,7 @@ import { thrownCode } from './bytes.ts';
 const FIRST_MS = Date.parse('0000-01-01T00:00:00.000Z');
 const LAST_MS = Date.parse('9999-12-31T23:59:59.999Z');
 
-export function describeNames(): void {
+function spellings(): void {
   describe('names', () => {
     test.each(['law', 'ledger', 'memory', `run/${'0af'.repeat(10)}00`, 'writ/a.b_c-d', 'selftest/1', 'peer/x', `run/${'a'.repeat(124)}`])(
       '%s is a trajectory',
@@ -73,7 +73,9 @@ export function describeNames(): void {
       ]);
     });
   });
+}
 
+function instants(): void {
   describe('instants', () => {
     test('they agree with the platform calendar, both ways, over all years', () => {
       fc.assert(
@@ -141,4 +143,9 @@ export function describeNames(): void {
       expect(thrownCode(() => instantToMs('yesterday' as Instant))).toBe('canon.outOfRange');
     });
   });
+}
+
+export function describeNames(): void {
+  spellings();
+  instants();
 }

@@ -84,7 +84,7 @@ async function noteOf(text: string): Promise<string> {
   return valueOf(await signNote(text, [SIGNER]));
 }
 
-export function describeNotes(): void {
+function publishedNotes(): void {
   describeVectors('signed-note', () => {
     const vectors = vectorJson<NoteVectors>('signed-note/vectors.json');
 
@@ -136,95 +136,99 @@ export function describeNotes(): void {
       expect(Number.parseInt(valueOf(parseVkey(vkey)).keyHash, 16)).toBe(published?.key_id_uint32);
     });
   });
+}
 
-  describe('notes', () => {
-    const text = fc.array(
-      fc.string({ unit: 'grapheme', minLength: 1 }).filter((line) => !/[\u0000-\u001f]/.test(line)),
-      { minLength: 1, maxLength: 4 },
+function openedAsSigned(): void {
+  const text = fc.array(
+    fc.string({ unit: 'grapheme', minLength: 1 }).filter((line) => !/[\u0000-\u001f]/.test(line)),
+    { minLength: 1, maxLength: 4 },
+  );
+
+  test('what is signed is opened as it was', async () => {
+    await fc.assert(
+      fc.asyncProperty(text, async (lines) => {
+        const body = `${lines.join('\n')}\n`;
+        expect(valueOf(openNote(await noteOf(body), [VKEY])).text).toBe(body);
+      }),
+      { numRuns: 20 },
     );
-
-    test('what is signed is opened as it was', async () => {
-      await fc.assert(
-        fc.asyncProperty(text, async (lines) => {
-          const body = `${lines.join('\n')}\n`;
-          expect(valueOf(openNote(await noteOf(body), [VKEY])).text).toBe(body);
-        }),
-        { numRuns: 20 },
-      );
-    });
-
-    test('a text with a blank line of its own is split at the last one', async () => {
-      expect(valueOf(openNote(await noteOf('a\n\nb\n'), [VKEY])).text).toBe('a\n\nb\n');
-    });
-
-    test('two signers are both verified, in order', async () => {
-      const second = seedSigner({ keyName: 'second', seed: new Uint8Array(32).fill(4) });
-      const note = valueOf(await signNote('a\n', [SIGNER, second]));
-      expect(valueOf(openNote(note, [formatVkey(second), VKEY])).verified.map((one) => one.keyName)).toEqual([ORIGIN, 'second']);
-      expect(valueOf(openNote(note, [VKEY])).unverified.map((one) => one.keyName)).toEqual(['second']);
-    });
-
-    test.each(['', 'no newline', 'a\tb\n', 'a\r\n', 'a\u0000\n', '\ud800\n'])('the text %j cannot be signed', async (body) => {
-      expect(await signNote(body, [SIGNER])).toMatchObject({ ok: false, error: { code: 'note.malformed' } });
-    });
-
-    test('a signature under the same key name but another key is not verified', async () => {
-      const impostor = seedSigner({ keyName: ORIGIN, seed: new Uint8Array(32).fill(8) });
-      const note = valueOf(await signNote('a\n', [impostor]));
-      expect(openNote(note, [VKEY])).toMatchObject({ ok: false, error: { code: 'note.unverified' } });
-    });
-
-    test('a changed text is refused, whatever else has signed it', async () => {
-      const note = await noteOf('pay 10\n');
-      expect(openNote(note.replace('pay 10', 'pay 99'), [VKEY])).toMatchObject({ ok: false, error: { code: 'note.badSignature' } });
-    });
-
-    test('signature lines that are not exactly so are refused', async () => {
-      const note = await noteOf('a\n');
-      const changes = [
-        note.replace('— ', '- '),
-        note.replace('— ', '—  '),
-        note.replace('=\n', '\n'),
-        note.replace('=\n', '= \n'),
-        note.replace('=\n', '=\r\n'),
-        `${note}\n`,
-        note.replace(/ \S+\n$/, ' AAAA\n'),
-      ];
-      for (const changed of changes) {
-        expect(changed).not.toBe(note);
-        expect(openNote(changed, [VKEY])).toMatchObject({ ok: false, error: { code: 'note.malformed' } });
-      }
-    });
-
-    test('a note over a million octets is refused unread', () => {
-      expect(openNote('a'.repeat(1_000_001), [VKEY])).toMatchObject({ ok: false, error: { code: 'note.tooLarge' } });
-    });
-
-    test('a malformed verifier key in the list is refused, not skipped', async () => {
-      expect(openNote(await noteOf('a\n'), [VKEY, 'nonsense'])).toMatchObject({ ok: false, error: { code: 'vkey.malformed' } });
-    });
-
-    test('a verifier key with another hash is refused', () => {
-      const changed = VKEY.replace(/\+[0-9a-f]{8}\+/, '+00000000+');
-      expect(parseVkey(changed)).toMatchObject({ ok: false, error: { code: 'vkey.wrongKeyId' } });
-    });
-
-    test('a signer that signs wrongly, and a name that no note can carry, are caller mistakes', async () => {
-      const wrong = { ...SIGNER, sign: (message: Uint8Array) => damaged(sign(SEED, message)) };
-      await expect(signNote('a\n', [wrong])).rejects.toMatchObject({ code: 'fault.badArgument' });
-      for (const keyName of ['', 'a b', 'a+b', 'a\u00a0b', 'a\nb', 'a\u0085'])
-        expect(thrownCode(() => seedSigner({ keyName, seed: SEED }))).toBe('fault.badArgument');
-    });
-
-    test('a signer keeps its own copy of the seed', () => {
-      const seed = Uint8Array.from(SEED);
-      const signer = seedSigner({ keyName: 'a', seed });
-      seed.fill(0);
-      expect(toText(signer.publicKey)).toBe(toText(publicKeyOf(SEED)));
-      expect(toText(signer.sign(utf8('a')) as Uint8Array)).toBe(toText(sign(SEED, utf8('a'))));
-    });
   });
 
+  test('a text with a blank line of its own is split at the last one', async () => {
+    expect(valueOf(openNote(await noteOf('a\n\nb\n'), [VKEY])).text).toBe('a\n\nb\n');
+  });
+
+  test('two signers are both verified, in order', async () => {
+    const second = seedSigner({ keyName: 'second', seed: new Uint8Array(32).fill(4) });
+    const note = valueOf(await signNote('a\n', [SIGNER, second]));
+    expect(valueOf(openNote(note, [formatVkey(second), VKEY])).verified.map((one) => one.keyName)).toEqual([ORIGIN, 'second']);
+    expect(valueOf(openNote(note, [VKEY])).unverified.map((one) => one.keyName)).toEqual(['second']);
+  });
+
+  test.each(['', 'no newline', 'a\tb\n', 'a\r\n', 'a\u0000\n', '\ud800\n'])('the text %j cannot be signed', async (body) => {
+    expect(await signNote(body, [SIGNER])).toMatchObject({ ok: false, error: { code: 'note.malformed' } });
+  });
+
+  test('a signature under the same key name but another key is not verified', async () => {
+    const impostor = seedSigner({ keyName: ORIGIN, seed: new Uint8Array(32).fill(8) });
+    const note = valueOf(await signNote('a\n', [impostor]));
+    expect(openNote(note, [VKEY])).toMatchObject({ ok: false, error: { code: 'note.unverified' } });
+  });
+
+  test('a changed text is refused, whatever else has signed it', async () => {
+    const note = await noteOf('pay 10\n');
+    expect(openNote(note.replace('pay 10', 'pay 99'), [VKEY])).toMatchObject({ ok: false, error: { code: 'note.badSignature' } });
+  });
+}
+
+function refusedNotes(): void {
+  test('signature lines that are not exactly so are refused', async () => {
+    const note = await noteOf('a\n');
+    const changes = [
+      note.replace('— ', '- '),
+      note.replace('— ', '—  '),
+      note.replace('=\n', '\n'),
+      note.replace('=\n', '= \n'),
+      note.replace('=\n', '=\r\n'),
+      `${note}\n`,
+      note.replace(/ \S+\n$/, ' AAAA\n'),
+    ];
+    for (const changed of changes) {
+      expect(changed).not.toBe(note);
+      expect(openNote(changed, [VKEY])).toMatchObject({ ok: false, error: { code: 'note.malformed' } });
+    }
+  });
+
+  test('a note over a million octets is refused unread', () => {
+    expect(openNote('a'.repeat(1_000_001), [VKEY])).toMatchObject({ ok: false, error: { code: 'note.tooLarge' } });
+  });
+
+  test('a malformed verifier key in the list is refused, not skipped', async () => {
+    expect(openNote(await noteOf('a\n'), [VKEY, 'nonsense'])).toMatchObject({ ok: false, error: { code: 'vkey.malformed' } });
+  });
+
+  test('a verifier key with another hash is refused', () => {
+    const changed = VKEY.replace(/\+[0-9a-f]{8}\+/, '+00000000+');
+    expect(parseVkey(changed)).toMatchObject({ ok: false, error: { code: 'vkey.wrongKeyId' } });
+  });
+
+  test('a signer that signs wrongly, and a name that no note can carry, are caller mistakes', async () => {
+    const wrong = { ...SIGNER, sign: (message: Uint8Array) => damaged(sign(SEED, message)) };
+    await expect(signNote('a\n', [wrong])).rejects.toMatchObject({ code: 'fault.badArgument' });
+    for (const keyName of ['', 'a b', 'a+b', 'a\u00a0b', 'a\nb', 'a\u0085'])
+      expect(thrownCode(() => seedSigner({ keyName, seed: SEED }))).toBe('fault.badArgument');
+  });
+
+  test('a signer keeps its own copy of the seed', () => {
+    const seed = Uint8Array.from(SEED);
+    const signer = seedSigner({ keyName: 'a', seed });
+    seed.fill(0);
+    expect(toText(signer.publicKey)).toBe(toText(publicKeyOf(SEED)));
+    expect(toText(signer.sign(utf8('a')) as Uint8Array)).toBe(toText(sign(SEED, utf8('a'))));
+  });
+}
+
+function checkpoints(): void {
   describe('checkpoints', () => {
     test('come back as they were', async () => {
       await fc.assert(
@@ -273,7 +277,9 @@ export function describeNotes(): void {
       }
     });
   });
+}
 
+function publishedProofs(): void {
   describeVectors('tlog-proof', () => {
     const vectors = vectorJson<ProofVectors>('tlog-proof/vectors.json');
 
@@ -299,7 +305,9 @@ export function describeNotes(): void {
       expect(parseTlogProof(proof)).toMatchObject({ ok: false, error: { code: 'tlogProof.malformed' } });
     });
   });
+}
 
+function tlogProofs(): void {
   describe('tlog-proofs', () => {
     const leaves = [1, 2, 3].map((i) => leafHash(Uint8Array.of(i)));
     const node = (level: number, index: bigint) => {
@@ -351,4 +359,15 @@ export function describeNotes(): void {
       }
     });
   });
+}
+
+export function describeNotes(): void {
+  publishedNotes();
+  describe('notes', () => {
+    openedAsSigned();
+    refusedNotes();
+  });
+  checkpoints();
+  publishedProofs();
+  tlogProofs();
 }

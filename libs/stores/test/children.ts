@@ -1,0 +1,56 @@
+/** Children of these tests: bundling the TypeScript they run, and running them to a natural or a violent end. */
+import { spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
+
+/** Bundles a child of these tests once; add-ons and other packages come from node_modules, so the result lies below the repository. */
+export async function bundled(name: string): Promise<string> {
+  const outfile = join(root, '.cache/stores-children', `${name}-${process.pid}.mjs`);
+  mkdirSync(dirname(outfile), { recursive: true });
+  await build({
+    entryPoints: [join(root, 'libs/stores/test', `${name}.ts`)],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20.19',
+    conditions: ['@openexec/source', 'node'],
+    external: ['better-sqlite3', '@noble/*', 'zod'],
+    logLevel: 'error',
+  });
+  return outfile;
+}
+
+/** What became of a child. */
+export interface Outcome {
+  readonly lines: readonly string[];
+  readonly errors: string;
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** Runs a command to its end; with `killAfterMs` it is killed that long after its first line. */
+export function run(command: string, args: readonly string[], options: { readonly killAfterMs?: number } = {}): Promise<Outcome> {
+  return new Promise((settle, fail) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let text = '';
+    let errors = '';
+    let isArmed = false;
+    child.stdout.on('data', (chunk: Buffer) => {
+      text += chunk.toString('utf8');
+      if (options.killAfterMs === undefined || isArmed || !text.includes('\n')) return;
+      isArmed = true;
+      setTimeout(() => child.kill('SIGKILL'), options.killAfterMs);
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      errors += chunk.toString('utf8');
+    });
+    child.on('error', fail);
+    // What was written before a kill is still in the pipe: wait for its end.
+    child.on('close', (code, signal) => settle({ lines: text.slice(0, text.lastIndexOf('\n') + 1).split('\n').slice(0, -1), errors, code, signal }));
+  });
+}
