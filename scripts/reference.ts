@@ -25,10 +25,10 @@ const MEANINGS: { readonly [K in keyof typeof EXIT]: string } = {
   sandbox: 'commands cannot be confined on this machine; nothing was started',
   integrity: 'the ledger is not what was recorded, or not the one that was pinned',
   diverged: 'a judgement derived again differs from the recorded one',
-  anchor: 'an anchor is stale or missing',
+  anchor: 'an anchor is stale or missing; no command of this release ends so',
   provider: 'the model provider, or the key for it',
-  timeout: 'the time given ran out',
-  interrupted: 'interrupted; openexec resume goes on',
+  timeout: 'the time of the run, or of an action it cannot do without, ran out',
+  interrupted: 'interrupted, where openexec resume goes on, or cancelled',
 };
 
 /** Says what the command says when asked with these words and `--help`. Throws where it says nothing. */
@@ -55,8 +55,7 @@ export function commandPage(help: Help): string {
     const own = words.length === 0 ? [] : [`${title}\n\n\`\`\`text\n${text}\n\`\`\``];
     return [...own, ...subcommands(text).flatMap((name) => sections([...words, name]))];
   };
-  const top = help([]).trimEnd();
-  return [`# The command line`, NOTE, `\`\`\`text\n${top}\n\`\`\``, ...sections([])].join('\n\n').concat('\n');
+  return ['# The command line', NOTE, `\`\`\`text\n${help([]).trimEnd()}\n\`\`\``, ...sections([])].join('\n\n').concat('\n');
 }
 
 /** The page of exit codes and refusals. */
@@ -64,7 +63,9 @@ export function exitPage(): string {
   const escape = (text: string): string => text.replaceAll('|', '\\|');
   const names = Object.keys(EXIT) as (keyof typeof EXIT)[]; // Its own keys, which Object.keys forgets.
   const codes = names.map((name) => `| ${EXIT[name]} | ${name} | ${escape(MEANINGS[name])} |`);
-  const refusals = Object.entries(REFUSALS).map(([code, { exit, where, remedy }]) => `| \`${code}\` | ${exit} | ${where} | ${escape(remedy)} |`);
+  const refusals = Object.entries(REFUSALS).map(
+    ([code, { exit, where, remedy }]) => `| \`${code}\` | ${exit} | ${where} | ${escape(remedy)} |`,
+  );
   return [
     '# Exit codes and refusals',
     NOTE,
@@ -86,8 +87,13 @@ function withBuilt<T>(work: (help: Help) => T): T {
     if (built.status !== 0) throw new Error(`the command was not built: ${built.stderr}`);
     return work((words) => {
       const env = { PATH: process.env['PATH'], HOME: folder, NO_COLOR: '1', CI: 'true' };
-      const asked = spawnSync(process.execPath, [path.join(folder, 'openexec.mjs'), ...words, '--help'], { encoding: 'utf8', cwd: folder, env });
-      if (asked.status !== 0 || asked.stdout === '') throw new Error(`openexec ${words.join(' ')} --help ended with ${asked.status}: ${asked.stderr}`);
+      const asked = spawnSync(process.execPath, [path.join(folder, 'openexec.mjs'), ...words, '--help'], {
+        encoding: 'utf8',
+        cwd: folder,
+        env,
+      });
+      if (asked.status !== 0 || asked.stdout === '')
+        throw new Error(`openexec ${words.join(' ')} --help ended with ${asked.status}: ${asked.stderr}`);
       return asked.stdout;
     });
   } finally {
@@ -105,10 +111,14 @@ function main(args: readonly string[]): number {
     ['docs/reference/cli.md', withBuilt(commandPage)],
     ['docs/reference/exit-codes.md', exitPage()],
   ]);
-  const stale = [...pages].filter(([file, text]) => !fs.existsSync(path.join(root, file)) || fs.readFileSync(path.join(root, file), 'utf8') !== text);
+  const stale = [...pages].filter(
+    ([file, text]) => !fs.existsSync(path.join(root, file)) || fs.readFileSync(path.join(root, file), 'utf8') !== text,
+  );
   if (args.includes('--check')) {
     for (const [file] of stale) process.stdout.write(`${file} is stale\n`);
-    process.stdout.write(stale.length > 0 ? 'run `npm run reference` and commit the result\n' : `${pages.size} pages are what the program says\n`);
+    process.stdout.write(
+      stale.length > 0 ? 'run `npm run reference` and commit the result\n' : `${pages.size} pages are what the program says\n`,
+    );
     return stale.length === 0 ? 0 : 1;
   }
   for (const [file, text] of stale) {

@@ -87,7 +87,7 @@ export function checkManifests(root: string, house: House, files: readonly Scann
     if (manifest === null) return [{ rule: 'manifest', where, message: 'is missing' }];
     const uses = usesOf(house, room, files);
     const shipped = [...uses.shipped];
-    const others = [...uses.others].filter((name) => !uses.shipped.has(name));
+    const others = [...uses.others].filter((name) => !uses.shipped.has(name) && !(room.app && room.shipped.includes(name)));
     const have = manifest.dependencies ?? {};
     const haveDev = manifest.devDependencies ?? {};
     const wantDev = room.app ? [...shipped.filter((name) => !room.shipped.includes(name)), ...others] : others;

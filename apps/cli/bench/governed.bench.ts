@@ -68,6 +68,7 @@ async function latency(place: BenchPlace, name: string, perAnswer: number): Prom
   const governed: number[] = [];
   const bare: number[] = [];
   const ratios: number[] = [];
+  const floors: number[] = [];
   let appends = 0;
   let entries = 0;
   for (let round = 0; round < ROUNDS; round++) {
@@ -79,12 +80,17 @@ async function latency(place: BenchPlace, name: string, perAnswer: number): Prom
     const floor = bareGroups(place.folder, { groups: actions, commits, bytes: Math.round(bytes / commits) });
     governed.push(...own);
     bare.push(...floor);
+    floors.push(quantile(floor, 0.5));
     ratios.push(quantile(own, 0.5) / quantile(floor, 0.5));
   }
   console.log(name);
   console.log(`  governed   p50 ${ms(quantile(governed, 0.5))} ms   p95 ${ms(quantile(governed, 0.95))} ms   goal: p50 <= ${GOAL_MS} ms`);
   console.log(`  bare       p50 ${ms(quantile(bare, 0.5))} ms   p95 ${ms(quantile(bare, 0.95))} ms   as many commits of as many bytes`);
   console.log(`  ratio      ${quantile(ratios, 0.5).toFixed(2)} of the bare commits (median of ${ROUNDS} rounds of ${actions} actions)`);
+  const spread = Math.max(...floors) / Math.min(...floors);
+  console.log(
+    `  spread     ${spread.toFixed(2)} of the bare commits over the rounds${spread > 2 ? ': the disk was not quiet, look at nothing but the ratio' : ''}`,
+  );
   console.log(
     `  an action  ${(appends / actions).toFixed(2)} durable appends, ${(entries / actions).toFixed(1)} entries, ${Math.round(bytes)} bytes on disk`,
   );
@@ -119,13 +125,17 @@ async function growth(name: string, perAnswer: number): Promise<void> {
     const seen = await grown.drive({ visits: steps / TURNS, turns: TURNS / perAnswer, callsOf });
     const bytes = await grown.close();
     sizes.push(bytes);
-    console.log(`  ${String(steps).padStart(6)} steps   ${(bytes / 1e6).toFixed(2).padStart(6)} MB   ${Math.round(bytes / steps)} bytes and ${(seen.entries / steps).toFixed(1)} entries a step`);
+    console.log(
+      `  ${String(steps).padStart(6)} steps   ${(bytes / 1e6).toFixed(2).padStart(6)} MB   ${Math.round(bytes / steps)} bytes and ${(seen.entries / steps).toFixed(1)} entries a step`,
+    );
     if (steps === STEPS) console.log(`  of a step     ${whereBytesAre(grown.folder, bytes, steps)}`);
     grown.remove();
   }
   const [first = 0, middle = 0, last = 0] = sizes;
   const goal = (GOAL_MB * STEPS) / 400;
-  console.log(`  linear        ${((last - middle) / (2 * (middle - first))).toFixed(3)}: growth per step of the last half over that of the quarter before it`);
+  console.log(
+    `  linear        ${((last - middle) / (2 * (middle - first))).toFixed(3)}: growth per step of the last half over that of the quarter before it`,
+  );
   console.log(`  goal          <= ${goal.toFixed(2)} MB at ${STEPS} steps; this is ${(last / 1e6 / goal).toFixed(2)} of it`);
 }
 

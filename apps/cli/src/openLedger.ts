@@ -88,7 +88,7 @@ async function described(store: LedgerStore, path: string, pinned: Digest | null
   return ok({ store, path, fingerprint, pinned, stateFolder: stateFolderOf(places, fingerprint), close: () => store.close() });
 }
 
-/** The row of the table for each code of a store. */
+/** The row of the table for each code of a store or of the runtime that has another name there. */
 const STORE_CODES: { readonly [code: string]: RefusalCode } = {
   'store.missing': 'ledger.missing',
   'store.missingDirectory': 'ledger.missing',
@@ -98,10 +98,17 @@ const STORE_CODES: { readonly [code: string]: RefusalCode } = {
   'store.corrupt': 'ledger.corrupt',
   'headFile.malformed': 'ledger.rolledBack',
   'ledger.rolledBack': 'ledger.rolledBack',
+  'law.invalid': 'ledger.corrupt',
+  'run.unreadable': 'ledger.corrupt',
+  'run.erased': 'run.failed',
+  'run.exists': 'writ.invalid',
+  'run.stuck': 'internal.fault',
+  'model.missing': 'config.modelMissing',
 };
 
 /** A store's refusal in the words of the table; a runtime puts `ledger.` before the store's codes. */
 export function storeRefusal(error: { readonly code: string; readonly message: string }): Refusal {
   const known = STORE_CODES[error.code] ?? STORE_CODES[error.code.replace(/^ledger\./, '')];
-  return known === undefined ? refusalFor(error, 'ledger.failed') : { code: known, message: error.message };
+  if (known !== undefined) return { code: known, message: error.message };
+  return refusalFor(error, error.code.startsWith('workspace.') ? 'workspace.failed' : 'ledger.failed');
 }

@@ -134,7 +134,7 @@ describe('before a run', () => {
       });
       expect(await refusedRun([], { env: { OPENAI_API_KEY: '' } })).toMatchObject({ exit: 30, code: 'model.keyMissing' });
       expect(await refusedRun(['--writ', 'nowhere.json'])).toMatchObject({ exit: 2, code: 'writ.invalid' });
-    expect(await refusedRun(['--budget-usd', '0.50'])).toMatchObject({ exit: 2, code: 'config.priceMissing' });
+      expect(await refusedRun(['--budget-usd', '0.50'])).toMatchObject({ exit: 2, code: 'config.priceMissing' });
       expect(await refusedRun(['--model', 'scripted:nowhere.yaml'])).toMatchObject({
         exit: 2,
         code: 'config.invalid',
@@ -259,23 +259,34 @@ describe('keys and the ledger', () => {
 });
 
 describe('the machine', () => {
-  test('without a sandbox nothing is run: 14 before any model call, and the doctor says what is missing', async () => {
-    await init();
-    const inside = (...args: readonly string[]): { readonly status: number | null; readonly stdout: string } => {
-      const command = `mount --bind /dev/null /usr/bin/bwrap && exec "$@"`;
-      const env = { PATH: process.env['PATH'] ?? '', HOME: place.folder, CI: 'true', ...place.env, ...provider.env };
-      // A mount namespace of its own: the machine keeps its bubblewrap.
-      const space = process.getuid?.() === 0 ? ['-m'] : ['-Urm'];
-      return spawnSync('unshare', [...space, '/bin/sh', '-c', command, 'sh', process.execPath, bundle.entry, ...args], { cwd: place.root, env, encoding: 'utf8' });
-    };
-    const run = inside('run', 'Make sum add', '--json');
-    expect({ exit: run.status, said: run.stdout.includes('sandbox.unavailable') }).toEqual({ exit: 14, said: true });
-    const doctor = inside('doctor', '--json');
-    expect(doctor.status).toBe(1);
-    const { findings } = JSON.parse(doctor.stdout) as { findings: readonly { name: string; state: string; remedy: string | null }[] };
-    expect(findings.find(({ name }) => name === 'sandbox')).toMatchObject({ state: 'bad', remedy: expect.stringContaining('bubblewrap') });
-    expect(provider.requests).toHaveLength(0);
-  }, TIME_MS);
+  test(
+    'without a sandbox nothing is run: 14 before any model call, and the doctor says what is missing',
+    async () => {
+      await init();
+      const inside = (...args: readonly string[]): { readonly status: number | null; readonly stdout: string } => {
+        const command = `mount --bind /dev/null /usr/bin/bwrap && exec "$@"`;
+        const env = { PATH: process.env['PATH'] ?? '', HOME: place.folder, CI: 'true', ...place.env, ...provider.env };
+        // A mount namespace of its own: the machine keeps its bubblewrap.
+        const space = process.getuid?.() === 0 ? ['-m'] : ['-Urm'];
+        return spawnSync('/usr/bin/unshare', [...space, '/bin/sh', '-c', command, 'sh', process.execPath, bundle.entry, ...args], {
+          cwd: place.root,
+          env,
+          encoding: 'utf8',
+        });
+      };
+      const run = inside('run', 'Make sum add', '--json');
+      expect({ exit: run.status, said: run.stdout.includes('sandbox.unavailable') }).toEqual({ exit: 14, said: true });
+      const doctor = inside('doctor', '--json');
+      expect(doctor.status).toBe(1);
+      const { findings } = JSON.parse(doctor.stdout) as { findings: readonly { name: string; state: string; remedy: string | null }[] };
+      expect(findings.find(({ name }) => name === 'sandbox')).toMatchObject({
+        state: 'bad',
+        remedy: expect.stringContaining('bubblewrap'),
+      });
+      expect(provider.requests).toHaveLength(0);
+    },
+    TIME_MS,
+  );
 });
 
 describe('help', () => {

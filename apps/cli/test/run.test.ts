@@ -174,23 +174,34 @@ describe('a run that is refused', () => {
 });
 
 describe('a run within bounds', () => {
-  test('asks no model that its budget does not cover: 13, and the provider hears nothing', async () => {
-    place.write('.openexec/config.local.yaml', 'version: 1\nbudget: {tokens: 500}\n');
-    const ended = await openexec('run', 'Make sum add', '--json');
-    expect(ended.exit).toBe(13);
-    expect(summary(ended)).toMatchObject({ status: 'exhausted', because: { code: 'budget.exhausted' }, spend: { tokens: 0, calls: 0 } });
-    expect(provider.requests).toHaveLength(0);
-  }, TIME_MS);
+  test(
+    'asks no model that its budget does not cover: 13, and the provider hears nothing',
+    async () => {
+      place.write('.openexec/config.local.yaml', 'version: 1\nbudget: {tokens: 500}\n');
+      const ended = await openexec('run', 'Make sum add', '--json');
+      expect(ended.exit).toBe(13);
+      expect(summary(ended)).toMatchObject({ status: 'exhausted', because: { code: 'budget.exhausted' }, spend: { tokens: 0, calls: 0 } });
+      expect(provider.requests).toHaveLength(0);
+    },
+    TIME_MS,
+  );
 
-  test('counts dollars by the price that is configured, and keeps to the flag', async () => {
-    place.write('.openexec/config.local.yaml', 'version: 1\nmodels: {openai: {maxOutputTokens: 1000, pricing: {gpt-test: {input: 10, output: 30}}}}\n');
-    provider.say({ calls: [patchSum('-', '+')] }, { text: 'done' });
-    const ended = await openexec('run', 'Make sum add', '--budget-usd', '0.50', '--json');
-    expect(summary(ended)).toMatchObject({ status: 'done', spend: { usdMicros: 2 * (100 * 10 + 20 * 30) } });
-    const poor = await openexec('run', 'Make sum add', '--budget-usd', '0.001', '--json');
-    expect(poor.exit).toBe(13);
-    expect(provider.requests).toHaveLength(2);
-  }, TIME_MS);
+  test(
+    'counts dollars by the price that is configured, and keeps to the flag',
+    async () => {
+      place.write(
+        '.openexec/config.local.yaml',
+        'version: 1\nmodels: {openai: {maxOutputTokens: 1000, pricing: {gpt-test: {input: 10, output: 30}}}}\n',
+      );
+      provider.say({ calls: [patchSum('-', '+')] }, { text: 'done' });
+      const ended = await openexec('run', 'Make sum add', '--budget-usd', '0.50', '--json');
+      expect(summary(ended)).toMatchObject({ status: 'done', spend: { usdMicros: 2 * (100 * 10 + 20 * 30) } });
+      const poor = await openexec('run', 'Make sum add', '--budget-usd', '0.001', '--json');
+      expect(poor.exit).toBe(13);
+      expect(provider.requests).toHaveLength(2);
+    },
+    TIME_MS,
+  );
 });
 
 describe('a run that is broken off', () => {

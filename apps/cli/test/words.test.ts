@@ -41,9 +41,11 @@ describe('exit codes', () => {
   });
 
   test('every refusal has a code of the list other than 0, a place and a remedy', () => {
-    const known: readonly number[] = Object.values(EXIT);
-    for (const [code, row] of Object.entries(REFUSALS)) {
-      expect({ code, known: known.includes(row.exit) && row.exit !== 0, where: row.where !== '', remedy: row.remedy !== '' }).toEqual({ code, known: true, where: true, remedy: true });
+    const known: readonly number[] = Object.values(EXIT).filter((exit) => exit !== EXIT.ok);
+    const rows: readonly (readonly [string, { readonly exit: number; readonly where: string; readonly remedy: string }])[] =
+      Object.entries(REFUSALS);
+    for (const [code, { exit, where, remedy }] of rows) {
+      expect({ code, known: known.includes(exit), told: where.length > 2 && remedy.length > 2 }).toEqual({ code, known: true, told: true });
     }
     expect(refusalFor({ code: 'workspace.dirty', message: 'm' }, 'workspace.failed').code).toBe('workspace.dirty');
     expect(refusalFor({ code: 'toString', message: 'm' }, 'workspace.failed').code).toBe('workspace.failed');
@@ -55,7 +57,9 @@ describe('text from outside', () => {
     const hostile = fc.string({ unit: 'binary', maxLength: 60 });
     fc.assert(
       fc.property(hostile, (text) => {
-        expect(safe(text)).not.toMatch(/(?![\n\t])[\p{Cc}\p{Cs}]|[\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]|[\u{e0000}-\u{e007f}]/u);
+        expect(safe(text)).not.toMatch(
+          /(?![\n\t])[\p{Cc}\p{Cs}]|[\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]|[\u{e0000}-\u{e007f}]/u,
+        );
         expect(safeLine(text)).not.toMatch(/[\p{Cc}\u2028\u2029]/u);
       }),
       { numRuns: 500 },
@@ -80,7 +84,11 @@ describe('output', () => {
 
   test('puts results on stdout and progress on stderr, and says numbers that are too large as text', () => {
     const said = { out: '', err: '' };
-    const output = createOutput({ stdout: { write: (text) => (said.out += text) }, stderr: { write: (text) => (said.err += text) }, env: {} });
+    const output = createOutput({
+      stdout: { write: (text) => (said.out += text) },
+      stderr: { write: (text) => (said.err += text) },
+      env: {},
+    });
     output.result('r');
     output.json({ n: 2n ** 60n });
     output.jsonLine({ a: 1 });

@@ -276,9 +276,19 @@ function keepRoot(view: LawView, entry: LawEntry): Fold {
   return rooted ? ok(view) : refuse(entry, 'law.lastRoot', 'it would leave the ledger without a root key; trust another root key first');
 }
 
+/** Verdicts on keys remembered before the oldest is forgotten: the torsion check costs a millisecond, and every driver folds the law anew. */
+const MEMO_KEYS = 256;
+const admitted = new Map<string, KeyId | null>();
+
 function admittedId(publicKey: string): KeyId | null {
+  const known = admitted.get(publicKey);
+  if (known !== undefined) return known;
   const bytes = fromHex(publicKey);
-  return bytes.ok && admitKey(bytes.value).ok ? keyIdOfHex(publicKey) : null;
+  const id = bytes.ok && admitKey(bytes.value).ok ? keyIdOfHex(publicKey) : null;
+  const [oldest] = admitted.keys();
+  if (admitted.size >= MEMO_KEYS && oldest !== undefined) admitted.delete(oldest);
+  admitted.set(publicKey, id);
+  return id;
 }
 
 /** Bodies come out of schemas that admit JSON only. */

@@ -11,7 +11,8 @@ import type { Head, StoredCheckpoint } from './types.ts';
 export async function makeCheckpoint(head: Head, signer: Signer | undefined): Promise<Result<StoredCheckpoint, CheckpointFailure>> {
   if (signer === undefined) return refuse('checkpoint.noSigner', 'this store was opened without the log key');
   if (head.origin === null) return refuse('ledger.unfounded', 'there is nothing to sign before ledger.founded');
-  if (signer.keyName !== head.origin) return refuse('checkpoint.otherOrigin', `the log key is named ${signer.keyName}, the ledger ${head.origin}`);
+  if (signer.keyName !== head.origin)
+    return refuse('checkpoint.otherOrigin', `the log key is named ${signer.keyName}, the ledger ${head.origin}`);
   try {
     const note = await signCheckpoint({ origin: head.origin, size: head.size, root: head.root }, signer);
     if (!note.ok) return refuse('checkpoint.signerFailed', note.error.message);

@@ -2,7 +2,24 @@
  * The bytes of an entry: written member by member in canonical order, read by one grammar that has exactly one spelling per entry. Must
  * never accept bytes that writing would not have made: they are hashed and signed. PROTOCOL §2; RFC 8785.
  */
-import { type Bytes, concatBytes, type Digest, type EventId, err, type Instant, type KeyId, type LeafHash, ok, parseCanonical, parseInstant, type Result, sha256Hex, type TrajectoryId, utf8Decode, utf8Encode } from '@openexec/canon';
+import {
+  type Bytes,
+  concatBytes,
+  type Digest,
+  type EventId,
+  err,
+  type Instant,
+  type KeyId,
+  type LeafHash,
+  ok,
+  parseCanonical,
+  parseInstant,
+  type Result,
+  sha256Hex,
+  type TrajectoryId,
+  utf8Decode,
+  utf8Encode,
+} from '@openexec/canon';
 import { pae } from '@openexec/proof';
 import type { EntryError } from './errors.ts';
 import { familyOfTrajectory, isKnownKind } from './kinds.ts';
@@ -57,18 +74,36 @@ export function encodeEntry(entry: Entry): Bytes {
 
 /** Reads entry bytes; anything but the one canonical spelling of an entry of this registry is refused. */
 export function decodeEntry(bytes: Bytes): Result<Entry, EntryError> {
-  if (bytes.length > MAX_ENTRY_BYTES) return err({ code: 'entry.tooLarge', message: `an entry has at most ${MAX_ENTRY_BYTES} bytes, not ${bytes.length}` });
+  if (bytes.length > MAX_ENTRY_BYTES)
+    return err({ code: 'entry.tooLarge', message: `an entry has at most ${MAX_ENTRY_BYTES} bytes, not ${bytes.length}` });
   const text = utf8Decode(bytes);
   const match = text.ok ? ENTRY.exec(text.value) : null;
   if (match === null) return malformed(whyMalformed(bytes));
-  const [, actor = '', at = '', length = '', cause = '', commitment = '', id, kind = '', law = '', prev, seq = '', key, value, trajectory = ''] = match;
-  if (!isKnownKind(kind)) return err({ code: 'entry.kindUnknown', message: `the kind ${kind} is not in this registry; a newer release may know it` });
+  const [
+    ,
+    actor = '',
+    at = '',
+    length = '',
+    cause = '',
+    commitment = '',
+    id,
+    kind = '',
+    law = '',
+    prev,
+    seq = '',
+    key,
+    value,
+    trajectory = '',
+  ] = match;
+  if (!isKnownKind(kind))
+    return err({ code: 'entry.kindUnknown', message: `the kind ${kind} is not in this registry; a newer release may know it` });
   if (!isMoment(at)) return malformed(`"at" is no moment of UTC: ${at}`);
   const count = readCount(length);
   const position = readCount(seq);
   const causeSeq = readPosition(cause);
   const lawSeq = readPosition(law);
-  if (count === undefined || position === undefined || causeSeq === undefined || lawSeq === undefined) return malformed('a number lies beyond 2^53 - 1');
+  if (count === undefined || position === undefined || causeSeq === undefined || lawSeq === undefined)
+    return malformed('a number lies beyond 2^53 - 1');
   if (trajectory.length > MAX_TRAJECTORY_CHARACTERS || familyOfTrajectory(trajectory as TrajectoryId) === null) {
     return err({ code: 'entry.trajectoryUnknown', message: `the trajectory ${trajectory} belongs to no family of this registry` });
   }

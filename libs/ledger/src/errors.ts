@@ -44,7 +44,13 @@ export type AppendFailure =
   | { readonly code: 'ledger.sealed'; readonly message: string; readonly successor: string }
   | { readonly code: 'ledger.unfounded' | 'ledger.alreadyFounded'; readonly message: string }
   /** A judgement names no fact of its trajectory, or another time than that fact's; `at` is the fact's where there is one. */
-  | { readonly code: 'cause.unknown' | 'cause.otherTime'; readonly message: string; readonly trajectory: TrajectoryId; readonly cause: number; readonly at: Instant | null }
+  | {
+      readonly code: 'cause.unknown' | 'cause.otherTime';
+      readonly message: string;
+      readonly trajectory: TrajectoryId;
+      readonly cause: number;
+      readonly at: Instant | null;
+    }
   | { readonly code: BatchRefusalCode; readonly message: string }
   | { readonly code: StoreRefusalCode; readonly message: string };
 

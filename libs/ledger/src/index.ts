@@ -2,7 +2,16 @@
  * The ledger's types and rules: what an entry is, where it may stand, the port of every store, and the store in memory. Pure. PROTOCOL §§2-4.
  */
 export { makeCheckpoint } from './checkpoint.ts';
-export { commitmentOf, decodeEntry, encodeEntry, ENTRY_TYPE, entrySigningBytes, MAX_ENTRY_BYTES, MAX_PAYLOAD_BYTES, SALT_BYTES } from './entry.ts';
+export {
+  commitmentOf,
+  decodeEntry,
+  encodeEntry,
+  ENTRY_TYPE,
+  entrySigningBytes,
+  MAX_ENTRY_BYTES,
+  MAX_PAYLOAD_BYTES,
+  SALT_BYTES,
+} from './entry.ts';
 export type { AppendFailure, BlobFailure, CheckpointFailure, EntryError, ProofFailure, StoreRefusalCode } from './errors.ts';
 export { follow, type FollowSource } from './follow.ts';
 export { originIn, successorIn } from './founding.ts';

@@ -82,10 +82,11 @@ class MemoryLedger implements LedgerStore {
     const { signer } = this.#options;
     const placed = sequence(this.#view(), prepared.value, { instance: this.#instance, ...(signer === undefined ? {} : { signer }) });
     if (!placed.ok) return placed;
-    if (placed.value.outcome === 'duplicate') return ok({ outcome: 'duplicate', stored: this.#firstResult(placed.value.places), size: this.#size });
+    if (placed.value.outcome === 'duplicate')
+      return ok({ outcome: 'duplicate', stored: this.#firstResult(placed.value.places), size: this.#size });
     for (const blob of batch.blobs) this.#blobs.set(blob.digest, blob.bytes.slice());
     this.#adopt(placed.value);
-    for (const changed of [...this.#watchers]) changed();
+    for (const changed of this.#watchers) changed();
     return ok({ outcome: 'appended', stored: placed.value.stored, size: this.#size });
   }
 
@@ -168,7 +169,12 @@ class MemoryLedger implements LedgerStore {
 
   #head(): Head {
     const founding = this.#entries[0]?.payload ?? null;
-    return { size: this.#size, root: this.#tree.root(), fingerprint: this.#fingerprint, origin: founding === null ? null : originIn(founding) };
+    return {
+      size: this.#size,
+      root: this.#tree.root(),
+      fingerprint: this.#fingerprint,
+      origin: founding === null ? null : originIn(founding),
+    };
   }
 
   async trajectory(trajectory: TrajectoryId): Promise<TrajectoryHead | null> {
@@ -203,18 +209,20 @@ class MemoryLedger implements LedgerStore {
 
   async *checkpoints(): AsyncGenerator<StoredCheckpoint> {
     this.#requireOpen();
-    yield* [...this.#checkpoints];
+    yield* this.#checkpoints.slice();
   }
 
   async inclusion(index: bigint, size: bigint): Promise<Result<readonly Bytes[], ProofFailure>> {
     if (this.#closed) return err({ code: 'store.closed', message: 'this ledger was closed' });
-    if (index < 0n || index >= size || size > this.#size) return outOfRange(`there is no leaf ${index} in a tree of ${size} within ${this.#size}`);
+    if (index < 0n || index >= size || size > this.#size)
+      return outOfRange(`there is no leaf ${index} in a tree of ${size} within ${this.#size}`);
     return ok(inclusionProof((level, at) => this.#node(level, at), index, size));
   }
 
   async consistency(oldSize: bigint, newSize: bigint): Promise<Result<readonly Bytes[], ProofFailure>> {
     if (this.#closed) return err({ code: 'store.closed', message: 'this ledger was closed' });
-    if (oldSize < 0n || oldSize > newSize || newSize > this.#size) return outOfRange(`there is no way from ${oldSize} to ${newSize} within ${this.#size}`);
+    if (oldSize < 0n || oldSize > newSize || newSize > this.#size)
+      return outOfRange(`there is no way from ${oldSize} to ${newSize} within ${this.#size}`);
     return ok(consistencyProof((level, at) => this.#node(level, at), oldSize, newSize));
   }
 
@@ -226,7 +234,7 @@ class MemoryLedger implements LedgerStore {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const changed of [...this.#watchers]) changed();
+    for (const changed of this.#watchers) changed();
   }
 
   #requireOpen(): void {

@@ -2,7 +2,24 @@
  * The half of an append that needs no ledger: kinds, shapes, bodies, canonical payloads, salts, commitments, blobs. Done before the write
  * lock is taken. Must never look at a position. PROTOCOL §2 and §4.2.
  */
-import { type Bytes, type CanonError, canonicalBytes, type Digest, digestOf, err, type EventId, type Instant, isDigest, ok, parseEventId, parseInstant, parseTrajectoryId, type Randomness, type Result, type TrajectoryId } from '@openexec/canon';
+import {
+  type Bytes,
+  type CanonError,
+  canonicalBytes,
+  type Digest,
+  digestOf,
+  err,
+  type EventId,
+  type Instant,
+  isDigest,
+  ok,
+  parseEventId,
+  parseInstant,
+  parseTrajectoryId,
+  type Randomness,
+  type Result,
+  type TrajectoryId,
+} from '@openexec/canon';
 import { isKind, type Kind, kindRow } from '@openexec/protocol';
 import { commitmentOf, isActor, MAX_PAYLOAD_BYTES, SALT_BYTES } from './entry.ts';
 import type { AppendFailure, BatchRefusalCode } from './errors.ts';
@@ -72,17 +89,20 @@ export function prepare(batch: AppendBatch, randomness: Randomness): Result<Prep
 }
 
 function checkBatch(batch: AppendBatch, count: number): Refusal | undefined {
-  if (count === 0 || batch.to.some((part) => part.drafts.length === 0)) return refuse('batch.empty', 'every part of a batch holds at least one draft');
+  if (count === 0 || batch.to.some((part) => part.drafts.length === 0))
+    return refuse('batch.empty', 'every part of a batch holds at least one draft');
   if (count > MAX_BATCH_DRAFTS) return refuse('batch.tooLarge', `a batch holds at most ${MAX_BATCH_DRAFTS} drafts, not ${count}`);
   if (batch.law !== undefined && !isPosition(batch.law)) return refuse('batch.invalid', 'the expected position of law is no position');
-  if (new Set(batch.to.map((part) => part.trajectory)).size < batch.to.length) return refuse('batch.invalid', 'a batch names each trajectory at most once');
+  if (new Set(batch.to.map((part) => part.trajectory)).size < batch.to.length)
+    return refuse('batch.invalid', 'a batch names each trajectory at most once');
   for (const { trajectory, expect, drafts } of batch.to) {
     const ids = drafts.flatMap(({ id }) => (id === undefined ? [] : [id]));
     if (new Set(ids).size < ids.length) return refuse('batch.invalid', `${trajectory}: an id stands twice in the batch`);
     if (!parseTrajectoryId(trajectory).ok || familyOfTrajectory(trajectory) === null) {
       return refuse('trajectory.unknown', `${trajectory} belongs to no family of this registry`);
     }
-    if (typeof expect === 'number' && !isPosition(expect)) return refuse('batch.invalid', `the expected position of ${trajectory} is no position`);
+    if (typeof expect === 'number' && !isPosition(expect))
+      return refuse('batch.invalid', `the expected position of ${trajectory} is no position`);
   }
   if (batch.law !== undefined && batch.to.some((part) => part.trajectory === 'law')) {
     return refuse('batch.invalid', 'a batch that fixes the position of law cannot move it; append the law change alone');
@@ -92,8 +112,10 @@ function checkBatch(batch: AppendBatch, count: number): Refusal | undefined {
 
 function checkBlobs(blobs: readonly Blob[]): Refusal | undefined {
   for (const blob of blobs) {
-    if (blob.bytes.length > MAX_BLOB_BYTES) return refuse('blob.tooLarge', `a blob holds at most ${MAX_BLOB_BYTES} bytes; ${blob.digest} has ${blob.bytes.length}`);
-    if (!isDigest(blob.digest) || digestOf(blob.bytes) !== blob.digest) return refuse('blob.mismatch', `the bytes handed in as ${blob.digest} have another digest`);
+    if (blob.bytes.length > MAX_BLOB_BYTES)
+      return refuse('blob.tooLarge', `a blob holds at most ${MAX_BLOB_BYTES} bytes; ${blob.digest} has ${blob.bytes.length}`);
+    if (!isDigest(blob.digest) || digestOf(blob.bytes) !== blob.digest)
+      return refuse('blob.mismatch', `the bytes handed in as ${blob.digest} have another digest`);
   }
   return undefined;
 }
@@ -111,7 +133,8 @@ function prepareDraft(part: AppendPart, draft: Draft, law: number | undefined, s
   const facts = isKind(draft.kind) ? factsOf(draft.kind) : undefined;
   if (facts === undefined) return refuse('kind.unknown', `${String(draft.kind)} is no kind of this registry`);
   const family = familyOfTrajectory(part.trajectory);
-  if (family === null || !facts.families.includes(family)) return refuse('kind.misplaced', `${draft.kind} has no place in ${part.trajectory}`);
+  if (family === null || !facts.families.includes(family))
+    return refuse('kind.misplaced', `${draft.kind} has no place in ${part.trajectory}`);
   const wrong = facts.judged ? judgementFault(part, draft, law) : factFault(part, draft);
   if (wrong !== undefined) return refuse('draft.invalid', `${draft.kind} in ${part.trajectory}: ${wrong}`);
   if (!isActor(draft.actor)) return refuse('draft.invalid', `${draft.kind}: ${String(draft.actor)} is no actor`);
@@ -159,7 +182,10 @@ function payloadOf(draft: Draft): Result<Bytes, AppendFailure> {
   try {
     const bytes = canonicalBytes(draft.payload);
     if (bytes.length <= MAX_PAYLOAD_BYTES) return ok(bytes);
-    return refuse('payload.tooLarge', `${draft.kind}: a payload has at most ${MAX_PAYLOAD_BYTES} bytes, not ${bytes.length}; put what is large into a blob`);
+    return refuse(
+      'payload.tooLarge',
+      `${draft.kind}: a payload has at most ${MAX_PAYLOAD_BYTES} bytes, not ${bytes.length}; put what is large into a blob`,
+    );
   } catch (error) {
     // Canon throws only its own errors here, for values that have no JSON form.
     return refuse('payload.invalid', `${draft.kind}: ${(error as CanonError).message}`);

@@ -2,7 +2,21 @@
  * The half of an append that needs the ledger: positions, repeats, order, time, cause, chain. One pure function that every store runs
  * under its write lock; nothing may be stored that did not pass it. Must never read a clock. PROTOCOL §3 and §4.1.
  */
-import { type Bytes, type Digest, digestFromBytes, equalBytes, err, type EventId, type Instant, type LeafHash, maxInstant, ok, type Result, toBase64, type TrajectoryId } from '@openexec/canon';
+import {
+  type Bytes,
+  type Digest,
+  digestFromBytes,
+  equalBytes,
+  err,
+  type EventId,
+  type Instant,
+  type LeafHash,
+  maxInstant,
+  ok,
+  type Result,
+  toBase64,
+  type TrajectoryId,
+} from '@openexec/canon';
 import { leafHash } from '@openexec/proof';
 import type { Kind } from '@openexec/protocol';
 import { encodeEntry, entrySigningBytes, MAX_ENTRY_BYTES } from './entry.ts';
@@ -59,7 +73,10 @@ export type Sequenced =
       readonly successor: string | null;
     }
   /** Positions of the first result, part by part in the batch's order. */
-  | { readonly outcome: 'duplicate'; readonly places: readonly { readonly trajectory: TrajectoryId; readonly first: number; readonly count: number }[] };
+  | {
+      readonly outcome: 'duplicate';
+      readonly places: readonly { readonly trajectory: TrajectoryId; readonly first: number; readonly count: number }[];
+    };
 
 type Refusal = { readonly ok: false; readonly error: AppendFailure };
 
@@ -135,7 +152,8 @@ class Placing {
     }
     const family = familyOfTrajectory(trajectory);
     if (family !== null && hasOpening(family) && draft.facts.opens !== (state === null)) {
-      const message = state === null ? `${trajectory} does not begin with ${draft.kind}` : `${draft.kind} stands at the beginning of ${trajectory} only`;
+      const message =
+        state === null ? `${trajectory} does not begin with ${draft.kind}` : `${draft.kind} stands at the beginning of ${trajectory} only`;
       return err({ code: 'kind.misplaced', message });
     }
     return undefined;
@@ -149,12 +167,21 @@ class Placing {
       return causeFault('cause.unknown', `no fact stands at ${draft.cause} of ${trajectory}`, { trajectory, cause: draft.cause, at: null });
     }
     if (cause.at !== draft.at) {
-      return causeFault('cause.otherTime', `the fact at ${draft.cause} of ${trajectory} is of ${cause.at}; judge it at that moment`, { trajectory, cause: draft.cause, at: cause.at });
+      return causeFault('cause.otherTime', `the fact at ${draft.cause} of ${trajectory} is of ${cause.at}; judge it at that moment`, {
+        trajectory,
+        cause: draft.cause,
+        at: cause.at,
+      });
     }
     return ok(cause.at);
   }
 
-  #causeOf(trajectory: TrajectoryId, state: TrajectoryState | null, seq: number, first: number): { readonly kind: Kind; readonly at: Instant } | null {
+  #causeOf(
+    trajectory: TrajectoryId,
+    state: TrajectoryState | null,
+    seq: number,
+    first: number,
+  ): { readonly kind: Kind; readonly at: Instant } | null {
     if (state === null || seq > state.seq) return null;
     const inBatch = this.#stored[first];
     if (inBatch !== undefined && seq >= inBatch.entry.seq) return this.#stored[first + seq - inBatch.entry.seq]?.entry ?? null;
@@ -178,7 +205,8 @@ class Placing {
     };
     const entry = draft.facts.signed ? this.#signed(unsigned) : unsigned;
     const entryBytes = encodeEntry(entry);
-    if (entryBytes.length > MAX_ENTRY_BYTES) return err({ code: 'entry.tooLarge', message: `the entry has ${entryBytes.length} bytes; at most ${MAX_ENTRY_BYTES} are allowed` });
+    if (entryBytes.length > MAX_ENTRY_BYTES)
+      return err({ code: 'entry.tooLarge', message: `the entry has ${entryBytes.length} bytes; at most ${MAX_ENTRY_BYTES} are allowed` });
     const raw = leafHash(entryBytes);
     const leaf = digestFromBytes(raw);
     this.#stored.push({ index: this.#next, entry, entryBytes, leaf, payload: draft.payload, salt: draft.salt });
@@ -236,7 +264,8 @@ function isSameContent(view: SequenceView, part: PreparedPart, first: number): b
   if (first < 0) return false;
   return part.drafts.every((draft, offset) => {
     const placed = view.placed(part.trajectory, first + offset);
-    if (placed === null || placed.kind !== draft.kind || placed.payload === null || !equalBytes(placed.payload, draft.payload)) return false;
+    if (placed === null || placed.kind !== draft.kind || placed.payload === null || !equalBytes(placed.payload, draft.payload))
+      return false;
     return draft.id === undefined || view.byId(part.trajectory, draft.id) === first + offset;
   });
 }
@@ -258,7 +287,12 @@ function checkPosition(view: SequenceView, part: PreparedPart): Refusal | undefi
 
 function conflict(view: SequenceView, part: PreparedPart, why: string): Refusal {
   const actual = view.trajectory(part.trajectory)?.seq ?? null;
-  return err({ code: 'conflict', message: `${part.trajectory} stands at ${actual ?? 'no entry'}: ${why}; read the tail and decide again`, trajectory: part.trajectory, actual });
+  return err({
+    code: 'conflict',
+    message: `${part.trajectory} stands at ${actual ?? 'no entry'}: ${why}; read the tail and decide again`,
+    trajectory: part.trajectory,
+    actual,
+  });
 }
 
 function closed(trajectory: TrajectoryId): Refusal {
@@ -269,6 +303,10 @@ function sealed(successor: string): Refusal {
   return err({ code: 'ledger.sealed', message: `this ledger moved to the store ${successor}; append there`, successor });
 }
 
-function causeFault(code: 'cause.unknown' | 'cause.otherTime', message: string, where: { readonly trajectory: TrajectoryId; readonly cause: number; readonly at: Instant | null }): Refusal {
+function causeFault(
+  code: 'cause.unknown' | 'cause.otherTime',
+  message: string,
+  where: { readonly trajectory: TrajectoryId; readonly cause: number; readonly at: Instant | null },
+): Refusal {
   return err({ code, message, ...where });
 }

@@ -10,7 +10,8 @@ import Database from 'better-sqlite3';
 import { folder, found, opened, openRun, removeFolders } from '../test/support.ts';
 
 const SCALE = Number(process.env['OPENEXEC_BENCH_SCALE'] ?? '1');
-const ROUNDS = 7;
+/** Many short rounds: the load of a shared machine changes within seconds, and must change for both sides alike. */
+const ROUNDS = 25;
 const COMMIT = { because: 'x'.repeat(250) };
 
 const draft = (seq: number): Draft => fixtures.fact('run.cancelRequested', COMMIT, { at: fixtures.after(seq) });
@@ -25,7 +26,9 @@ function bare(index: boolean): { db: Database.Database; insert: Database.Stateme
   const db = new Database(join(folder(), 'bare.db'));
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = FULL');
-  db.exec('CREATE TABLE entries (idx INTEGER PRIMARY KEY, trajectory INTEGER NOT NULL, seq INTEGER NOT NULL, entry BLOB NOT NULL, payload BLOB, salt BLOB)');
+  db.exec(
+    'CREATE TABLE entries (idx INTEGER PRIMARY KEY, trajectory INTEGER NOT NULL, seq INTEGER NOT NULL, entry BLOB NOT NULL, payload BLOB, salt BLOB)',
+  );
   if (index) db.exec('CREATE UNIQUE INDEX place ON entries (trajectory, seq)');
   return { db, insert: db.prepare('INSERT INTO entries (trajectory, seq, entry, payload, salt) VALUES (?, ?, ?, ?, ?)') };
 }
@@ -55,7 +58,8 @@ async function pair(name: string, goal: string, ours: Side, floor: Side): Promis
   const rates: { ours: number; floor: number }[] = [];
   await ours();
   await floor();
-  for (let round = 0; round < ROUNDS; round++) rates.push(round % 2 === 0 ? { ours: await ours(), floor: await floor() } : { floor: await floor(), ours: await ours() });
+  for (let round = 0; round < ROUNDS; round++)
+    rates.push(round % 2 === 0 ? { ours: await ours(), floor: await floor() } : { floor: await floor(), ours: await ours() });
   const ratios = rates.map((rate) => rate.ours / rate.floor);
   const text = (value: number): string => Math.round(value).toLocaleString('en').padStart(9);
   process.stdout.write(
@@ -72,22 +76,30 @@ async function main(): Promise<void> {
   const floor = bare(true);
   const naked = bare(false);
   let at = 0;
-  const singles = Math.round(400 * SCALE);
+  const singles = Math.round(150 * SCALE);
   const insertOne = (): void => void floor.insert.run(1, at++, row.entryBytes, row.payload, row.salt);
-  await pair('one durable append', '>= 0.9', () => timed(singles, async () => {
-    for (let i = 0; i < singles; i++) await take(store, run, seq, [draft(++seq)]);
-  }), () => timed(singles, () => {
-    for (let i = 0; i < singles; i++) insertOne();
-  }));
+  await pair(
+    'one durable append',
+    '>= 0.9',
+    () =>
+      timed(singles, async () => {
+        for (let i = 0; i < singles; i++) await take(store, run, seq, [draft(++seq)]);
+      }),
+    () =>
+      timed(singles, () => {
+        for (let i = 0; i < singles; i++) insertOne();
+      }),
+  );
 
-  const batches = Math.round(40 * SCALE);
+  const batches = Math.round(12 * SCALE);
   const many = (side: { db: Database.Database; insert: Database.Statement }): Side => {
     const all = side.db.transaction(() => {
       for (let i = 0; i < 256; i++) side.insert.run(1, at++, row.entryBytes, row.payload, row.salt);
     });
-    return () => timed(batches * 256, () => {
-      for (let i = 0; i < batches; i++) all.immediate();
-    });
+    return () =>
+      timed(batches * 256, () => {
+        for (let i = 0; i < batches; i++) all.immediate();
+      });
   };
   const ours: Side = () => {
     const drafts = Array.from({ length: batches }, (_, i) => Array.from({ length: 256 }, (__, j) => draft(seq + i * 256 + j)));
@@ -101,15 +113,28 @@ async function main(): Promise<void> {
   await pair('256 events per commit, same unique index', '>= 0.7', ours, many(floor));
   await pair('256 events per commit, bare without index', '>= 0.3', ours, many(naked));
 
-  const each = Math.round(40 * SCALE);
-  await pair('64 appenders at once, beside one', '>= 10', () => timed(64 * each, async () => {
-    await Promise.all(Array.from({ length: 64 }, async () => {
-      for (let i = 0; i < each; i++) await take(store, run, 'any', [draft(seq)]);
-    }));
-  }), () => timed(singles, async () => {
-    for (let i = 0; i < singles; i++) await take(store, run, 'any', [draft(seq)]);
-  }));
-  process.stdout.write(`size ${(await store.head()).size}, root ${Buffer.from((await store.head()).root).toString('hex').slice(0, 16)}\n`);
+  const each = Math.round(16 * SCALE);
+  await pair(
+    '64 appenders at once, beside one',
+    '>= 10',
+    () =>
+      timed(64 * each, async () => {
+        await Promise.all(
+          Array.from({ length: 64 }, async () => {
+            for (let i = 0; i < each; i++) await take(store, run, 'any', [draft(seq)]);
+          }),
+        );
+      }),
+    () =>
+      timed(singles, async () => {
+        for (let i = 0; i < singles; i++) await take(store, run, 'any', [draft(seq)]);
+      }),
+  );
+  process.stdout.write(
+    `size ${(await store.head()).size}, root ${Buffer.from((await store.head()).root)
+      .toString('hex')
+      .slice(0, 16)}\n`,
+  );
   await store.close();
   floor.db.close();
   naked.db.close();

@@ -18,7 +18,9 @@ const run = await openRun(store, await found(store), 'bench');
 let seq = 0;
 for (let batch = 0; batch < BATCHES; batch++) {
   const first = seq;
-  const drafts = Array.from({ length: 256 }, () => fixtures.fact('run.cancelRequested', { because: 'x'.repeat(250) }, { at: fixtures.after(++seq) }));
+  const drafts = Array.from({ length: 256 }, () =>
+    fixtures.fact('run.cancelRequested', { because: 'x'.repeat(250) }, { at: fixtures.after(++seq) }),
+  );
   const result = await store.append(fixtures.batchTo(run, first, drafts));
   if (!result.ok) throw new Error(result.error.code);
 }
@@ -29,7 +31,8 @@ const { size } = await store.head();
 function bareRead(): number {
   const since = performance.now();
   let bytes = 0;
-  for (let at = 0; at < size; at += 1000) for (const row of page.all(at, Number(size)) as [number, Uint8Array, Uint8Array, Uint8Array][]) bytes += row[1].length + row[2].length;
+  for (let at = 0; at < size; at += 1000)
+    for (const row of page.all(at, Number(size)) as [number, Uint8Array, Uint8Array, Uint8Array][]) bytes += row[1].length + row[2].length;
   if (bytes === 0) throw new Error('nothing was read');
   return performance.now() - since;
 }

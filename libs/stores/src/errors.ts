@@ -37,23 +37,34 @@ export function isOutcome(error: unknown): boolean {
 /** What a failed write means for the caller. `begun` says whether a transaction was under way. */
 export function writeRefusal(error: unknown, begun: boolean): { readonly code: StoreRefusalCode; readonly message: string } {
   const code = codeOf(error);
-  if (code === 'SQLITE_FULL' || code === 'ENOSPC' || code === 'EDQUOT') return { code: 'store.full', message: 'the disk is full; make room and open the ledger again' };
-  if (code.startsWith('SQLITE_READONLY') || code === 'EROFS' || code === 'EACCES' || code === 'EPERM') return { code: 'store.readOnly', message: `the ledger cannot be written (${code})` };
-  if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB') return { code: 'store.corrupt', message: `the ledger's file is damaged (${code}); run verify` };
-  if (!begun && code.startsWith('SQLITE_BUSY')) return { code: 'store.busy', message: 'another process held the write lock too long; nothing was stored, try again' };
-  return { code: 'store.unknownOutcome', message: `writing failed (${code}); it is unknown whether the append is stored: open the ledger again and look` };
+  if (code === 'SQLITE_FULL' || code === 'ENOSPC' || code === 'EDQUOT')
+    return { code: 'store.full', message: 'the disk is full; make room and open the ledger again' };
+  if (code.startsWith('SQLITE_READONLY') || code === 'EROFS' || code === 'EACCES' || code === 'EPERM')
+    return { code: 'store.readOnly', message: `the ledger cannot be written (${code})` };
+  if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB')
+    return { code: 'store.corrupt', message: `the ledger's file is damaged (${code}); run verify` };
+  if (!begun && code.startsWith('SQLITE_BUSY'))
+    return { code: 'store.busy', message: 'another process held the write lock too long; nothing was stored, try again' };
+  return {
+    code: 'store.unknownOutcome',
+    message: `writing failed (${code}); it is unknown whether the append is stored: open the ledger again and look`,
+  };
 }
 
 /** What a failure to open means. `isWritable` says whether the file and its folder can be written. */
 export function openRefusal(error: unknown, path: string, isWritable: boolean): OpenFailure {
   const code = codeOf(error);
   if (code.startsWith('SQLITE_CANTOPEN') && !isWritable) {
-    return { code: 'store.readOnly', message: `${path} or its folder cannot be written, which SQLite's log needs even for reading; copy the ledger to where it can` };
+    return {
+      code: 'store.readOnly',
+      message: `${path} or its folder cannot be written, which SQLite's log needs even for reading; copy the ledger to where it can`,
+    };
   }
   if (code === 'SQLITE_NOTADB') return { code: 'store.notALedger', message: `${path} is no SQLite database` };
   if (code.startsWith('SQLITE_CORRUPT')) return { code: 'store.corrupt', message: `${path} is damaged (${code})` };
   if (code.startsWith('SQLITE_BUSY')) return { code: 'store.busy', message: `${path} is locked by another process; try again` };
   if (code === 'SQLITE_FULL' || code === 'ENOSPC') return { code: 'store.full', message: `there is no room for ${path}` };
-  if (code.startsWith('SQLITE_READONLY') || code === 'EROFS') return { code: 'store.readOnly', message: `${path} cannot be written (${code}); open it for reading, or repair its permissions` };
+  if (code.startsWith('SQLITE_READONLY') || code === 'EROFS')
+    return { code: 'store.readOnly', message: `${path} cannot be written (${code}); open it for reading, or repair its permissions` };
   return { code: 'store.unreadable', message: `${path} cannot be opened (${code})` };
 }

@@ -38,7 +38,8 @@ export class HeadKeeper {
     if (fingerprint === null) return;
     const known = readHeadFile(this.#path);
     if (!known.ok) return;
-    if (known.value !== null && (known.value.fingerprint !== fingerprint || known.value.size > size || equalBytes(known.value.root, root))) return;
+    if (known.value !== null && (known.value.fingerprint !== fingerprint || known.value.size > size || equalBytes(known.value.root, root)))
+      return;
     try {
       writeHeadFile(this.#path, { fingerprint, size, root });
     } catch (error) {

@@ -27,8 +27,12 @@ export class RowReader {
 
   constructor(db: Database.Database) {
     this.#inOrder = db.prepare('SELECT idx, entry, payload, salt FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx LIMIT ?').raw();
-    this.#ofTrajectory = db.prepare('SELECT idx, entry, payload, salt FROM entries WHERE trajectory = ? AND seq >= ? AND seq < ? ORDER BY seq LIMIT ?').raw();
-    this.#backwards = db.prepare('SELECT idx, entry, NULL, NULL FROM entries WHERE trajectory = ? AND seq < ? ORDER BY seq DESC LIMIT 64').raw();
+    this.#ofTrajectory = db
+      .prepare('SELECT idx, entry, payload, salt FROM entries WHERE trajectory = ? AND seq >= ? AND seq < ? ORDER BY seq LIMIT ?')
+      .raw();
+    this.#backwards = db
+      .prepare('SELECT idx, entry, NULL, NULL FROM entries WHERE trajectory = ? AND seq < ? ORDER BY seq DESC LIMIT 64')
+      .raw();
     this.#one = db.prepare('SELECT idx, entry, payload, salt FROM entries WHERE trajectory = ? AND seq = ?').raw();
     this.#byEvent = db.prepare('SELECT seq FROM entries WHERE trajectory = ? AND event = ?').pluck();
     this.#trajectoryId = db.prepare('SELECT id FROM trajectories WHERE name = ?').pluck();
@@ -43,7 +47,11 @@ export class RowReader {
 
   /** Raw rows in tree order. */
   page(from: number, to: number): readonly Row[] {
-    return (this.#inOrder.all(from, to, PAGE_ROWS) as RawRow[]).map(([, entry, payload, salt]) => ({ entryBytes: plain(entry), payload: plainOrNull(payload), salt: plainOrNull(salt) }));
+    return (this.#inOrder.all(from, to, PAGE_ROWS) as RawRow[]).map(([, entry, payload, salt]) => ({
+      entryBytes: plain(entry),
+      payload: plainOrNull(payload),
+      salt: plainOrNull(salt),
+    }));
   }
 
   /** Decoded entries in tree order. */
@@ -91,7 +99,14 @@ function storedOf([idx, entryBytes, payload, salt]: RawRow): Stored {
   const bytes = plain(entryBytes);
   const entry = decodeEntry(bytes);
   if (!entry.ok) throw new LedgerFault('store.corrupt', `entry ${idx}: ${entry.error.message}; run verify`);
-  return { index: BigInt(idx), entry: entry.value, entryBytes: bytes, leaf: digestFromBytes(leafHash(bytes)), payload: plainOrNull(payload), salt: plainOrNull(salt) };
+  return {
+    index: BigInt(idx),
+    entry: entry.value,
+    entryBytes: bytes,
+    leaf: digestFromBytes(leafHash(bytes)),
+    payload: plainOrNull(payload),
+    salt: plainOrNull(salt),
+  };
 }
 
 /** The same memory as a plain byte array: a Buffer's `slice` does not copy, which would surprise whoever takes Bytes. */

@@ -35,7 +35,10 @@ const MIGRATIONS: readonly string[] = [
 ];
 
 /** Brings a fresh or older database to {@link FORMAT_VERSION}; refuses a newer one, and one that is no ledger. */
-export function migrate(db: Database.Database, options: { readonly clock: Clock; readonly randomness: Randomness; readonly path: string }): Result<void, OpenFailure> {
+export function migrate(
+  db: Database.Database,
+  options: { readonly clock: Clock; readonly randomness: Randomness; readonly path: string },
+): Result<void, OpenFailure> {
   const known = checkVersion(db, options.path);
   if (!known.ok || known.value === FORMAT_VERSION) return known.ok ? ok(undefined) : known;
   const run = db.transaction((): Result<void, OpenFailure> => {
@@ -62,7 +65,10 @@ export function checkVersion(db: Database.Database, path: string): Result<number
   if (application === 0 && version === 0 && tables === 0) return ok(0);
   if (application !== APPLICATION_ID) return err({ code: 'store.notALedger', message: `${path} is a database of something else` });
   if (version > FORMAT_VERSION) {
-    return err({ code: 'store.newerFormat', message: `${path} has format ${version}, this release writes ${FORMAT_VERSION}; use a newer release` });
+    return err({
+      code: 'store.newerFormat',
+      message: `${path} has format ${version}, this release writes ${FORMAT_VERSION}; use a newer release`,
+    });
   }
   return ok(version);
 }
@@ -92,5 +98,8 @@ export function checkDurable(db: Database.Database, path: string): Result<void, 
   const fullSync = Number(db.pragma('fullfsync', { simple: true }));
   if (journal === 'wal' && synchronous === 2 && fullSync === 1) return ok(undefined);
   const found = `journal_mode ${journal}, synchronous ${synchronous}, fullfsync ${fullSync}`;
-  return err({ code: 'store.notDurable', message: `${path} would not survive a power cut (${found}); move it to a local file system that supports WAL` });
+  return err({
+    code: 'store.notDurable',
+    message: `${path} would not survive a power cut (${found}); move it to a local file system that supports WAL`,
+  });
 }

@@ -5,7 +5,18 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { dirname, join } from 'node:path';
-import { type Bytes, type Clock, type Digest, digestOf, err, instantToMs, ok, type Randomness, type Result, type TrajectoryId } from '@openexec/canon';
+import {
+  type Bytes,
+  type Clock,
+  type Digest,
+  digestOf,
+  err,
+  instantToMs,
+  ok,
+  type Randomness,
+  type Result,
+  type TrajectoryId,
+} from '@openexec/canon';
 import {
   type AppendBatch,
   type AppendFailure,
@@ -59,7 +70,8 @@ export interface SqliteLedgerOptions {
 /** Opens a ledger, or says why not; see {@link OpenFailure}. Nothing is repaired. */
 export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Result<LedgerStore, OpenFailure>> {
   const { path } = options;
-  if (!existsSync(dirname(path))) return err({ code: 'store.missingDirectory', message: `the folder ${dirname(path)} does not exist; make it first` });
+  if (!existsSync(dirname(path)))
+    return err({ code: 'store.missingDirectory', message: `the folder ${dirname(path)} does not exist; make it first` });
   if (!existsSync(path) && options.missing !== 'create') return err({ code: 'store.missing', message: `there is no ledger at ${path}` });
   let db: Database.Database | undefined;
   try {
@@ -136,7 +148,8 @@ class SqliteLedger implements LedgerStore {
     this.#checkpointAt = db.prepare('SELECT note FROM checkpoints WHERE size = ?').pluck();
     this.#checkpointsAfter = db.prepare('SELECT size, note FROM checkpoints WHERE size > ? ORDER BY size LIMIT 256').raw();
     this.#addCheckpoint = db.prepare('INSERT INTO checkpoints (size, note) VALUES (?, ?) ON CONFLICT (size) DO NOTHING');
-    this.#heads = options.headFile === undefined || options.access === 'readOnly' ? null : new HeadKeeper(options.headFile, () => this.#head());
+    this.#heads =
+      options.headFile === undefined || options.access === 'readOnly' ? null : new HeadKeeper(options.headFile, () => this.#head());
     this.#writer = new Writer({
       db,
       reader: this.#reader,
@@ -166,7 +179,8 @@ class SqliteLedger implements LedgerStore {
 
   append(batch: AppendBatch): Promise<Result<Appended, AppendFailure>> {
     if (this.#closed) return Promise.resolve(CLOSED);
-    if (this.#options.access === 'readOnly') return Promise.resolve(err({ code: 'store.readOnly', message: 'this ledger was opened for reading only' }));
+    if (this.#options.access === 'readOnly')
+      return Promise.resolve(err({ code: 'store.readOnly', message: 'this ledger was opened for reading only' }));
     const prepared = prepare(batch, this.#options.randomness);
     if (!prepared.ok) return Promise.resolve(prepared);
     const large = batch.blobs.filter(({ bytes }) => bytes.length > MAX_ROW_BLOB_BYTES);
@@ -175,7 +189,10 @@ class SqliteLedger implements LedgerStore {
   }
 
   /** Large blobs are durable before the transaction whose entries name them begins. */
-  async #withFiles(large: AppendBatch['blobs'], then: () => Promise<Result<Appended, AppendFailure>>): Promise<Result<Appended, AppendFailure>> {
+  async #withFiles(
+    large: AppendBatch['blobs'],
+    then: () => Promise<Result<Appended, AppendFailure>>,
+  ): Promise<Result<Appended, AppendFailure>> {
     try {
       for (const { digest, bytes } of large) await this.#blobFiles.write(digest, bytes);
     } catch (error) {
@@ -235,7 +252,10 @@ class SqliteLedger implements LedgerStore {
     if (row === undefined) return err({ code: 'blob.unknown', message: `no blob ${digest} was ever stored here` });
     const bytes = row[1] === null ? await this.#blobFiles.read(digest) : new Uint8Array(row[1]);
     if (bytes !== null && bytes.length === row[0] && digestOf(bytes) === digest) return ok(bytes);
-    return err({ code: 'blob.corrupt', message: `the blob ${digest} is ${bytes === null ? 'missing from its folder' : 'not what its name says'}` });
+    return err({
+      code: 'blob.corrupt',
+      message: `the blob ${digest} is ${bytes === null ? 'missing from its folder' : 'not what its name says'}`,
+    });
   }
 
   follow(from = 0n): Subscription {
@@ -261,7 +281,8 @@ class SqliteLedger implements LedgerStore {
     this.#requireOpen();
     const id = this.#reader.trajectoryId(trajectory);
     if (id === null) return null;
-    for (const { entry, leaf } of this.#reader.fromEnd(id)) return { trajectory, seq: entry.seq, leaf, closed: factsOf(entry.kind)?.closes === true };
+    for (const { entry, leaf } of this.#reader.fromEnd(id))
+      return { trajectory, seq: entry.seq, leaf, closed: factsOf(entry.kind)?.closes === true };
     return null;
   }
 
@@ -330,7 +351,8 @@ class SqliteLedger implements LedgerStore {
   async consistency(oldSize: bigint, newSize: bigint): Promise<Result<readonly Bytes[], ProofFailure>> {
     if (this.#closed) return CLOSED;
     const now = BigInt(this.#writer.headRow().size);
-    if (oldSize < 0n || oldSize > newSize || newSize > now) return outOfRange(`there is no way from ${oldSize} to ${newSize} within ${now}`);
+    if (oldSize < 0n || oldSize > newSize || newSize > now)
+      return outOfRange(`there is no way from ${oldSize} to ${newSize} within ${now}`);
     return ok(consistencyProof((level, at) => this.#tree.node(level, at), oldSize, newSize));
   }
 

@@ -90,7 +90,10 @@ export class TreeReader {
 
   /** The root of the tree of `size` leaves, recomputed. */
   root(size: bigint): Bytes {
-    return rootFrom(size, rangeNodes(size).map(({ level, index }) => this.node(level, index)));
+    return rootFrom(
+      size,
+      rangeNodes(size).map(({ level, index }) => this.node(level, index)),
+    );
   }
 }
 

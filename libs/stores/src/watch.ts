@@ -31,7 +31,7 @@ export class Watch {
 
   /** After this handle's own commit, which the version does not count. */
   changed(): void {
-    for (const changed of [...this.#watchers]) changed();
+    for (const changed of this.#watchers) changed();
   }
 
   /** Wakes everybody for the last time. */

@@ -333,7 +333,11 @@ function answerAll(group: readonly Request[], result: Result<Appended, AppendFai
   return group.map((request) => ({ request, result }));
 }
 
-function deferred(): { readonly promise: Promise<Result<Appended, AppendFailure>>; readonly resolve: Request['resolve']; readonly reject: Request['reject'] } {
+function deferred(): {
+  readonly promise: Promise<Result<Appended, AppendFailure>>;
+  readonly resolve: Request['resolve'];
+  readonly reject: Request['reject'];
+} {
   let resolve: Request['resolve'] = () => undefined;
   let reject: Request['reject'] = () => undefined;
   const promise = new Promise<Result<Appended, AppendFailure>>((take, refuse) => {

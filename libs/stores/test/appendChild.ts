@@ -22,7 +22,14 @@ async function appendUntilKilled(seed: number): Promise<void> {
     const [size = 0, kind = 0] = random.bytes(2);
     const moment = fixtures.after(seq);
     const drafts: Draft[] = [fact('run.cancelRequested', CANCEL, { at: moment })];
-    for (let extra = size % 8; extra > 0; extra--) drafts.push(judgement('fact.noted', { ...Object(NOTED), message: `${seed}.${batch}.${extra} of ${drafts.length}` }, { cause: seq + 1, law: 1, at: moment }));
+    for (let extra = size % 8; extra > 0; extra--)
+      drafts.push(
+        judgement(
+          'fact.noted',
+          { ...Object(NOTED), message: `${seed}.${batch}.${extra} of ${drafts.length}` },
+          { cause: seq + 1, law: 1, at: moment },
+        ),
+      );
     const blobs = kind % 16 === 0 ? [textBlob(`${seed}.${batch} `.repeat(20_000))] : [];
     const result = await store.append({ ...batchTo(run, seq, drafts, 1), blobs });
     if (!result.ok) return say(`refused ${result.error.code}`);

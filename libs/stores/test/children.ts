@@ -51,6 +51,16 @@ export function run(command: string, args: readonly string[], options: { readonl
     });
     child.on('error', fail);
     // What was written before a kill is still in the pipe: wait for its end.
-    child.on('close', (code, signal) => settle({ lines: text.slice(0, text.lastIndexOf('\n') + 1).split('\n').slice(0, -1), errors, code, signal }));
+    child.on('close', (code, signal) =>
+      settle({
+        lines: text
+          .slice(0, text.lastIndexOf('\n') + 1)
+          .split('\n')
+          .slice(0, -1),
+        errors,
+        code,
+        signal,
+      }),
+    );
   });
 }

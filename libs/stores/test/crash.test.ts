@@ -34,7 +34,8 @@ async function freshLedger(name: string): Promise<string> {
 async function killOnce(path: string, seed: number, before: number): Promise<{ acknowledged: number; stored: number }> {
   const [byte = 0] = fixtures.seededRandomness(seed).bytes(1);
   const outcome = await run(process.execPath, [child, 'kill', path, String(seed)], { killAfterMs: (byte * 40) / 255 });
-  if (outcome.signal !== 'SIGKILL') throw new Error(`seed ${seed}: the child ended by itself: ${outcome.lines.at(-1) ?? ''} ${outcome.errors}`);
+  if (outcome.signal !== 'SIGKILL')
+    throw new Error(`seed ${seed}: the child ended by itself: ${outcome.lines.at(-1) ?? ''} ${outcome.errors}`);
   const acknowledged = Number(outcome.lines.at(-1)?.split(' ')[0] ?? before);
   const store = await opened(path);
   const run_ = fixtures.runNamed('kill');
@@ -89,7 +90,8 @@ describe(`${KILLS} kills`, () => {
     }
     const store = await opened(path);
     const stored = new Map<number, number>();
-    for await (const { entry } of store.read(fixtures.runNamed('kill'), 1)) stored.set(entry.cause ?? entry.seq, (stored.get(entry.cause ?? entry.seq) ?? 0) + 1);
+    for await (const { entry } of store.read(fixtures.runNamed('kill'), 1))
+      stored.set(entry.cause ?? entry.seq, (stored.get(entry.cause ?? entry.seq) ?? 0) + 1);
     await store.close();
     expect(lengths.size).toBeGreaterThan(4);
     for (const [fact, length] of lengths) expect([fact, stored.get(fact)]).toEqual([fact, length]);
@@ -113,20 +115,28 @@ async function inSmallDisk(script: string): Promise<{ readonly lines: readonly s
 }
 
 describe('a disk', () => {
-  mounted(`that is full refuses with store.full and stops the handle; after making room nothing is lost${reason}`, async () => {
-    const again = 'mount -o remount,size=16m "$1"';
-    const { lines, errors } = await inSmallDisk(`"$3" "$4" fill "$1/ledger.db" && ${again} && "$3" "$4" read "$1/ledger.db"`);
-    expect(errors).toBe('');
-    const refused = lines.indexOf('refused store.full');
-    const acknowledged = Number(lines[refused - 1]);
-    expect(acknowledged).toBeGreaterThan(2);
-    expect(lines[refused + 1]).toBe('then store.stopped');
-    expect(lines.at(-1)).toBe(`sound ${acknowledged}`);
-  }, 30_000);
+  mounted(
+    `that is full refuses with store.full and stops the handle; after making room nothing is lost${reason}`,
+    async () => {
+      const again = 'mount -o remount,size=16m "$1"';
+      const { lines, errors } = await inSmallDisk(`"$3" "$4" fill "$1/ledger.db" && ${again} && "$3" "$4" read "$1/ledger.db"`);
+      expect(errors).toBe('');
+      const refused = lines.indexOf('refused store.full');
+      const acknowledged = Number(lines[refused - 1]);
+      expect(acknowledged).toBeGreaterThan(2);
+      expect(lines[refused + 1]).toBe('then store.stopped');
+      expect(lines.at(-1)).toBe(`sound ${acknowledged}`);
+    },
+    30_000,
+  );
 
-  mounted(`that is read-only is named as such when the ledger on it is opened${reason}`, async () => {
-    const { lines, errors } = await inSmallDisk('mount -o remount,ro "$1" && "$3" "$4" open "$1/ledger.db"');
-    expect(errors).toBe('');
-    expect(lines).toEqual(['readWrite store.readOnly', 'readOnly store.readOnly']);
-  }, 30_000);
+  mounted(
+    `that is read-only is named as such when the ledger on it is opened${reason}`,
+    async () => {
+      const { lines, errors } = await inSmallDisk('mount -o remount,ro "$1" && "$3" "$4" open "$1/ledger.db"');
+      expect(errors).toBe('');
+      expect(lines).toEqual(['readWrite store.readOnly', 'readOnly store.readOnly']);
+    },
+    30_000,
+  );
 });

@@ -53,7 +53,10 @@ describe('opening', () => {
     const again = await opened(path);
     expect((await again.head()).root).toEqual(root);
     expect(await again.append(batch)).toMatchObject({ ok: true, value: { outcome: 'duplicate' } });
-    expect(await again.append(batchTo(name, 1, [fact('run.cancelRequested', CANCEL)]))).toMatchObject({ ok: true, value: { outcome: 'appended' } });
+    expect(await again.append(batchTo(name, 1, [fact('run.cancelRequested', CANCEL)]))).toMatchObject({
+      ok: true,
+      value: { outcome: 'appended' },
+    });
     await check(again);
     await again.close();
   });
@@ -65,7 +68,10 @@ describe('opening', () => {
     await writer.close();
     const reader = await opened(path, { access: 'readOnly' });
     await check(reader);
-    expect(await reader.append(batchTo(fixtures.LAW, 1, [fixtures.trustDraft(fingerprint, { nonce: 'x' })]))).toMatchObject({ ok: false, error: { code: 'store.readOnly' } });
+    expect(await reader.append(batchTo(fixtures.LAW, 1, [fixtures.trustDraft(fingerprint, { nonce: 'x' })]))).toMatchObject({
+      ok: false,
+      error: { code: 'store.readOnly' },
+    });
     expect(await reader.checkpoint()).toMatchObject({ ok: false, error: { code: 'store.readOnly' } });
     await reader.close();
   });
@@ -261,7 +267,12 @@ describe('damage', () => {
       for await (const stored of store.read(name)) return stored.index;
       return null;
     })();
-    expect(await reading.then(() => 'read', (error: { code: string }) => error.code)).toBe('store.corrupt');
+    expect(
+      await reading.then(
+        () => 'read',
+        (error: { code: string }) => error.code,
+      ),
+    ).toBe('store.corrupt');
     const report = await verifyLedger({ rows: store.rows(), checkpoints: [], head: null }, { trust: null });
     expect(report).toMatchObject({ sound: false, firstBad: 2 });
     await store.close();

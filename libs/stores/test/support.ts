@@ -76,4 +76,3 @@ export async function openRun(store: LedgerStore, fingerprint: string, name: str
   if (!result.ok) throw new Error(`the run was refused: ${result.error.code}`);
   return run;
 }
-

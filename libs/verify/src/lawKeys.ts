@@ -13,7 +13,10 @@ interface KeyRecord {
   readonly retired: boolean;
 }
 /** A rule of the law trajectory that an entry breaks (PROTOCOL §5). */
-export type LawFault = { readonly code: 'law.body' | 'law.nonce' | 'law.ledger' | 'law.signature' | 'law.registry'; readonly message: string };
+export type LawFault = {
+  readonly code: 'law.body' | 'law.nonce' | 'law.ledger' | 'law.signature' | 'law.registry';
+  readonly message: string;
+};
 interface Signed {
   readonly body: Members;
   readonly signatures: readonly { readonly key: string; readonly value: string }[];
@@ -81,7 +84,13 @@ export class LawKeys {
   }
 
   /** Takes one law entry, or says why it is not law; the position moves all the same. */
-  take(entry: { readonly kind: string; readonly seq: number; readonly at: Instant; readonly leaf: Digest; readonly body: Json }): LawFault | null {
+  take(entry: {
+    readonly kind: string;
+    readonly seq: number;
+    readonly at: Instant;
+    readonly leaf: Digest;
+    readonly body: Json;
+  }): LawFault | null {
     this.position = entry.seq;
     this.lastAt = entry.at;
     return entry.kind === 'ledger.founded' ? this.#found(entry) : this.#later(entry);
@@ -91,20 +100,24 @@ export class LawKeys {
     const signed = readSigned(entry.body);
     const roots = signed === null ? null : texts(signed.body['rootKeys']);
     const log = signed === null ? null : text(signed.body, 'logKey');
-    if (signed === null || roots === null || roots.length === 0 || log === null) return fault('law.body', 'the founding names no root keys or no log key');
+    if (signed === null || roots === null || roots.length === 0 || log === null)
+      return fault('law.body', 'the founding names no root keys or no log key');
     this.ledger = entry.leaf;
     const origin = text(signed.body, 'origin');
     if (origin === null || !KEY_NAME.test(origin)) return fault('law.body', 'the founding names no origin that can sign checkpoints');
     this.origin = origin;
     if (new Set([...roots, log]).size <= roots.length) return fault('law.body', 'a founding key stands twice');
-    if (signed.body['registry'] !== 1) return fault('law.registry', `the ledger is of registry ${String(signed.body['registry'])}; this reader knows 1`);
+    if (signed.body['registry'] !== 1)
+      return fault('law.registry', `the ledger is of registry ${String(signed.body['registry'])}; this reader knows 1`);
     const nonce = this.#nonce(signed.body);
     if (nonce !== null) return nonce;
-    for (const root of roots) if (!this.#admit(root, ['root'], entry.at, null)) return fault('law.body', `the root key ${root} is not admissible`);
+    for (const root of roots)
+      if (!this.#admit(root, ['root'], entry.at, null)) return fault('law.body', `the root key ${root} is not admissible`);
     if (!this.#admit(log, ['log'], entry.at, null)) return fault('law.body', `the log key ${log} is not admissible`);
     const type = 'application/vnd.openexec.founding.v1+json';
     const signers = new Set(signed.signatures.map((each) => each.key));
-    if (signers.size !== roots.length || signed.signatures.length !== roots.length) return fault('law.signature', 'the founding does not carry one signature of each root key');
+    if (signers.size !== roots.length || signed.signatures.length !== roots.length)
+      return fault('law.signature', 'the founding does not carry one signature of each root key');
     return this.#signedBy(signed, type, ['root'], entry.at);
   }
 
@@ -113,11 +126,13 @@ export class LawKeys {
     const outer = entry.kind === 'writ.issued' && isMembers(entry.body) ? entry.body['writ'] : entry.body;
     const signed = readSigned(outer);
     if (roles === undefined || signed === null) return fault('law.body', `${entry.kind} is not a signed law body`);
-    if (text(signed.body, 'ledger') !== this.ledger) return fault('law.ledger', `the body is for ledger ${String(text(signed.body, 'ledger'))}`);
+    if (text(signed.body, 'ledger') !== this.ledger)
+      return fault('law.ledger', `the body is for ledger ${String(text(signed.body, 'ledger'))}`);
     const nonce = this.#nonce(signed.body);
     if (nonce !== null) return nonce;
     const issuer = entry.kind === 'writ.issued' ? text(signed.body, 'issuer') : null;
-    if (issuer !== null && signed.signatures.some((each) => each.key !== issuer)) return fault('law.signature', 'a writ is signed by its issuer and nobody else');
+    if (issuer !== null && signed.signatures.some((each) => each.key !== issuer))
+      return fault('law.signature', 'a writ is signed by its issuer and nobody else');
     const type = entry.kind === 'writ.issued' ? WRIT_TYPE : `application/vnd.openexec.${entry.kind}.v1+json`;
     const signatures = this.#signedBy(signed, type, roles, entry.at);
     return signatures ?? this.#apply(entry.kind, signed.body);
@@ -130,9 +145,18 @@ export class LawKeys {
       const roles = texts(body['roles']);
       const notBefore = isMembers(window) ? text(window, 'notBefore') : null;
       const isOpenEnded = isMembers(window) && window['notAfter'] === null;
-      if (publicKey === null || roles === null || !isMembers(window) || notBefore === null || (!isOpenEnded && text(window, 'notAfter') === null)) return fault('law.body', 'key.trusted lacks a key, roles or a window');
+      if (
+        publicKey === null ||
+        roles === null ||
+        !isMembers(window) ||
+        notBefore === null ||
+        (!isOpenEnded && text(window, 'notAfter') === null)
+      )
+        return fault('law.body', 'key.trusted lacks a key, roles or a window');
       if (roles.includes('runtime') && roles.length > 1) return fault('law.body', 'a runtime key holds no other role');
-      return this.#admit(publicKey, roles, notBefore, text(window, 'notAfter')) ? null : fault('law.body', `the key ${publicKey} is not admissible`);
+      return this.#admit(publicKey, roles, notBefore, text(window, 'notAfter'))
+        ? null
+        : fault('law.body', `the key ${publicKey} is not admissible`);
     }
     if (kind === 'key.retired') {
       const key = text(body, 'key') ?? '';
@@ -140,7 +164,8 @@ export class LawKeys {
       if (record === undefined) return fault('law.body', `key ${key} was never trusted`);
       this.#keys.set(key, { ...record, retired: true });
     }
-    if (kind === 'ledger.upgraded') return fault('law.registry', `the ledger was raised to registry ${String(body['registry'])}; this reader knows 1`);
+    if (kind === 'ledger.upgraded')
+      return fault('law.registry', `the ledger was raised to registry ${String(body['registry'])}; this reader knows 1`);
     return null;
   }
 
@@ -155,24 +180,38 @@ export class LawKeys {
   #admit(publicKey: string, roles: readonly string[], notBefore: string, notAfter: string | null): boolean {
     const bytes = fromHex(publicKey);
     // A retired key stays retired: it may have been retired because it leaked.
-    if (!bytes.ok || !admitKey(bytes.value).ok || this.#keys.get(keyIdOf(bytes.value))?.retired === true) return false;
+    if (!bytes.ok || !isAdmissible(publicKey, bytes.value) || this.#keys.get(keyIdOf(bytes.value))?.retired === true) return false;
     this.#keys.set(keyIdOf(bytes.value), { publicKey: bytes.value, roles, notBefore, notAfter, retired: false });
     return true;
   }
 
   #signedBy(signed: Signed, type: string, roles: readonly string[], at: string): LawFault | null {
-    if (new Set(signed.signatures.map((each) => each.key)).size < signed.signatures.length) return fault('law.signature', 'a key signs once');
+    if (new Set(signed.signatures.map((each) => each.key)).size < signed.signatures.length)
+      return fault('law.signature', 'a key signs once');
     for (const signature of signed.signatures) {
       const publicKey = roles.map((role) => this.holder(signature.key, role, at)).find((each) => each !== null) ?? null;
       if (publicKey === null) return fault('law.signature', `key ${signature.key} did not hold the role ${roles.join(' or ')} here`);
       this.signatures += 1;
-      if (!verifyTyped({ type, body: signed.body, publicKey, value: signature.value })) return fault('law.signature', `the signature of ${signature.key} is not over this body`);
+      if (!verifyTyped({ type, body: signed.body, publicKey, value: signature.value }))
+        return fault('law.signature', `the signature of ${signature.key} is not over this body`);
     }
     return null;
   }
 }
 
+/** Verdicts of `admitKey`, which costs more than a signature; a ledger has few keys, and hostile ones must not fill memory. */
+const verdicts = new Map<string, boolean>();
+const MAX_VERDICTS = 256;
+
+function isAdmissible(hex: string, publicKey: Bytes): boolean {
+  const known = verdicts.get(hex);
+  if (known !== undefined) return known;
+  const verdict = admitKey(publicKey).ok;
+  if (verdicts.size >= MAX_VERDICTS) verdicts.clear();
+  verdicts.set(hex, verdict);
+  return verdict;
+}
+
 function fault(code: LawFault['code'], message: string): LawFault {
   return { code, message };
 }
-

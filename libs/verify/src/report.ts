@@ -30,7 +30,7 @@ export type FindingCode =
   | 'ledger.untrusted'
   | 'blob.missing';
 
-/** One thing that does not hold. `index` is the leaf index, or null where it concerns the whole. */
+/** One thing that does not hold. `index` is the leaf index (the number of entries, where the next one is missing), or null where it concerns the whole. */
 export interface Finding {
   readonly index: number | null;
   readonly code: FindingCode;

@@ -36,7 +36,8 @@ export class Trajectories {
     const known = this.#tracks.get(entry.trajectory);
     const track: Track = known ?? { next: 0, prev: null, lastFactAt: '', closed: false, index: -1, torn: null, facts: new Map() };
     if (known === undefined) this.#tracks.set(entry.trajectory, track);
-    const say = (code: FindingCode, message: string): void => void faults.push({ code, message: `${entry.trajectory} seq ${entry.seq}: ${message}` });
+    const say = (code: FindingCode, message: string): void =>
+      void faults.push({ code, message: `${entry.trajectory} seq ${entry.seq}: ${message}` });
     if (track.closed) say('entry.afterClose', 'its trajectory was closed before');
     if (entry.seq !== track.next) say('entry.position', `the next seq is ${track.next}`);
     this.#chain(entry, track, index, faults);
@@ -59,7 +60,9 @@ export class Trajectories {
 
   /** Breaks at the very end of trajectories, where no later entry says which side was changed: the one that does not continue is named. */
   unsettled(): readonly TrackFault[] {
-    return [...this.#tracks.values()].flatMap(({ torn, index }) => (torn === null ? [] : [{ code: 'entry.prev' as const, index, message: torn.message }]));
+    return [...this.#tracks.values()].flatMap(({ torn, index }) =>
+      torn === null ? [] : [{ code: 'entry.prev' as const, index, message: torn.message }],
+    );
   }
 
   /** A wrong `prev` means that either entry was changed; the next entry's `prev` vouches for the later one, or does not. */
@@ -81,9 +84,12 @@ export class Trajectories {
   #kind(entry: Entry, say: (code: FindingCode, message: string) => void): void {
     const facts = factsOf(entry.kind);
     const family = familyOfTrajectory(entry.trajectory);
-    if (facts === undefined || family === null || !facts.families.includes(family)) return say('entry.kind', `${entry.kind} does not belong here`);
-    if (facts.opens !== (entry.seq === 0) && (facts.opens || hasOpening(family))) say('entry.kind', `${entry.kind} ${facts.opens ? 'stands at seq 0 only' : 'cannot open its trajectory'}`);
-    if (entry.sig !== undefined && !facts.signed) say('entry.kind', `${entry.kind} carries a signature of its own, which its kind does not have`);
+    if (facts === undefined || family === null || !facts.families.includes(family))
+      return say('entry.kind', `${entry.kind} does not belong here`);
+    if (facts.opens !== (entry.seq === 0) && (facts.opens || hasOpening(family)))
+      say('entry.kind', `${entry.kind} ${facts.opens ? 'stands at seq 0 only' : 'cannot open its trajectory'}`);
+    if (entry.sig !== undefined && !facts.signed)
+      say('entry.kind', `${entry.kind} carries a signature of its own, which its kind does not have`);
   }
 }
 
@@ -99,7 +105,8 @@ function fact(entry: Entry, track: Track, say: (code: FindingCode, message: stri
 function judged(entry: Entry, track: Track, lawPosition: number, say: (code: FindingCode, message: string) => void): void {
   if (entry.law !== lawPosition) say('entry.law', `it names law position ${String(entry.law)}; the law stood at ${lawPosition}`);
   const at = entry.cause === null ? undefined : track.facts.get(entry.cause);
-  if (entry.cause === null || at === undefined) return say('entry.cause', `its cause ${String(entry.cause)} is no fact that it may follow from`);
+  if (entry.cause === null || at === undefined)
+    return say('entry.cause', `its cause ${String(entry.cause)} is no fact that it may follow from`);
   if (at !== entry.at) say('entry.time', `its time ${entry.at} is not that of its cause, ${at}`);
   for (const seq of track.facts.keys()) {
     if (seq >= entry.cause) break;

@@ -80,8 +80,10 @@ class Verification {
 
   #entry(entry: Entry, row: Row, hash: Bytes, index: number): void {
     const leaf = `sha256:${toHex(hash)}` as Digest; // 32 bytes of SHA-256 by construction
-    if (index === 0 && (entry.kind !== 'ledger.founded' || entry.seq !== 0)) this.#say(0, 'ledger.unfounded', 'the first entry is not ledger.founded');
-    for (const fault of this.#trajectories.take(entry, leaf, index, this.#law.position)) this.#say(fault.index ?? index, fault.code, fault.message);
+    if (index === 0 && (entry.kind !== 'ledger.founded' || entry.seq !== 0))
+      this.#say(0, 'ledger.unfounded', 'the first entry is not ledger.founded');
+    for (const fault of this.#trajectories.take(entry, leaf, index, this.#law.position))
+      this.#say(fault.index ?? index, fault.code, fault.message);
     this.#payload(entry, row, index);
     if (entry.trajectory === 'law') this.#lawBody(entry, leaf, row.payload, index);
     if (entry.kind === 'payload.erased' && row.payload !== null) this.#erasure(row.payload, index);
@@ -90,20 +92,28 @@ class Verification {
 
   #payload(entry: Entry, row: Row, index: number): void {
     if (row.payload === null || row.salt === null) {
-      if (row.payload !== null || row.salt !== null) this.#say(index, 'payload.commitment', 'payload and salt must be there together or not at all');
-      if (KEPT.test(entry.trajectory) || entry.kind === 'run.opened') this.#say(index, 'payload.missing', `the payload of ${entry.kind} in ${entry.trajectory} can never be erased, and is gone`);
+      if (row.payload !== null || row.salt !== null)
+        this.#say(index, 'payload.commitment', 'payload and salt must be there together or not at all');
+      if (KEPT.test(entry.trajectory) || entry.kind === 'run.opened')
+        this.#say(index, 'payload.missing', `the payload of ${entry.kind} in ${entry.trajectory} can never be erased, and is gone`);
       else this.#missing.push({ index, trajectory: entry.trajectory, seq: entry.seq });
       return;
     }
-    if (row.payload.length !== entry.bytes) return this.#say(index, 'payload.commitment', `the payload has ${row.payload.length} bytes; the entry says ${entry.bytes}`);
-    if (commitmentOf(row.salt, row.payload) !== entry.commitment) this.#say(index, 'payload.commitment', 'the payload is not the one that was committed to');
+    if (row.payload.length !== entry.bytes)
+      return this.#say(index, 'payload.commitment', `the payload has ${row.payload.length} bytes; the entry says ${entry.bytes}`);
+    if (commitmentOf(row.salt, row.payload) !== entry.commitment)
+      this.#say(index, 'payload.commitment', 'the payload is not the one that was committed to');
   }
 
   #lawBody(entry: Entry, leaf: Digest, payload: Bytes | null, index: number): void {
     const body = payload === null ? null : parseCanonical(payload);
     if (body === null || !body.ok) {
       this.#law.position = entry.seq;
-      return this.#say(index, 'law.body', body === null ? 'a law payload is gone' : `a law payload is not canonical: ${body.error.message}`);
+      return this.#say(
+        index,
+        'law.body',
+        body === null ? 'a law payload is gone' : `a law payload is not canonical: ${body.error.message}`,
+      );
     }
     const fault = this.#law.take({ kind: entry.kind, seq: entry.seq, at: entry.at, leaf, body: body.value });
     if (fault !== null) this.#say(index, fault.code, fault.message);
@@ -115,14 +125,16 @@ class Verification {
     if (!Array.isArray(list)) return this.#say(index, 'law.body', 'payload.erased names no entries');
     for (const each of list as readonly Json[]) {
       const trajectory = String(member(each, 'trajectory'));
-      if (trajectory.startsWith('run/') && !this.#trajectories.isClosed(trajectory)) this.#say(index, 'payload.missing', `a payload of ${trajectory} was erased while that run was open`);
+      if (trajectory.startsWith('run/') && !this.#trajectories.isClosed(trajectory))
+        this.#say(index, 'payload.missing', `a payload of ${trajectory} was erased while that run was open`);
       this.#erased.add(`${trajectory} ${String(member(each, 'seq'))}`);
     }
   }
 
   #entrySignature(entry: Entry, sig: NonNullable<Entry['sig']>, index: number): void {
     const publicKey = this.#law.holder(sig.key, 'runtime', entry.at);
-    if (publicKey === null || this.#law.ledger === null) return this.#say(index, 'entry.signature', `key ${sig.key} held no runtime role here`);
+    if (publicKey === null || this.#law.ledger === null)
+      return this.#say(index, 'entry.signature', `key ${sig.key} held no runtime role here`);
     const value = fromBase64(sig.value);
     this.#signatures += 1;
     const good = value.ok && verifySignature(publicKey, entrySigningBytes(entry, this.#law.ledger), value.value);
@@ -153,24 +165,35 @@ class Verification {
     const vkeys = this.#law.holders('log', lastAt).map((publicKey) => formatVkey({ keyName: origin, publicKey }));
     const opened = openCheckpoint(checkpoint.note, vkeys);
     if (!opened.ok) return this.#say(index, 'checkpoint.signature', `checkpoint of size ${checkpoint.size}: ${opened.error.message}`);
-    if (opened.value.size !== checkpoint.size || opened.value.size !== BigInt(this.#entries)) return this.#say(index, 'checkpoint.size', `a checkpoint kept under size ${checkpoint.size} says ${opened.value.size}`);
+    if (opened.value.size !== checkpoint.size || opened.value.size !== BigInt(this.#entries))
+      return this.#say(index, 'checkpoint.size', `a checkpoint kept under size ${checkpoint.size} says ${opened.value.size}`);
     this.#checkpoints += 1;
     this.#signatures += 1;
     if (toHex(opened.value.root) === toHex(this.#tree.root())) this.#signedSize = this.#entries;
-    else this.#say(index, 'checkpoint.root', `the checkpoint of size ${checkpoint.size} signs another root: one of the entries from ${this.#signedSize} to ${index} was changed`);
+    else
+      this.#say(
+        index,
+        'checkpoint.root',
+        `the checkpoint of size ${checkpoint.size} signs another root: one of the entries from ${this.#signedSize} to ${index} was changed`,
+      );
   }
 
   finish(options: VerifyOptions): VerifyReport {
     const head = this.#source.head;
     const ledger = this.#law.ledger;
     if (this.#entries === 0) this.#say(null, 'ledger.unfounded', 'the ledger is empty');
-    for (const left of this.#waiting) this.#say(null, 'checkpoint.size', `a checkpoint of size ${left.size} was signed, but there are ${this.#entries} entries`);
-    if (head !== null && head.size > BigInt(this.#entries)) this.#say(null, 'ledger.rolledBack', `${head.size} entries were seen before; there are ${this.#entries}`);
-    if (head !== null && ledger !== null && head.fingerprint !== ledger) this.#say(null, 'ledger.rolledBack', `the head kept elsewhere is of ledger ${head.fingerprint}`);
-    if (options.trust !== null && options.trust !== ledger) this.#say(0, 'ledger.untrusted', `the fingerprint is ${ledger ?? 'none'}; you trust ${options.trust}`);
+    for (const left of this.#waiting)
+      this.#say(this.#entries, 'checkpoint.size', `a checkpoint of size ${left.size} was signed, but there are ${this.#entries} entries`);
+    if (head !== null && head.size > BigInt(this.#entries))
+      this.#say(this.#entries, 'ledger.rolledBack', `${head.size} entries were seen before; there are ${this.#entries}`);
+    if (head !== null && ledger !== null && head.fingerprint !== ledger)
+      this.#say(null, 'ledger.rolledBack', `the head kept elsewhere is of ledger ${head.fingerprint}`);
+    if (options.trust !== null && options.trust !== ledger)
+      this.#say(0, 'ledger.untrusted', `the fingerprint is ${ledger ?? 'none'}; you trust ${options.trust}`);
     for (const fault of this.#trajectories.unsettled()) this.#say(fault.index ?? null, fault.code, fault.message);
     const unlawful = this.#missing.filter((each) => !this.#erased.has(`${each.trajectory} ${each.seq}`));
-    for (const each of unlawful) this.#say(each.index, 'payload.missing', `${each.trajectory} seq ${each.seq}: the payload is gone and no erasure names it`);
+    for (const each of unlawful)
+      this.#say(each.index, 'payload.missing', `${each.trajectory} seq ${each.seq}: the payload is gone and no erasure names it`);
     const sound = this.#findings.length === 0;
     return {
       sound,
@@ -189,7 +212,10 @@ class Verification {
       omitted: this.#omitted,
       checked: CHECKED,
       signedSize: this.#signedSize,
-      notChecked: this.#signedSize === 0 || this.#signedSize === this.#entries ? NOT_CHECKED : [`entries from ${this.#signedSize} on: chained, but under no checkpoint yet`, ...NOT_CHECKED],
+      notChecked:
+        this.#signedSize === 0 || this.#signedSize === this.#entries
+          ? NOT_CHECKED
+          : [`entries from ${this.#signedSize} on: chained, but under no checkpoint yet`, ...NOT_CHECKED],
     };
   }
 
@@ -199,7 +225,9 @@ class Verification {
 }
 
 function member(value: Json | undefined, name: string): Json | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as { readonly [key: string]: Json })[name] : undefined;
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as { readonly [key: string]: Json })[name]
+    : undefined;
 }
 
 /** Verifies a ledger from its bytes. Never throws on what it reads; an error of the source itself is the caller's. */

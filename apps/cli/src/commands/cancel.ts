@@ -42,7 +42,14 @@ async function cancel(wanted: string, options: CancelOptions, context: CommandCo
     const actor = operating.value.operator.keyId as KeyId;
     const asked = await requestCancel({ ledger: ledger.store, clock, randomness, run: run.value, actor, because: options.because });
     if (!asked.ok) return err(storeRefusal(asked.error));
-    const closed = await takeOver({ context, project: project.value, ledger, run: run.value, telling: {}, withoutModel: true });
+    const closed = await takeOver({
+      context,
+      project: project.value,
+      ledger,
+      run: run.value,
+      telling: { quiet: options.json === true },
+      withoutModel: true,
+    });
     const busy = !closed.ok && closed.error.code === 'run.busy';
     if (!closed.ok && !busy) return closed;
     const state = await loadRun(ledger.store, run.value);

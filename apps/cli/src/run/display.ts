@@ -11,6 +11,8 @@ import type { Output } from '../output.ts';
 
 /** What a live account needs to know at the end. */
 export interface Display {
+  /** Tells the display of an entry that was there before, so that it knows what later ids stand for; nothing is shown. */
+  recall(stored: Stored): void;
   observe(stored: Stored): void;
   /** Tokens, micro-dollars and calls settled so far. */
   spent(): Amount;
@@ -26,6 +28,7 @@ export function createDisplay(output: Output, options: { readonly jsonl: boolean
   let spent: Amount = { tokens: 0, usdMicros: 0, calls: 0 };
   return {
     spent: () => spent,
+    recall: (stored) => void narrator.tell(readEvent(stored)),
     observe(stored) {
       const read = readEvent(stored);
       const at = instantToMs(stored.entry.at);
@@ -36,7 +39,7 @@ export function createDisplay(output: Output, options: { readonly jsonl: boolean
       const told = narrator.tell(read);
       if (QUIET.has(stored.entry.kind) && told.tone === 'plain') return undefined;
       const cost = read.event?.kind === 'model.answered' ? dim(`  (${spent.calls} calls, ${spent.tokens} tokens so far)`) : '';
-      return output.progress(`${dim(elapsed(at - first))} ${mark(told.tone, output)} ${told.text}${cost}`);
+      return output.progress(`${dim(elapsed(Math.max(0, at - first)))} ${mark(told.tone, output)} ${told.text}${cost}`);
     },
   };
 }
@@ -52,7 +55,7 @@ function settled(spent: Amount, event: KnownEvent): Amount {
   return { ...spent, tokens: spent.tokens + inputTokens + outputTokens, calls: spent.calls + 1 };
 }
 
-/** `m:ss.s`, from the first event shown. */
+/** `m:ss.s`, from the first event shown; a judgement bears the time of its fact, which may lie before. */
 function elapsed(ms: number): string {
   const tenths = Math.floor(ms / 100);
   const minutes = Math.floor(tenths / 600);

@@ -27,6 +27,8 @@ import { redactorOf } from './redact.ts';
 export interface Telling {
   readonly json?: boolean;
   readonly jsonl?: boolean;
+  /** The caller tells the outcome itself. */
+  readonly quiet?: boolean;
 }
 /** The two keys of a run: who opens it, and who signs its commits. */
 export interface Operating {
@@ -65,7 +67,7 @@ export async function drive(options: DriveOptions): Promise<CommandResult> {
   }
   const summary = summaryOf(driven.value);
   if (telling.json === true) context.output.json(summary);
-  else if (telling.jsonl !== true) printSummary(context.output, summary);
+  else if (telling.jsonl !== true && telling.quiet !== true) printSummary(context.output, summary);
   return ok(summary.exit);
 }
 
@@ -98,7 +100,7 @@ export async function takeOver(options: TakeOver): Promise<CommandResult> {
   const { context, project, ledger, run, telling } = options;
   const state = await loadRun(ledger.store, run);
   if (!state.ok) return err(storeRefusal(state.error));
-  if (state.value.status === 'closed') return closedAlready(context, state.value, telling);
+  if (state.value.status === 'closed') return closedAlready(options, state.value);
   // From the entry, not from the state: a run that died right after its opening was judged by nobody yet.
   const recorded = await readOpening(ledger, run);
   if (!recorded.ok) return recorded;
@@ -114,6 +116,7 @@ export async function takeOver(options: TakeOver): Promise<CommandResult> {
   const model = options.withoutModel === true ? ok(null) : modelOf(options, opened.model);
   if (!model.ok) return model;
   const display = createDisplay(context.output, { jsonl: telling.jsonl === true });
+  for await (const stored of ledger.store.read(run)) display.recall(stored);
   const made = await openHands({
     context,
     ledger,
@@ -153,10 +156,11 @@ function modelOf(options: TakeOver, choice: ModelChoice | null): Result<ModelAda
   return reopenModel(choice, script.value, { env: context.env, config: config.value, base: project.root, root: project.root });
 }
 
-function closedAlready(context: CommandContext, state: RunState, telling: Telling): CommandResult {
-  const summary = summaryOf({ state, status: 'closed', checkpoint: null });
+async function closedAlready({ context, ledger, telling }: TakeOver, state: RunState): Promise<CommandResult> {
+  // A driver that died after the close has made no tree head; one that is there is only looked up.
+  const summary = summaryOf({ state, status: 'closed', checkpoint: await ledger.store.checkpoint() });
   if (telling.json === true) context.output.json(summary);
-  else printSummary(context.output, summary);
+  else if (telling.quiet !== true) printSummary(context.output, summary);
   return refuse('run.closed', `${state.run} is closed: ${state.closed?.outcome ?? ''}`);
 }
 

@@ -100,7 +100,9 @@ export function shortRequest(id: string): string {
 export function printSummary(output: Output, summary: RunSummary): void {
   const { bold, green, red, yellow, dim } = output.style;
   const colour = summary.exit === EXIT.ok ? green : summary.exit === EXIT.waiting || summary.exit === EXIT.interrupted ? yellow : red;
-  output.result(`${colour(bold(summary.status))}  ${summary.run}${summary.exit === EXIT.ok ? '' : dim(`  exit ${summary.exit}`)}`);
+  output.result(
+    `${colour(bold(summary.status))}  ${summary.run}${summary.exit === EXIT.ok || summary.status === 'cancelled' ? '' : dim(`  exit ${summary.exit}`)}`,
+  );
   if (summary.because !== null && summary.exit !== EXIT.ok)
     output.result(`because   ${summary.because.code}: ${safeLine(summary.because.message, 1000)}`);
   if (summary.request !== null) output.result(`waits for ${summary.request}`);

@@ -2,6 +2,7 @@
  * What must hold in the ledger of a run that was killed and resumed, from its entries alone: an end for every wish, effects at most once, one driver
  * at a time. Pure, and told of everything that is wrong. PROTOCOL §§3, 4.4; GOALS E06.
  */
+import type { Digest } from '@openexec/canon';
 import { builtinActions } from '@openexec/catalogue';
 import type { KnownEvent } from '../../src/read/events.ts';
 
@@ -59,7 +60,11 @@ function drivers(facts: readonly RunFact[], resumes: number): readonly Broken[] 
 /** Each declared intent ends exactly once: rejected, committed, lost, failed or undeclared; each staged proposal likewise. */
 function intents(facts: readonly RunFact[]): readonly Broken[] {
   const intentOf = new Map(of(facts, 'proposal.staged').map(({ body }) => [body.proposal, body.intent]));
-  const proposalOf = new Map(of(facts, 'execution.started').map(({ body }) => [body.execution, body.proposal]));
+  const proposalOf = new Map(of(facts, 'execution.started').map(({ body }) => [body.execution, body.proposal] as const));
+  const intentOfExecution = (execution: Digest): Digest | undefined => {
+    const proposal = proposalOf.get(execution);
+    return proposal === undefined ? undefined : intentOf.get(proposal);
+  };
   const replaced = new Set(of(facts, 'execution.started').flatMap(({ body }) => body.replaces ?? []));
   const ends = new Map<string, number>();
   const end = (intent: string | undefined): void => void ends.set(intent ?? 'nothing', (ends.get(intent ?? 'nothing') ?? 0) + 1);
@@ -67,7 +72,7 @@ function intents(facts: readonly RunFact[]): readonly Broken[] {
     if (kind === 'proposal.rejected') end(body.intent);
     if (kind === 'commit.recorded') end(intentOf.get(body.proposal));
     if ((kind === 'execution.lost' || kind === 'execution.failed' || kind === 'effect.undeclared') && !replaced.has(body.execution))
-      end(intentOf.get(proposalOf.get(body.execution) ?? ''));
+      end(intentOfExecution(body.execution));
   }
   const declared = of(facts, 'intent.declared').map(({ body }) => body.intent);
   const wrong = declared

@@ -143,21 +143,33 @@ async function play(scene: Scene, shots: readonly Shot[], faults: string[]): Pro
     if (command === 'resume') resumes += 1;
     const ended = await scene.drive(command, shots[life] ?? null);
     if (!ended.killed) {
-      const outcome = outcomeOf({ exit: ended.exit, closed, stderr: ended.stderr, asksHit: landings.filter((kind) => kind === 'model.asked').length });
-      if (outcome === 'wrong') faults.push(`${command} as process ${life + 1} ended with ${ended.exit}: ${ended.stderr.trim().slice(-500)}`);
+      const outcome = outcomeOf({
+        exit: ended.exit,
+        closed,
+        stderr: ended.stderr,
+        asksHit: landings.filter((kind) => kind === 'model.asked').length,
+      });
+      if (outcome === 'wrong')
+        faults.push(`${command} as process ${life + 1} ended with ${ended.exit}: ${ended.stderr.trim().slice(-500)}`);
       return { landings, resumes, givenUp: outcome === 'givenUp' };
     }
     const boxed = scene.boxed();
     const hit = scene.landing();
     landings.push(hit.closed ? AFTER : (hit.last ?? BEFORE));
-    if (hit.last === null && (await scene.exitOf('verify')) !== 0) faults.push('the ledger of a run that was killed before it was opened does not verify');
+    if (hit.last === null && (await scene.exitOf('verify')) !== 0)
+      faults.push('the ledger of a run that was killed before it was opened does not verify');
     const orphans = await outliving(boxed);
     if (orphans.length > 0) faults.push(`${orphans.length} processes of the sandbox outlived the runtime`);
   }
 }
 
 /** What the last process may end with: done; or, where the run had been closed before the kill, that there is nothing to resume. */
-function outcomeOf(end: { readonly exit: number | null; readonly closed: boolean; readonly stderr: string; readonly asksHit: number }): 'done' | 'givenUp' | 'wrong' {
+function outcomeOf(end: {
+  readonly exit: number | null;
+  readonly closed: boolean;
+  readonly stderr: string;
+  readonly asksHit: number;
+}): 'done' | 'givenUp' | 'wrong' {
   if (end.closed) return end.exit === 2 && end.stderr.includes('run.closed') ? 'done' : 'wrong';
   if (end.exit === 0) return 'done';
   return end.exit === 30 && end.asksHit >= MAX_ASKS ? 'givenUp' : 'wrong';
@@ -197,23 +209,36 @@ interface Outcome {
 }
 
 /** Holds ledger, git and processes against what must be; `calm` null: there is nothing to compare the tree with. */
-async function checked(scene: Scene, ran: { readonly resumes: number; readonly calm: Calm | null; readonly givenUp?: boolean }): Promise<Outcome> {
+async function checked(
+  scene: Scene,
+  ran: { readonly resumes: number; readonly calm: Calm | null; readonly givenUp?: boolean },
+): Promise<Outcome> {
   const facts = factsOf(await scene.type('ledger', 'read', '--jsonl'));
   const broken = brokenIn(facts, ran.resumes);
   const faults = broken.map(({ message }) => message);
   const want = (holds: boolean, message: string): void => {
     if (!holds) faults.push(message);
   };
-  for (const command of [['verify'], ['verify', '--deep']]) want((await scene.exitOf(...command)) === 0, `${command.join(' ')} does not exit 0`);
-  const replayed = JSON.parse(await scene.type('replay', 'latest', '--json')) as { readonly verdict: string; readonly tree: string; readonly commit: string };
+  for (const command of [['verify'], ['verify', '--deep']])
+    want((await scene.exitOf(...command)) === 0, `${command.join(' ')} does not exit 0`);
+  const replayed = JSON.parse(await scene.type('replay', 'latest', '--json')) as {
+    readonly verdict: string;
+    readonly tree: string;
+    readonly commit: string;
+  };
   want(replayed.verdict === 'agrees', `replay ${replayed.verdict}`);
-  const branches = (await scene.git('for-each-ref', '--format=%(refname) %(objectname) %(tree)', 'refs/heads/openexec/')).split('\n').filter((line) => line !== '');
+  const branches = (await scene.git('for-each-ref', '--format=%(refname) %(objectname) %(tree)', 'refs/heads/openexec/'))
+    .split('\n')
+    .filter((line) => line !== '');
   const [ref = '', commit = ''] = branches[0]?.split(' ') ?? [];
   want(branches.length === (ran.givenUp === true ? 0 : 1), `there are ${branches.length} branches of the run`);
   const tree = ref === '' ? '' : (await scene.git('rev-parse', `${ref}^{tree}`)).trim();
   let made = 0;
   if (ref !== '') {
-    want(replayed.commit === commit && replayed.tree === tree, `replay came to ${replayed.commit} with ${replayed.tree}, git has ${commit} with ${tree}`);
+    want(
+      replayed.commit === commit && replayed.tree === tree,
+      `replay came to ${replayed.commit} with ${replayed.tree}, git has ${commit} with ${tree}`,
+    );
     made = (await scene.git('reflog', 'show', '--format=%H', ref)).split('\n').filter((line) => line !== '').length;
     want(made === 1, `the branch was set ${made} times`);
   }

@@ -8,6 +8,7 @@ import { buildBundle } from '../cli.ts';
 import { killRuns } from './harness.ts';
 
 const MAX_SEEDS = 100_000;
+const TELL_EVERY = 20;
 
 function numberOf(text: string, name: string): number {
   const value = Number(text);
@@ -29,6 +30,7 @@ async function main(): Promise<void> {
   const workers = numberOf(values.workers, 'workers');
   const bundle = values.entry === undefined ? await buildBundle() : null;
   const begun = performance.now();
+  let played = 0;
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
   try {
     const report = await killRuns({
@@ -37,7 +39,10 @@ async function main(): Promise<void> {
       workers,
       keepFaulty: true,
       onSeed: ({ seed, landings, faults }) => {
-        for (const fault of faults) say(`FAULT seed ${seed} (killed at: ${landings.join(', ')}): ${fault}\n  again: npm run kill -- --from ${seed} --seeds 1`);
+        played += 1;
+        if (played % TELL_EVERY === 0) process.stderr.write(`${played} of ${seeds.length} runs played\n`);
+        for (const fault of faults)
+          say(`FAULT seed ${seed} (killed at: ${landings.join(', ')}): ${fault}\n  again: npm run kill -- --from ${seed} --seeds 1`);
       },
     });
     say('kills by the last durable entry of the run:');

@@ -2,7 +2,20 @@
  * A small lawful ledger to append to: a founding with real signatures, a trusted runtime key, and bodies that pass their schemas. For
  * contract suites, crash children and benches only; the keys are published here. PROTOCOL §5.
  */
-import { type Bytes, type Clock, digestOf, type EventId, type Instant, instantFromMs, instantToMs, type Json, type Randomness, toHex, type TrajectoryId, utf8Encode } from '@openexec/canon';
+import {
+  type Bytes,
+  type Clock,
+  digestOf,
+  type EventId,
+  type Instant,
+  instantFromMs,
+  instantToMs,
+  type Json,
+  type Randomness,
+  toHex,
+  type TrajectoryId,
+  utf8Encode,
+} from '@openexec/canon';
 import { keyIdOf, publicKeyOf, seedSigner, sign, type Signer, signTyped } from '@openexec/proof';
 import type { Kind } from '@openexec/protocol';
 import type { AppendBatch, AppendPart, Draft, EntrySigner, Expected } from '../types.ts';
@@ -58,7 +71,11 @@ export function fact(kind: Kind, payload: Json, options: { readonly at?: Instant
 }
 
 /** A judgement. */
-export function judgement(kind: Kind, payload: Json, place: { readonly cause: number; readonly law: number; readonly at?: Instant }): Draft {
+export function judgement(
+  kind: Kind,
+  payload: Json,
+  place: { readonly cause: number; readonly law: number; readonly at?: Instant },
+): Draft {
   return { kind, at: place.at ?? START, actor: 'runtime', cause: place.cause, law: place.law, payload };
 }
 
@@ -75,7 +92,9 @@ export function batchOf(to: readonly AppendPart[], law?: number): AppendBatch {
 /** The founding, signed by its root key. */
 export function foundingBatch(options: { readonly at?: Instant } = {}): AppendBatch {
   const body = { origin: ORIGIN, registry: 1, logKey: hexKey(SEEDS.log), rootKeys: [hexKey(SEEDS.root)], nonce: nonceOf('founding') };
-  return batchTo(LAW, 'none', [fact('ledger.founded', signedBody('ledger.founded', body, SEEDS.root), options.at === undefined ? {} : { at: options.at })]);
+  return batchTo(LAW, 'none', [
+    fact('ledger.founded', signedBody('ledger.founded', body, SEEDS.root), options.at === undefined ? {} : { at: options.at }),
+  ]);
 }
 
 /** A law body with its signature, as `key.trusted` and its kin carry it. */
@@ -86,7 +105,16 @@ export function signedBody(kind: Kind, body: { readonly [member: string]: Json }
 }
 
 /** Trust in the runtime key: the second law entry. */
-export function trustDraft(fingerprint: string, options: { readonly nonce?: string; readonly at?: Instant; readonly by?: Bytes; readonly key?: Bytes; readonly roles?: readonly string[] } = {}): Draft {
+export function trustDraft(
+  fingerprint: string,
+  options: {
+    readonly nonce?: string;
+    readonly at?: Instant;
+    readonly by?: Bytes;
+    readonly key?: Bytes;
+    readonly roles?: readonly string[];
+  } = {},
+): Draft {
   const body = {
     ledger: fingerprint,
     nonce: nonceOf(options.nonce ?? 'runtime'),
@@ -108,15 +136,44 @@ export function openedBody(fingerprint: string, run: string): Json {
   const ref = { digest: digestOf(run), bytes: run.length, mediaType: 'application/json' };
   const oid = digestOf(run).slice(7, 47);
   const writ = {
-    v: 1, ledger: fingerprint, use: 'run', issuer: keyIdOf(publicKeyOf(SEEDS.root)), subject: keyIdOf(publicKeyOf(SEEDS.runtime)), parent: null,
-    nonce: nonceOf(run), tenant: 'test', actions: ['*'], ceiling: [], readPaths: [], writePaths: [], hosts: [],
-    budget: { tokens: 0, usdMicros: 0, calls: 0 }, wallMs: 0, notBefore: START, notAfter: START, delegation: { depth: 0, maySubdivide: false },
+    v: 1,
+    ledger: fingerprint,
+    use: 'run',
+    issuer: keyIdOf(publicKeyOf(SEEDS.root)),
+    subject: keyIdOf(publicKeyOf(SEEDS.runtime)),
+    parent: null,
+    nonce: nonceOf(run),
+    tenant: 'test',
+    actions: ['*'],
+    ceiling: [],
+    readPaths: [],
+    writePaths: [],
+    hosts: [],
+    budget: { tokens: 0, usdMicros: 0, calls: 0 },
+    wallMs: 0,
+    notBefore: START,
+    notAfter: START,
+    delegation: { depth: 0, maySubdivide: false },
   };
   const { key, value } = signTyped({ type: 'application/vnd.openexec.writ.v1+json', body: writ, seed: SEEDS.root });
   return {
-    driver: nonceOf('driver'), epoch: 0, task: ref, session: null, opener: keyIdOf(publicKeyOf(SEEDS.root)), writs: [{ body: writ, signatures: [{ key, value }] }],
-    blueprint: ref, policySet: ref, catalogue: ref, toolsets: ref, prices: ref, profile: ref, model: null,
-    base: { commit: oid, tree: oid, objectFormat: 'sha1', listing: ref }, kernel: { version: '1', flags: [] }, selfTest: null, approvals: 'never',
+    driver: nonceOf('driver'),
+    epoch: 0,
+    task: ref,
+    session: null,
+    opener: keyIdOf(publicKeyOf(SEEDS.root)),
+    writs: [{ body: writ, signatures: [{ key, value }] }],
+    blueprint: ref,
+    policySet: ref,
+    catalogue: ref,
+    toolsets: ref,
+    prices: ref,
+    profile: ref,
+    model: null,
+    base: { commit: oid, tree: oid, objectFormat: 'sha1', listing: ref },
+    kernel: { version: '1', flags: [] },
+    selfTest: null,
+    approvals: 'never',
   };
 }
 

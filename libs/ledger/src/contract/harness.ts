@@ -80,7 +80,9 @@ export class Bench {
   /** Adds small facts to a run, one millisecond apart, `perBatch` at a time; verified once at the end. */
   async fill(run: TrajectoryId, count: number, perBatch: number): Promise<void> {
     for (let at = 0; at < count; at += perBatch) {
-      const facts = Array.from({ length: Math.min(perBatch, count - at) }, (_, i) => fact('run.cancelRequested', CANCEL, { at: instantFromMs(1_800_000_000_000 + at + i) }));
+      const facts = Array.from({ length: Math.min(perBatch, count - at) }, (_, i) =>
+        fact('run.cancelRequested', CANCEL, { at: instantFromMs(1_800_000_000_000 + at + i) }),
+      );
       const result = await this.store.append(batchTo(run, 'exists', facts));
       if (!result.ok) throw new Error(`refused: ${result.error.code}: ${result.error.message}`);
     }
@@ -89,7 +91,11 @@ export class Bench {
 }
 
 /** Runs a test body on a fresh ledger with both keys, and closes it. */
-export function onLedger(subject: ContractSubject, body: (bench: Bench) => Promise<void>, keys: 'keys' | 'none' = 'keys'): () => Promise<void> {
+export function onLedger(
+  subject: ContractSubject,
+  body: (bench: Bench) => Promise<void>,
+  keys: 'keys' | 'none' = 'keys',
+): () => Promise<void> {
   return async () => {
     const store = await subject.open(keys === 'keys' ? { signer: runtimeSigner(), logSigner: logSigner() } : {});
     try {

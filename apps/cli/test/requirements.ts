@@ -1,0 +1,101 @@
+/**
+ * The expectations of users of today's agents, as data: what is expected, how far it is proven, by which tests, and what is missing. The gate in
+ * acceptance.test.ts holds this table against the tests. Must never call proven what no test cites. GOALS §1; STYLE §10.20.
+ */
+
+/** A test elsewhere that proves (part of) an expectation: its file from the repository's root, and its title as it stands there. */
+export interface Citation {
+  readonly file: string;
+  readonly title: string;
+}
+/** One expectation. A proven one lacks nothing; a partial one says what is missing; of a later one nothing is claimed. */
+export interface Requirement {
+  readonly sentence: string;
+  readonly status: 'proven' | 'partial' | 'later';
+  readonly cites: readonly Citation[];
+  /** What is missing, and the work under which it comes; null for a proven one. */
+  readonly missing: string | null;
+}
+
+const cli = (file: string, title: string): Citation => ({ file: `apps/cli/test/${file}.test.ts`, title });
+const lib = (name: string, file: string, title: string): Citation => ({ file: `libs/${name}/test/${file}.test.ts`, title });
+const proven = (sentence: string, ...cites: readonly Citation[]): Requirement => ({ sentence, status: 'proven', cites, missing: null });
+const partial = (sentence: string, missing: string, ...cites: readonly Citation[]): Requirement => ({
+  sentence,
+  status: 'partial',
+  cites,
+  missing,
+});
+const later = (sentence: string, missing: string): Requirement => ({ sentence, status: 'later', cites: [], missing });
+
+/** All of them, by id. */
+export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
+  E01: partial(
+    'a deny is a deny on every path',
+    'paths of HTTP, MCP, child runs and hooks come with those adapters, the canary on every path with the enforcement self-test',
+    cli('run', 'by the same policy in the repository ends the same way, and a permit in the repository grants nothing'),
+    cli('demo', 'show says what was asked, every refusal with its reason, the result and how to check and undo it'),
+  ),
+  E02: proven(
+    'broken configuration stops the run',
+    cli('refusals', 'a mistyped key is named with file, line, column and the word that was meant'),
+    cli('refusals', 'a missing test command, an unknown blueprint, a broken blueprint and a broken policy are refused'),
+  ),
+  E03: later('a failing hook or checker fails closed and is named', 'hooks and checkers are an issue of their own'),
+  E04: partial(
+    'approval is for this exact action, once',
+    'a changed argument and a changed policy between request and vote, through the command line: the issue of approvals by several people',
+    cli('approvals', 'counts by a new approver key, not by one without the role, and not a second time'),
+  ),
+  E05: proven(
+    'pending approvals survive a restart',
+    cli('approvals', 'parks the run with 11, shows the exact patch and rule, is given by another process, and the run goes on to its end'),
+  ),
+  E06: proven(
+    'nothing runs before confirmation, never twice',
+    lib('runtime', 'recovery', 'in window %s, at any of its passages, leaves a run that ends the same'),
+    lib('runtime', 'recovery', 'in window %s of what cannot be repeated, the effect is never done twice and the loss is recorded'),
+    lib('runtime', 'drive', 'without a lease the later driver wins, the earlier stops, and what cannot be repeated is not'),
+  ),
+  E07: proven('the model never rates its own risk'),
+  E08: later('undo restores the files and the conversation', 'run.rewound is judged from the issue of rewinding on'),
+  E09: later('snapshots stay cheap', 'quota and excluded mounts come with the issue of large repositories'),
+  E10: later('the event store does not bloat', 'the growth benchmark and prune come with the issue of retention'),
+  E11: proven(
+    'history can be followed as a stream with a cursor',
+    cli('demo', 'is one line of version 1 per event, gapless in seq, rising in cursor, from the opening to the close'),
+    cli('demo', 'after a cursor gives exactly what stands after it, in both forms'),
+    cli('demo', 'shows what others append, each event once and in order, and ends when the run is closed'),
+  ),
+  E12: proven(
+    'exit codes tell the truth',
+    cli('run', 'by the provider for its key ends with 30 and says so'),
+    cli('run', 'by a policy that narrows it ends with 10, names the rule, and lands nothing'),
+    cli('run', 'by an interrupt stops cleanly with 130, says how to go on, and goes on'),
+    cli('approvals', 'that is denied at the landing ends the run with 12 and lands nothing'),
+    cli('demo', 'one byte changed in the raw file under a payload is found at its entry'),
+  ),
+  E13: later('fewer prompts without less safety', 'prompts per run and canary recall are measured in the issue of the evaluation suite'),
+  E14: later('old histories keep replaying', 'there is no release yet whose ledgers could be kept'),
+  E15: later('parallel work recovers deterministically', 'child runs are an issue of their own'),
+  E16: later('retention is atomic', 'prune and erase come with the issue of retention'),
+  E17: later('back-pressure, not a leak', 'the bounded queue before a slow store is measured in the issue of the further stores'),
+  E18: proven(
+    'audit loss stops work',
+    lib('runtime', 'recovery', '%s stops the work at once, whichever append it meets, and a later drive goes on'),
+  ),
+  E19: later('a need for network is asked, not invented', 'the advisor for blocked actions is an issue of its own'),
+  E20: proven(
+    'project policy really works and only narrows',
+    cli('run', 'by the same policy in the repository ends the same way, and a permit in the repository grants nothing'),
+  ),
+  E21: partial(
+    'the approver is a person with a key',
+    'a claimed identity over a gateway comes with the gateway',
+    cli('approvals', 'counts by a new approver key, not by one without the role, and not a second time'),
+  ),
+  E22: proven(
+    'ordinary tools work in the default profile',
+    lib('workspace', 'sandbox', 'E22: git, npm and the test runner of Node work inside the default profile'),
+  ),
+};
