@@ -9,12 +9,12 @@ import process from 'node:process';
 import Database from 'better-sqlite3';
 import { type BenchPlace, benchPlace, type Load } from './place.ts';
 
-const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5);
+const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 3);
 const TURNS = 20;
 /** A whole number of visits at each of the three marks. */
 const STEPS = Math.max(1, Math.round(Number(process.env['BENCH_STEPS'] ?? 400) / (4 * TURNS))) * 4 * TURNS;
 /** Turns of a conversation before the next stage starts another one. */
-const VISITS = 10;
+const VISITS = 5;
 const STEP_BYTES = 1024;
 const GOAL_MS = 1;
 const GOAL_MB = 5;

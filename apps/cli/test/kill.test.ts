@@ -1,7 +1,9 @@
 /**
  * Whole runs under SIGKILL, a few seeds of `npm run kill`; and that its checks of a ledger find what they are for. GOALS §1 E06.
  */
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import Database from 'better-sqlite3';
 import { type Bundle, buildBundle } from './cli.ts';
 import { brokenIn, type RunFact } from './kill/facts.ts';
 import { factsOf, killRuns } from './kill/harness.ts';
@@ -27,6 +29,25 @@ verifies(
     expect(report.doubled).toBe(0);
     expect(report.seeds).toHaveLength(SEEDS);
     expect(report.live).toBeGreaterThanOrEqual(SEEDS / 3);
+  },
+  TIME_MS,
+);
+
+test(
+  'a process that died after the close, before it made a tree head, leaves that to resume',
+  async () => {
+    const scene = await Scene.make(bundle.entry);
+    try {
+      expect(await scene.drive('run', null)).toMatchObject({ exit: 0 });
+      const db = new Database(join(scene.repository, '.openexec/ledger.db'));
+      expect(db.prepare('DELETE FROM checkpoints').run().changes).toBe(1);
+      db.close();
+      expect(JSON.parse(await scene.type('verify', '--json'))).toMatchObject({ level: 'chained' });
+      expect(await scene.drive('resume', null)).toMatchObject({ exit: 2, stderr: expect.stringContaining('run.closed') });
+      expect(JSON.parse(await scene.type('verify', '--json'))).toMatchObject({ level: 'signed' });
+    } finally {
+      scene.remove();
+    }
   },
   TIME_MS,
 );

@@ -117,7 +117,7 @@ function contains(list: readonly string[], wanted: string): boolean {
 function commandsOf(layers: readonly Layer[]): Readonly<Record<string, ConfiguredCommand>> {
   const commands: Record<string, ConfiguredCommand> = {};
   for (const layer of layers) {
-    for (const [name, setting] of Object.entries(layer.config.commands ?? {}) as [string, CommandSetting | undefined][]) {
+    for (const [name, setting] of Object.entries<CommandSetting | undefined>(layer.config.commands ?? {})) {
       if (setting !== undefined)
         commands[name] = setting === 'none' ? 'none' : { argv: setting.argv, timeout: setting.timeout ?? 'medium' };
     }

@@ -76,7 +76,7 @@ export function keysAt(path: readonly (string | number)[]): readonly string[] {
   let schema: z.ZodType | undefined = configFile;
   for (const step of path) {
     schema = inner(schema);
-    if (schema instanceof z.ZodObject) schema = (schema.shape as { [name: string]: z.ZodType })[String(step)];
+    if (schema instanceof z.ZodObject) schema = schema.shape[String(step)];
     else if (schema instanceof z.ZodRecord) schema = schema.valueType as z.ZodType;
     else if (schema instanceof z.ZodArray) schema = schema.element as z.ZodType;
     else return [];

@@ -48,7 +48,7 @@ export function parseYaml(text: string, file: string): Result<Source, readonly C
   });
   const problems: ConfigProblem[] = document.errors.slice(0, MAX_PROBLEMS).map((error) => syntaxProblem(error, lines, file));
   const reader = new Reader(lines, file, problems);
-  const data = problems.length === 0 ? reader.value(document.contents as Node | null, 0) : null;
+  const data = problems.length === 0 ? reader.value(document.contents, 0) : null;
   if (problems.length > 0) return err(problems.slice(0, MAX_PROBLEMS));
   return ok({ file, data, at: (path, of = 'value') => positionAt(document, lines, path, of) });
 }
@@ -117,7 +117,7 @@ function isTagged(node: Node): boolean {
 }
 
 function positionAt(document: Document, lines: LineCounter, path: DataPath, of: 'key' | 'value'): Position {
-  let node = document.contents as Node | null;
+  let node: Node | null = document.contents;
   let offset = node?.range?.[0] ?? 0;
   for (const [index, step] of path.entries()) {
     let next: Node | null = null;

@@ -247,7 +247,7 @@ describe('files of a project', () => {
       rmSync(join(folder, 'own/config.yaml'), { recursive: true, force: true });
       make();
       const read = load();
-      return read.ok ? 'ok' : told(read.error[0] as ConfigProblem);
+      return read.ok ? 'ok' : told(read.error[0]);
     };
     expect(bad(() => mkdirSync(join(folder, 'own/config.yaml')))).toContain('config.unreadable');
     expect(bad(() => execFileSync('mkfifo', [join(folder, 'own/config.yaml')]))).toContain('not an ordinary file');

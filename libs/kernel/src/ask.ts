@@ -131,7 +131,7 @@ export function askNext(
 function decided(state: RunState, model: ModelChoice, decision: Decision): Judgement {
   // Nobody can be asked before a model is: an approval here would come before the first proposal, so it counts as a denial.
   const asks = decision.verdict === 'approve';
-  const trace = inlineOrBlob({ ...decision.trace } as unknown as Json);
+  const trace = inlineOrBlob({ ...decision.trace });
   return judgement(
     'policy.decided',
     {

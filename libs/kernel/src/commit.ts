@@ -17,7 +17,7 @@ import { applyDelta, lookUp, worldRoot } from './world.ts';
 
 /** The changes of an observation, read from its inline list or its hydrated blob; null where they cannot be read. */
 export function changesOf(pen: Pen, observed: ExecutionObserved): readonly FileChange[] | null {
-  const json = inlineOrParsed(observed.changes as { readonly inline: Json }, pen.state.fact?.event.blobs ?? new Map());
+  const json = inlineOrParsed(observed.changes, pen.state.fact?.event.blobs ?? new Map());
   const list = fileChange.array().safeParse(json);
   return list.success ? list.data : null;
 }
@@ -74,7 +74,7 @@ function landedElsewhere(intent: IntentState, observed: ExecutionObserved): Reas
   if (intent.action !== 'commit_changes' || observed.landed?.commit === expected) return null;
   return {
     code: 'postcondition.commit',
-    message: `the branch holds ${observed.landed?.commit ?? 'nothing'}; the ledger computed ${String(expected)}`,
+    message: `the branch holds ${observed.landed?.commit ?? 'nothing'}; the ledger computed ${typeof expected === 'string' ? expected : 'none'}`,
   };
 }
 
@@ -138,7 +138,7 @@ export function recordCommit(pen: Pen, intent: IntentState, contract: ActionCont
       judgement('proposal.rejected', { proposal, intent: intent.intent, at: 'postcondition', because: bounded(because), rule: null }),
     );
   }
-  const held = inlineOrBlob(steps as unknown as Json);
+  const held = inlineOrBlob(steps);
   write(
     pen,
     judgement(

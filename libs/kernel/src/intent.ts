@@ -103,7 +103,7 @@ function decide(pen: Pen, intent: IntentState): void {
     granted: intent.granted,
   });
   const id = nextId(pen.state, 'decision');
-  const trace = inlineOrBlob({ ...decision.trace } as unknown as Json);
+  const trace = inlineOrBlob({ ...decision.trace });
   write(
     pen,
     judgement(

@@ -348,7 +348,7 @@ describe('large values', () => {
     const paths = Array.from({ length: 200 }, (_, at) => `gen/file-${at}.txt`);
     const run = await openRun({ blueprint: oneAction('write_many', { arguments: { paths } }), actions: [many], policySet: OPEN });
     const changes = paths.map((path) => run.change(path, path).change);
-    const held = blobOf(changes as unknown as Json);
+    const held = blobOf(changes);
     await run.observe({ changes: { blob: held.ref } }, { blobs: [held] });
     const { delta } = lastOf(run, 'commit.recorded');
     expect('blob' in delta).toBe(true);

@@ -264,7 +264,7 @@ function recorded(
     const bytes = more.get(digest) ?? blobs.get(digest);
     if (bytes !== undefined) found.set(digest, bytes);
   }
-  return evolve(state, state.nextSeq, { ...event, blobs: found } as RunEvent);
+  return evolve(state, state.nextSeq, { ...event, blobs: found });
 }
 
 /** Judges all that is queued, checking each list, and folds it as a verifier would. */

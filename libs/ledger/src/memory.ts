@@ -15,6 +15,7 @@ import type { AppendBatch, Appended, EntrySigner, Head, Row, Stored, StoredCheck
 const PAGE_ENTRIES = 256;
 const INSTANCE_BYTES = 16;
 
+/** What a ledger in memory is made of. */
 export interface MemoryLedgerOptions {
   readonly randomness: Randomness;
   /** The runtime key; signs `commit.recorded` and `run.closed`. */
@@ -86,7 +87,7 @@ class MemoryLedger implements LedgerStore {
       return ok({ outcome: 'duplicate', stored: this.#firstResult(placed.value.places), size: this.#size });
     for (const blob of batch.blobs) this.#blobs.set(blob.digest, blob.bytes.slice());
     this.#adopt(placed.value);
-    for (const changed of this.#watchers) changed();
+    for (const changed of Array.from(this.#watchers)) changed();
     return ok({ outcome: 'appended', stored: placed.value.stored, size: this.#size });
   }
 
@@ -234,7 +235,7 @@ class MemoryLedger implements LedgerStore {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const changed of this.#watchers) changed();
+    for (const changed of Array.from(this.#watchers)) changed();
   }
 
   #requireOpen(): void {

@@ -49,6 +49,7 @@ export interface PreparedDraft {
   readonly successor: string | undefined;
 }
 
+/** The drafts of one trajectory, whose content is final. */
 export interface PreparedPart {
   readonly trajectory: TrajectoryId;
   readonly expect: Expected;

@@ -2,7 +2,7 @@
  * The law as far as signatures need it: which key held which role when. Reads law bodies by hand, without a validation library, and never judges
  * what a signed thing means (containment, quorum, policy): that is deep verification. PROTOCOL §§5, 10.
  */
-import { type Bytes, type Digest, fromHex, type Instant, type Json } from '@openexec/canon';
+import { type Bytes, canonicalText, type Digest, fromHex, type Instant, type Json } from '@openexec/canon';
 import { admitKey, keyIdOf, verifyTyped } from '@openexec/proof';
 
 interface KeyRecord {
@@ -44,8 +44,12 @@ function text(members: Members, name: string): string | null {
   const value = members[name];
   return typeof value === 'string' ? value : null;
 }
+/** A member as a message shows it. */
+function written(value: Json | undefined): string {
+  return value === undefined ? 'undefined' : canonicalText(value);
+}
 function texts(value: Json | undefined): readonly string[] | null {
-  return Array.isArray(value) && value.every((each) => typeof each === 'string') ? (value as readonly string[]) : null;
+  return Array.isArray(value) && value.every((each) => typeof each === 'string') ? value : null;
 }
 
 function readSigned(value: Json | undefined): Signed | null {
@@ -108,7 +112,7 @@ export class LawKeys {
     this.origin = origin;
     if (new Set([...roots, log]).size <= roots.length) return fault('law.body', 'a founding key stands twice');
     if (signed.body['registry'] !== 1)
-      return fault('law.registry', `the ledger is of registry ${String(signed.body['registry'])}; this reader knows 1`);
+      return fault('law.registry', `the ledger is of registry ${written(signed.body['registry'])}; this reader knows 1`);
     const nonce = this.#nonce(signed.body);
     if (nonce !== null) return nonce;
     for (const root of roots)
@@ -165,7 +169,7 @@ export class LawKeys {
       this.#keys.set(key, { ...record, retired: true });
     }
     if (kind === 'ledger.upgraded')
-      return fault('law.registry', `the ledger was raised to registry ${String(body['registry'])}; this reader knows 1`);
+      return fault('law.registry', `the ledger was raised to registry ${written(body['registry'])}; this reader knows 1`);
     return null;
   }
 

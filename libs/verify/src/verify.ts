@@ -124,10 +124,13 @@ class Verification {
     const list = body.ok ? member(body.value, 'entries') : undefined;
     if (!Array.isArray(list)) return this.#say(index, 'law.body', 'payload.erased names no entries');
     for (const each of list as readonly Json[]) {
-      const trajectory = String(member(each, 'trajectory'));
+      const trajectory = member(each, 'trajectory');
+      const seq = member(each, 'seq');
+      // What names no trajectory and no position erases nothing: its payload then counts as missing.
+      if (typeof trajectory !== 'string' || typeof seq !== 'number') continue;
       if (trajectory.startsWith('run/') && !this.#trajectories.isClosed(trajectory))
         this.#say(index, 'payload.missing', `a payload of ${trajectory} was erased while that run was open`);
-      this.#erased.add(`${trajectory} ${String(member(each, 'seq'))}`);
+      this.#erased.add(`${trajectory} ${seq}`);
     }
   }
 

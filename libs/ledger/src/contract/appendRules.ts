@@ -25,7 +25,21 @@ import { type ContractSubject, first, onLedger, type TestGlobals } from './harne
 const MEMORY = 'memory' as TrajectoryId;
 const cancel = (ms = 0): Draft => fact('run.cancelRequested', CANCEL, { at: after(ms) });
 
-export function appendRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
+/** Declares what may be appended at all, and where it comes to stand. */
+export function appendRules(globals: TestGlobals, subject: ContractSubject): void {
+  foundingRules(globals, subject);
+  orderRules(globals, subject);
+  raceRules(globals, subject);
+  kindRules(globals, subject);
+  bodyRules(globals, subject);
+  draftRules(globals, subject);
+  blobRules(globals, subject);
+  timeRules(globals, subject);
+  sealRules(globals, subject);
+}
+
+/** A ledger begins with its founding, once. */
+function foundingRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
   describe('founding', () => {
     test(
       'nothing is taken before ledger.founded, whose leaf hash then is the fingerprint',
@@ -48,7 +62,10 @@ export function appendRules({ describe, test, expect }: TestGlobals, subject: Co
       }),
     );
   });
+}
 
+/** Positions are exact, batches are whole. */
+function orderRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
   describe('order', () => {
     test(
       'a batch over several trajectories is stored in its order, chained and without gaps',
@@ -110,6 +127,12 @@ export function appendRules({ describe, test, expect }: TestGlobals, subject: Co
         expect(await bench.refused(batchTo(runNamed('b'), 0, [other]))).toMatchObject({ code: 'conflict', actual: null });
       }),
     );
+  });
+}
+
+/** Writers at the same time are put into one order. */
+function raceRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
+  describe('writers at once', () => {
     test(
       'of many writers at one position exactly one wins',
       onLedger(subject, async (bench) => {
@@ -137,8 +160,11 @@ export function appendRules({ describe, test, expect }: TestGlobals, subject: Co
       }),
     );
   });
+}
 
-  describe('kinds and bodies', () => {
+/** Each kind stands in its own trajectory, where its family begins. */
+function kindRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
+  describe('kinds', () => {
     test(
       'unknown kinds, kinds of another family, unknown and reserved trajectories are refused',
       onLedger(subject, async (bench) => {
@@ -163,6 +189,12 @@ export function appendRules({ describe, test, expect }: TestGlobals, subject: Co
         );
       }),
     );
+  });
+}
+
+/** Bodies fit their schema and their size. */
+function bodyRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
+  describe('bodies', () => {
     test(
       'a body that its schema refuses, or that has no JSON form, is refused',
       onLedger(subject, async (bench) => {
@@ -191,6 +223,12 @@ export function appendRules({ describe, test, expect }: TestGlobals, subject: Co
         expect(first(taken.stored).entry.bytes).toBe(65_536);
       }),
     );
+  });
+}
+
+/** Batches and the drafts in them are well formed. */
+function draftRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
+  describe('batches and drafts', () => {
     test(
       'empty and oversized batches, and a trajectory named twice, are refused',
       onLedger(subject, async (bench) => {
@@ -231,7 +269,10 @@ export function appendRules({ describe, test, expect }: TestGlobals, subject: Co
       }),
     );
   });
+}
 
+/** Blobs are held under their digest. */
+function blobRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
   describe('blobs', () => {
     test(
       'small and large blobs come back byte for byte; an unknown one is said to be unknown',
@@ -264,7 +305,10 @@ export function appendRules({ describe, test, expect }: TestGlobals, subject: Co
       }),
     );
   });
+}
 
+/** Time never runs backwards within a trajectory. */
+function timeRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
   describe('time of facts', () => {
     test(
       'a fact earlier than the last one is moved to it; other trajectories are not held back',
@@ -287,7 +331,10 @@ export function appendRules({ describe, test, expect }: TestGlobals, subject: Co
       }),
     );
   });
+}
 
+/** A seal is the last entry. */
+function sealRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
   describe('a sealed ledger', () => {
     test(
       'takes nothing after the seal, neither in the same batch nor later',

@@ -22,7 +22,9 @@ import type { AppendBatch, AppendPart, Draft, EntrySigner, Expected } from '../t
 
 /** Origin of every ledger that fixtures found. */
 export const ORIGIN = 'ledger.test/fixture';
+/** The trajectory of law. */
 export const LAW = 'law' as TrajectoryId;
+/** The trajectory of the ledger's own facts. */
 export const LEDGER = 'ledger' as TrajectoryId;
 
 const seed = (byte: number): Bytes => new Uint8Array(32).fill(byte);

@@ -25,8 +25,17 @@ import { type ContractSubject, first, onLedger, type TestGlobals } from './harne
 
 const cancel = (ms = 0) => fact('run.cancelRequested', CANCEL, { at: after(ms) });
 
-export function judgementRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
-  describe('judgements', () => {
+/** Declares what a judgement must carry, when a run is closed, and what the committer signs. */
+export function judgementRules(globals: TestGlobals, subject: ContractSubject): void {
+  causeRules(globals, subject);
+  lawRules(globals, subject);
+  closingRules(globals, subject);
+  signingRules(globals, subject);
+}
+
+/** A judgement names its fact and repeats its moment. */
+function causeRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
+  describe('judgements and their cause', () => {
     test(
       'a fact and its judgements share one append',
       onLedger(subject, async (bench) => {
@@ -78,6 +87,12 @@ export function judgementRules({ describe, test, expect }: TestGlobals, subject:
         }
       }),
     );
+  });
+}
+
+/** A judgement stands under the law in force. */
+function lawRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
+  describe('judgements and law', () => {
     test(
       'judgements need cause, law and the expected position of law; facts have none of them',
       onLedger(subject, async (bench) => {
@@ -126,7 +141,10 @@ export function judgementRules({ describe, test, expect }: TestGlobals, subject:
       }),
     );
   });
+}
 
+/** A closed run stays closed. */
+function closingRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
   describe('closing', () => {
     test(
       'nothing follows run.closed, neither in its own batch nor later, not even with position any',
@@ -145,7 +163,10 @@ export function judgementRules({ describe, test, expect }: TestGlobals, subject:
       }),
     );
   });
+}
 
+/** The runtime key signs what closes a run. */
+function signingRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
   describe('the runtime key', () => {
     test(
       'signs run.closed over the entry and the fingerprint, and no other entry',

@@ -10,8 +10,17 @@ import { collect, type ContractSubject, onLedger, placesOf, type TestGlobals } f
 const cancel = (because: string) => fact('run.cancelRequested', { because });
 const LOG_VKEY = formatVkey({ keyName: ORIGIN, publicKey: publicKeyOf(SEEDS.log) });
 
+/** Declares how a ledger is read, followed and proved, and what a closed handle answers. */
 export function readingRules(globals: TestGlobals, subject: ContractSubject): void {
-  const { describe, test, expect } = globals;
+  forwardRules(globals, subject);
+  followRules(globals, subject);
+  checkpointRules(globals, subject);
+  proofRules(globals, subject);
+  handleRules(globals, subject);
+}
+
+/** Reading forward. */
+function forwardRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
   describe('reading', () => {
     test(
       'a trajectory and the whole ledger are read forward from any position, in pages of whatever size',
@@ -56,104 +65,9 @@ export function readingRules(globals: TestGlobals, subject: ContractSubject): vo
       }),
     );
   });
-
-  followRules(globals, subject);
-
-  describe('proving', () => {
-    test(
-      'a checkpoint is signed by the log key, kept, and the same for the same size',
-      onLedger(subject, async (bench) => {
-        expect(await bench.store.checkpoint()).toMatchObject({ ok: false, error: { code: 'ledger.unfounded' } });
-        await bench.found();
-        const made = await bench.store.checkpoint();
-        if (!made.ok) throw new Error(made.error.message);
-        const head = await bench.store.head();
-        expect(openCheckpoint(made.value.note, [LOG_VKEY])).toMatchObject({
-          ok: true,
-          value: { origin: ORIGIN, size: 2n, root: head.root },
-        });
-        expect(await bench.store.checkpoint()).toEqual(made);
-        await bench.run('a');
-        const second = await bench.store.checkpoint();
-        expect(await collect(bench.store.checkpoints())).toEqual([made.value, ...(second.ok ? [second.value] : [])]);
-        await bench.run('b');
-      }),
-    );
-    test(
-      'without the log key there is no checkpoint',
-      onLedger(
-        subject,
-        async (bench) => {
-          await bench.found();
-          expect(await bench.store.checkpoint()).toMatchObject({ ok: false, error: { code: 'checkpoint.noSigner' } });
-        },
-        'none',
-      ),
-    );
-    test(
-      'every leaf is proved in, and every size continued by, later sizes',
-      onLedger(subject, async (bench) => {
-        await bench.found();
-        await bench.fill(await bench.run('a'), 640, 213);
-        const leaves = (await collect(bench.store.all())).map(({ entryBytes }) => leafHash(entryBytes));
-        const sizes = [1, 2, 3, 255, 256, 257, 511, 512, 513, 600, leaves.length];
-        for (const size of sizes) {
-          const root = treeRoot(leaves.slice(0, size));
-          for (const index of [0, 1, 127, 255, 256, 300, 511, 512, size - 1].filter((at) => at < size)) {
-            const proof = await bench.store.inclusion(BigInt(index), BigInt(size));
-            const leaf = leaves[index];
-            if (!proof.ok || leaf === undefined) throw new Error('no proof');
-            expect(verifyInclusion({ leaf, index: BigInt(index), size: BigInt(size), root, proof: proof.value }).ok).toBe(true);
-          }
-          for (const old of sizes.filter((other) => other <= size)) {
-            const proof = await bench.store.consistency(BigInt(old), BigInt(size));
-            if (!proof.ok) throw new Error('no proof');
-            const claim = {
-              oldSize: BigInt(old),
-              oldRoot: treeRoot(leaves.slice(0, old)),
-              newSize: BigInt(size),
-              newRoot: root,
-              proof: proof.value,
-            };
-            expect(verifyConsistency(claim).ok).toBe(true);
-          }
-        }
-        const past = BigInt(leaves.length + 1);
-        expect(await bench.store.inclusion(0n, past)).toMatchObject({ ok: false, error: { code: 'proof.outOfRange' } });
-        expect(await bench.store.consistency(5n, past)).toMatchObject({ ok: false, error: { code: 'proof.outOfRange' } });
-      }),
-    );
-  });
-
-  describe('a closed handle', () => {
-    test(
-      'answers every later call with store.closed',
-      onLedger(subject, async (bench) => {
-        await bench.found();
-        await bench.store.close();
-        await bench.store.close();
-        expect(await bench.store.append(batchTo(LAW, 1, [cancel('x')]))).toMatchObject({ ok: false, error: { code: 'store.closed' } });
-        expect(await bench.store.blob(bench.fingerprint as Digest)).toMatchObject({ ok: false, error: { code: 'store.closed' } });
-        expect(await bench.store.checkpoint()).toMatchObject({ ok: false, error: { code: 'store.closed' } });
-        expect(await bench.store.inclusion(0n, 1n)).toMatchObject({ ok: false, error: { code: 'store.closed' } });
-        const codes = [
-          () => bench.store.head(),
-          () => collect(bench.store.all()),
-          () => collect(bench.store.read(LAW)),
-          () => collect(bench.store.checkpoints()),
-        ];
-        for (const call of codes)
-          expect(
-            await call().then(
-              () => 'answered',
-              (error: { code: string }) => error.code,
-            ),
-          ).toBe('store.closed');
-      }),
-    );
-  });
 }
 
+/** Following the head. */
 function followRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
   describe('following', () => {
     test(
@@ -204,6 +118,112 @@ function followRules({ describe, test, expect }: TestGlobals, subject: ContractS
         const waiting = bench.store.follow(2n).next();
         await bench.store.close();
         expect((await waiting).done).toBe(true);
+      }),
+    );
+  });
+}
+
+/** Checkpoints are signed and kept. */
+function checkpointRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
+  describe('checkpoints', () => {
+    test(
+      'a checkpoint is signed by the log key, kept, and the same for the same size',
+      onLedger(subject, async (bench) => {
+        expect(await bench.store.checkpoint()).toMatchObject({ ok: false, error: { code: 'ledger.unfounded' } });
+        await bench.found();
+        const made = await bench.store.checkpoint();
+        if (!made.ok) throw new Error(made.error.message);
+        const head = await bench.store.head();
+        expect(openCheckpoint(made.value.note, [LOG_VKEY])).toMatchObject({
+          ok: true,
+          value: { origin: ORIGIN, size: 2n, root: head.root },
+        });
+        expect(await bench.store.checkpoint()).toEqual(made);
+        await bench.run('a');
+        const second = await bench.store.checkpoint();
+        expect(await collect(bench.store.checkpoints())).toEqual([made.value, ...(second.ok ? [second.value] : [])]);
+        await bench.run('b');
+      }),
+    );
+    test(
+      'without the log key there is no checkpoint',
+      onLedger(
+        subject,
+        async (bench) => {
+          await bench.found();
+          expect(await bench.store.checkpoint()).toMatchObject({ ok: false, error: { code: 'checkpoint.noSigner' } });
+        },
+        'none',
+      ),
+    );
+  });
+}
+
+/** Proofs of inclusion and consistency hold. */
+function proofRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
+  describe('proving', () => {
+    test(
+      'every leaf is proved in, and every size continued by, later sizes',
+      onLedger(subject, async (bench) => {
+        await bench.found();
+        await bench.fill(await bench.run('a'), 640, 213);
+        const leaves = (await collect(bench.store.all())).map(({ entryBytes }) => leafHash(entryBytes));
+        const sizes = [1, 2, 3, 255, 256, 257, 511, 512, 513, 600, leaves.length];
+        for (const size of sizes) {
+          const root = treeRoot(leaves.slice(0, size));
+          for (const index of [0, 1, 127, 255, 256, 300, 511, 512, size - 1].filter((at) => at < size)) {
+            const proof = await bench.store.inclusion(BigInt(index), BigInt(size));
+            const leaf = leaves[index];
+            if (!proof.ok || leaf === undefined) throw new Error('no proof');
+            expect(verifyInclusion({ leaf, index: BigInt(index), size: BigInt(size), root, proof: proof.value }).ok).toBe(true);
+          }
+          for (const old of sizes.filter((other) => other <= size)) {
+            const proof = await bench.store.consistency(BigInt(old), BigInt(size));
+            if (!proof.ok) throw new Error('no proof');
+            const claim = {
+              oldSize: BigInt(old),
+              oldRoot: treeRoot(leaves.slice(0, old)),
+              newSize: BigInt(size),
+              newRoot: root,
+              proof: proof.value,
+            };
+            expect(verifyConsistency(claim).ok).toBe(true);
+          }
+        }
+        const past = BigInt(leaves.length + 1);
+        expect(await bench.store.inclusion(0n, past)).toMatchObject({ ok: false, error: { code: 'proof.outOfRange' } });
+        expect(await bench.store.consistency(5n, past)).toMatchObject({ ok: false, error: { code: 'proof.outOfRange' } });
+      }),
+    );
+  });
+}
+
+/** A closed handle answers nothing. */
+function handleRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
+  describe('a closed handle', () => {
+    test(
+      'answers every later call with store.closed',
+      onLedger(subject, async (bench) => {
+        await bench.found();
+        await bench.store.close();
+        await bench.store.close();
+        expect(await bench.store.append(batchTo(LAW, 1, [cancel('x')]))).toMatchObject({ ok: false, error: { code: 'store.closed' } });
+        expect(await bench.store.blob(bench.fingerprint as Digest)).toMatchObject({ ok: false, error: { code: 'store.closed' } });
+        expect(await bench.store.checkpoint()).toMatchObject({ ok: false, error: { code: 'store.closed' } });
+        expect(await bench.store.inclusion(0n, 1n)).toMatchObject({ ok: false, error: { code: 'store.closed' } });
+        const codes = [
+          () => bench.store.head(),
+          () => collect(bench.store.all()),
+          () => collect(bench.store.read(LAW)),
+          () => collect(bench.store.checkpoints()),
+        ];
+        for (const call of codes)
+          expect(
+            await call().then(
+              () => 'answered',
+              (error: { code: string }) => error.code,
+            ),
+          ).toBe('store.closed');
       }),
     );
   });

@@ -6,8 +6,16 @@ import { type ContractSubject, onLedger, placesOf, type TestGlobals } from './ha
 
 const cancel = (because: string, id?: string) => fact('run.cancelRequested', { because }, id === undefined ? {} : { id });
 
-export function repeatRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
-  describe('repeats', () => {
+/** Declares how a store answers what it holds already. */
+export function repeatRules(globals: TestGlobals, subject: ContractSubject): void {
+  positionRules(globals, subject);
+  idRules(globals, subject);
+  batchRules(globals, subject);
+}
+
+/** Repeats told by their numeric position. */
+function positionRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
+  describe('repeats of a position', () => {
     test(
       'the same numeric position with the same kinds and payloads is a duplicate with the first result',
       onLedger(subject, async (bench) => {
@@ -47,6 +55,12 @@ export function repeatRules({ describe, test, expect }: TestGlobals, subject: Co
         expect((await bench.store.trajectory(run))?.seq).toBe(0);
       }),
     );
+  });
+}
+
+/** Repeats told by their id. */
+function idRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
+  describe('repeats of an id', () => {
     test(
       'an id is taken once per trajectory: the same content is a duplicate, other content a conflict',
       onLedger(subject, async (bench) => {
@@ -83,6 +97,12 @@ export function repeatRules({ describe, test, expect }: TestGlobals, subject: Co
         }
       }),
     );
+  });
+}
+
+/** Repeats of whole batches. */
+function batchRules({ describe, test, expect }: TestGlobals, subject: ContractSubject): void {
+  describe('repeats of a batch', () => {
     test(
       'a batch of which only a part is there already is a conflict',
       onLedger(subject, async (bench) => {
