@@ -12,7 +12,7 @@ import type { PolicyRule, PolicySet } from '@openexec/protocol';
 import { compile, ONE_CALL, policyFields, type Wish } from '../src/compile.ts';
 
 const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5);
-const CALLS = 4000;
+const CALLS = 2000;
 const GOAL_US = 50;
 const RULES = 100;
 

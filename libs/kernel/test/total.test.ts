@@ -109,124 +109,146 @@ function idsOf(state: RunState): Ids {
 type Made = { readonly kind: string; readonly body: (state: RunState) => Json };
 const asJson = (value: unknown): Json => value as Json;
 
-/** Facts of every kind a run may hold, mostly by the driver in force, mostly about what is open. */
-const fact: fc.Arbitrary<Made> = fc
-  .record({
-    stale: fc.integer({ min: 0, max: 9 }),
-    other: fc.integer({ min: 0, max: 5 }),
-    blob,
-    reason,
-    count,
-    small: fc.nat(5),
-    changes: fc.array(change, { maxLength: 3 }),
-    artifact: blob,
-    oid,
-    flag: fc.boolean(),
-    text,
-    kind: fc.nat(17),
-  })
-  .map((seed) => {
-    const driven = (state: RunState) =>
-      seed.stale === 0
-        ? { driver: 'e'.repeat(32), epoch: seed.small }
-        : { driver: state.driver === '' ? 'd'.repeat(32) : state.driver, epoch: state.epoch };
-    const id = (state: RunState, which: keyof Ids): Digest => (seed.other === 0 ? digestOf('another') : idsOf(state)[which]);
-    const simple = seed.text.replaceAll('\0', '');
-    const bodies: readonly Made[] = [
-      { kind: 'run.resumed', body: (state) => asJson({ driver: 'c'.repeat(32), epoch: state.epoch + seed.small, because: simple }) },
-      { kind: 'run.pauseRequested', body: () => asJson({ by: 'person', because: seed.reason }) },
-      { kind: 'run.cancelRequested', body: () => asJson({ because: simple }) },
-      { kind: 'run.rewound', body: (state) => asJson({ ...driven(state), stage: 'implement', visit: 1 }) },
-      { kind: 'router.planned', body: (state) => asJson({ ...driven(state), plan: seed.blob }) },
-      { kind: 'skill.bound', body: (state) => asJson({ ...driven(state), skill: 'x', version: '1', template: seed.blob }) },
-      {
-        kind: 'intent.submitted',
-        body: () =>
-          asJson({ channel: 'x', action: 'apply_patch', arguments: { inline: null }, claims: { rationale: null, claimedRisk: null } }),
-      },
-      { kind: 'approval.expired', body: (state) => asJson({ ...driven(state), request: id(state, 'request') }) },
-      {
-        kind: 'approval.voted',
-        body: (state) =>
-          asJson({
-            vote: {
-              body: {
-                ledger: digestOf('l'),
-                run: state.run,
-                request: id(state, 'request'),
-                decision: seed.flag ? 'approve' : 'deny',
-                digest: digestOf('d'),
-                expiry: '2027-01-01T00:00:00.000Z',
-                nonce: '0'.repeat(32),
-                assurance: 'file',
-                because: simple,
-              },
-              signatures: [{ key: '1'.repeat(32), value: 'AAAA' }],
+const seeds = fc.record({
+  stale: fc.integer({ min: 0, max: 9 }),
+  other: fc.integer({ min: 0, max: 5 }),
+  blob,
+  reason,
+  count,
+  small: fc.nat(5),
+  changes: fc.array(change, { maxLength: 3 }),
+  artifact: blob,
+  oid,
+  flag: fc.boolean(),
+  text,
+  kind: fc.nat(17),
+});
+type Seed = typeof seeds extends fc.Arbitrary<infer S> ? S : never;
+
+const driven = (seed: Seed, state: RunState) =>
+  seed.stale === 0
+    ? { driver: 'e'.repeat(32), epoch: seed.small }
+    : { driver: state.driver === '' ? 'd'.repeat(32) : state.driver, epoch: state.epoch };
+const id = (seed: Seed, state: RunState, which: keyof Ids): Digest => (seed.other === 0 ? digestOf('another') : idsOf(state)[which]);
+const simple = (seed: Seed): string => seed.text.replaceAll('\0', '');
+
+function runFacts(seed: Seed): readonly Made[] {
+  return [
+    { kind: 'run.resumed', body: (state) => asJson({ driver: 'c'.repeat(32), epoch: state.epoch + seed.small, because: simple(seed) }) },
+    { kind: 'run.pauseRequested', body: () => asJson({ by: 'person', because: seed.reason }) },
+    { kind: 'run.cancelRequested', body: () => asJson({ because: simple(seed) }) },
+    { kind: 'run.rewound', body: (state) => asJson({ ...driven(seed, state), stage: 'implement', visit: 1 }) },
+    { kind: 'router.planned', body: (state) => asJson({ ...driven(seed, state), plan: seed.blob }) },
+    { kind: 'skill.bound', body: (state) => asJson({ ...driven(seed, state), skill: 'x', version: '1', template: seed.blob }) },
+    {
+      kind: 'intent.submitted',
+      body: () =>
+        asJson({ channel: 'x', action: 'apply_patch', arguments: { inline: null }, claims: { rationale: null, claimedRisk: null } }),
+    },
+  ];
+}
+
+function approvalFacts(seed: Seed): readonly Made[] {
+  return [
+    { kind: 'approval.expired', body: (state) => asJson({ ...driven(seed, state), request: id(seed, state, 'request') }) },
+    {
+      kind: 'approval.voted',
+      body: (state) =>
+        asJson({
+          vote: {
+            body: {
+              ledger: digestOf('l'),
+              run: state.run,
+              request: id(seed, state, 'request'),
+              decision: seed.flag ? 'approve' : 'deny',
+              digest: digestOf('d'),
+              expiry: '2027-01-01T00:00:00.000Z',
+              nonce: '0'.repeat(32),
+              assurance: 'file',
+              because: simple(seed),
             },
-          }),
-      },
-      {
-        kind: 'model.failed',
-        body: (state) =>
-          asJson({
-            ...driven(state),
-            ask: id(state, 'ask'),
-            error: seed.reason,
-            retryable: seed.flag,
-            retryAfterMs: seed.flag ? seed.count : null,
-            status: seed.flag ? 429 : null,
-            raw: null,
-            durationMs: 1,
-          }),
-      },
-      {
-        kind: 'execution.failed',
-        body: (state) =>
-          asJson({
-            ...driven(state),
-            execution: id(state, 'execution'),
-            error: seed.reason,
-            effectUnknown: seed.flag,
-            output: null,
-            durationMs: 1,
-          }),
-      },
-      {
-        kind: 'effect.undeclared',
-        body: (state) => asJson({ ...driven(state), execution: id(state, 'execution'), paths: ['x'], because: seed.reason }),
-      },
-      ...Array.from({ length: 3 }, () => ({
-        kind: 'model.answered',
-        body: (state: RunState) =>
-          asJson({
-            ...driven(state),
-            ask: id(state, 'ask'),
-            answer: seed.blob,
-            raw: seed.blob,
-            usage: seed.flag ? { inputTokens: seed.count, outputTokens: seed.small } : null,
-            durationMs: 1,
-          }),
-      })),
-      ...Array.from({ length: 3 }, () => ({
-        kind: 'execution.observed',
-        body: (state: RunState) =>
-          asJson({
-            ...driven(state),
-            execution: id(state, 'execution'),
-            status: seed.flag ? 'ok' : 'failed',
-            summary: simple,
-            output: seed.blob,
-            exitCode: null,
-            durationMs: 1,
-            changes: seed.small === 0 ? { blob: seed.blob } : { inline: seed.changes },
-            scratch: [],
-            artifacts: [{ name: 'test_report', blob: seed.artifact }],
-            landed: seed.small === 1 ? { ref: 'refs/heads/x', commit: seed.oid, tree: seed.oid } : null,
-          }),
-      })),
-    ];
-    return bodies[seed.kind % bodies.length] ?? never();
-  });
+            signatures: [{ key: '1'.repeat(32), value: 'AAAA' }],
+          },
+        }),
+    },
+  ];
+}
+
+function failureFacts(seed: Seed): readonly Made[] {
+  return [
+    {
+      kind: 'model.failed',
+      body: (state) =>
+        asJson({
+          ...driven(seed, state),
+          ask: id(seed, state, 'ask'),
+          error: seed.reason,
+          retryable: seed.flag,
+          retryAfterMs: seed.flag ? seed.count : null,
+          status: seed.flag ? 429 : null,
+          raw: null,
+          durationMs: 1,
+        }),
+    },
+    {
+      kind: 'execution.failed',
+      body: (state) =>
+        asJson({
+          ...driven(seed, state),
+          execution: id(seed, state, 'execution'),
+          error: seed.reason,
+          effectUnknown: seed.flag,
+          output: null,
+          durationMs: 1,
+        }),
+    },
+    {
+      kind: 'effect.undeclared',
+      body: (state) => asJson({ ...driven(seed, state), execution: id(seed, state, 'execution'), paths: ['x'], because: seed.reason }),
+    },
+  ];
+}
+
+/** Answers and observations, which move a run on, come three times as often as the rest. */
+function progressFacts(seed: Seed): readonly Made[] {
+  return [
+    ...Array.from({ length: 3 }, () => ({
+      kind: 'model.answered',
+      body: (state: RunState) =>
+        asJson({
+          ...driven(seed, state),
+          ask: id(seed, state, 'ask'),
+          answer: seed.blob,
+          raw: seed.blob,
+          usage: seed.flag ? { inputTokens: seed.count, outputTokens: seed.small } : null,
+          durationMs: 1,
+        }),
+    })),
+    ...Array.from({ length: 3 }, () => ({
+      kind: 'execution.observed',
+      body: (state: RunState) =>
+        asJson({
+          ...driven(seed, state),
+          execution: id(seed, state, 'execution'),
+          status: seed.flag ? 'ok' : 'failed',
+          summary: simple(seed),
+          output: seed.blob,
+          exitCode: null,
+          durationMs: 1,
+          changes: seed.small === 0 ? { blob: seed.blob } : { inline: seed.changes },
+          scratch: [],
+          artifacts: [{ name: 'test_report', blob: seed.artifact }],
+          landed: seed.small === 1 ? { ref: 'refs/heads/x', commit: seed.oid, tree: seed.oid } : null,
+        }),
+    })),
+  ];
+}
+
+/** Facts of every kind a run may hold, mostly by the driver in force, mostly about what is open. */
+const fact: fc.Arbitrary<Made> = seeds.map((seed) => {
+  const bodies = [...runFacts(seed), ...approvalFacts(seed), ...failureFacts(seed), ...progressFacts(seed)];
+  return bodies[seed.kind % bodies.length] ?? never();
+});
 
 function never(): never {
   throw new Error('there is always a fact');

@@ -14,14 +14,13 @@ import {
   isDigest,
   ok,
   parseEventId,
-  parseInstant,
   parseTrajectoryId,
   type Randomness,
   type Result,
   type TrajectoryId,
 } from '@openexec/canon';
 import { isKind, type Kind, kindRow } from '@openexec/protocol';
-import { commitmentOf, isActor, MAX_PAYLOAD_BYTES, SALT_BYTES } from './entry.ts';
+import { commitmentOf, isActor, isMoment, MAX_PAYLOAD_BYTES, SALT_BYTES } from './entry.ts';
 import type { AppendFailure, BatchRefusalCode } from './errors.ts';
 import { factsOf, familyOfTrajectory, type KindFacts } from './kinds.ts';
 import type { Actor, AppendBatch, AppendPart, Blob, Draft, Expected } from './types.ts';
@@ -139,7 +138,7 @@ function prepareDraft(part: AppendPart, draft: Draft, law: number | undefined, s
   const wrong = facts.judged ? judgementFault(part, draft, law) : factFault(part, draft);
   if (wrong !== undefined) return refuse('draft.invalid', `${draft.kind} in ${part.trajectory}: ${wrong}`);
   if (!isActor(draft.actor)) return refuse('draft.invalid', `${draft.kind}: ${String(draft.actor)} is no actor`);
-  if (!parseInstant(draft.at).ok) return refuse('draft.invalid', `${draft.kind}: "at" is no moment of UTC`);
+  if (!isMoment(draft.at)) return refuse('draft.invalid', `${draft.kind}: "at" is no moment of UTC`);
   const payload = payloadOf(draft);
   if (!payload.ok) return payload;
   return ok({

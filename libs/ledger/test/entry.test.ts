@@ -86,6 +86,8 @@ describe('entry bytes', () => {
     ['a negative number', SAMPLE.replace('"seq":1', '"seq":-1')],
     ['an unsafe integer', SAMPLE.replace('"seq":1', '"seq":9007199254740993')],
     ['a day that does not exist', SAMPLE.replace('11-20', '11-31')],
+    ['the 29th of February of a common year', SAMPLE.replace('2026-11-20', '2027-02-29')],
+    ['hour 24', SAMPLE.replace('T09', 'T24')],
     ['a second precision', SAMPLE.replace('00.000Z', '00Z')],
     ['an upper-case digest', SAMPLE.replace('0'.repeat(64), 'A'.repeat(64))],
     ['a short digest', SAMPLE.replace('0'.repeat(64), '0'.repeat(63))],

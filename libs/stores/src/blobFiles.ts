@@ -13,6 +13,7 @@ const UNFINISHED = '.unfinished-';
 /** An unfinished file older than this has lost its writer. */
 const UNFINISHED_AGE_MS = 60 * 60 * 1000;
 
+/** One folder of blobs, two levels deep. */
 export class BlobFiles {
   readonly #folder: string;
   readonly #randomness: Randomness;

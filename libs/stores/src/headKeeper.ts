@@ -10,6 +10,7 @@ import { isOutcome } from './errors.ts';
 /** One file write costs about as much as one commit, so it is not made for each. */
 const INTERVAL_MS = 200;
 
+/** One handle's part in keeping the file. */
 export class HeadKeeper {
   readonly #path: string;
   readonly #head: () => Head;

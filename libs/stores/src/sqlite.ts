@@ -46,11 +46,13 @@ import { isOutcome, type OpenFailure, openRefusal, writeRefusal } from './errors
 import { readHeadFile, rollBackOf } from './headFile.ts';
 import { HeadKeeper } from './headKeeper.ts';
 import { RowReader } from './rows.ts';
+import { inPortions } from './salts.ts';
 import { checkDurable, checkVersion, FORMAT_VERSION, migrate, setDurable } from './schema.ts';
 import { rootOf, TreeReader } from './tree.ts';
 import { Watch } from './watch.ts';
 import { Writer } from './writer.ts';
 
+/** How a ledger in SQLite is opened. */
 export interface SqliteLedgerOptions {
   /** The database file; large blobs go to a folder `blobs` beside it. */
   readonly path: string;
@@ -134,6 +136,7 @@ class SqliteLedger implements LedgerStore {
   readonly #checkpointAt: Database.Statement;
   readonly #checkpointsAfter: Database.Statement;
   readonly #addCheckpoint: Database.Statement;
+  readonly #salts: Randomness;
   #origin: string | null = null;
   #closed = false;
 
@@ -141,6 +144,7 @@ class SqliteLedger implements LedgerStore {
     this.#db = db;
     this.#options = options;
     this.#blobFiles = blobFiles;
+    this.#salts = inPortions(options.randomness);
     this.#reader = new RowReader(db);
     this.#tree = new TreeReader(db);
     this.#watch = new Watch(db);
@@ -181,7 +185,7 @@ class SqliteLedger implements LedgerStore {
     if (this.#closed) return Promise.resolve(CLOSED);
     if (this.#options.access === 'readOnly')
       return Promise.resolve(err({ code: 'store.readOnly', message: 'this ledger was opened for reading only' }));
-    const prepared = prepare(batch, this.#options.randomness);
+    const prepared = prepare(batch, this.#salts);
     if (!prepared.ok) return Promise.resolve(prepared);
     const large = batch.blobs.filter(({ bytes }) => bytes.length > MAX_ROW_BLOB_BYTES);
     if (large.length === 0) return this.#writer.append(prepared.value);

@@ -6,6 +6,7 @@ import type Database from 'better-sqlite3';
 
 const POLL_MS = 100;
 
+/** Who waits for the ledger to move, on one handle. */
 export class Watch {
   readonly #version: Database.Statement;
   readonly #watchers = new Set<() => void>();

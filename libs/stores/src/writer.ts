@@ -51,6 +51,7 @@ interface Remembered {
   state: TrajectoryState | null;
 }
 
+/** What a writer works with. */
 export interface WriterOptions {
   readonly db: Database.Database;
   readonly reader: RowReader;
@@ -66,6 +67,7 @@ export interface WriterOptions {
 export class Writer {
   readonly #options: WriterOptions;
   readonly #head: Database.Statement;
+  readonly #sizeNow: Database.Statement;
   readonly #setHead: Database.Statement;
   readonly #addEntry: Database.Statement;
   readonly #addTrajectory: Database.Statement;
@@ -89,6 +91,7 @@ export class Writer {
     this.#options = options;
     const { db } = options;
     this.#head = db.prepare('SELECT size, frontier, fingerprint, successor FROM head WHERE id = 0');
+    this.#sizeNow = db.prepare('SELECT size FROM head WHERE id = 0').pluck();
     this.#setHead = db.prepare('UPDATE head SET size = ?, frontier = ?, fingerprint = ?, successor = ? WHERE id = 0');
     this.#addEntry = db.prepare('INSERT INTO entries (idx, trajectory, seq, entry, payload, salt, event) VALUES (?, ?, ?, ?, ?, ?, ?)');
     this.#addTrajectory = db.prepare('INSERT INTO trajectories (name) VALUES (?)');
@@ -208,8 +211,8 @@ export class Writer {
 
   /** Takes up what other processes appended since this one's last commit. */
   #refresh(): void {
+    if (this.#sizeNow.get() === this.#size) return;
     const head = this.headRow();
-    if (head.size === this.#size) return;
     this.#trajectories.clear();
     this.#frontier = new Frontier(head.size, head.frontier);
     this.#size = head.size;

@@ -124,10 +124,11 @@ class Verification {
     const list = body.ok ? member(body.value, 'entries') : undefined;
     if (!Array.isArray(list)) return this.#say(index, 'law.body', 'payload.erased names no entries');
     for (const each of list as readonly Json[]) {
-      const trajectory = member(each, 'trajectory');
-      const seq = member(each, 'seq');
-      // What names no trajectory and no position erases nothing: its payload then counts as missing.
-      if (typeof trajectory !== 'string' || typeof seq !== 'number') continue;
+      const [trajectory, seq] = [member(each, 'trajectory'), member(each, 'seq')];
+      if (typeof trajectory !== 'string' || typeof seq !== 'number') {
+        this.#say(index, 'law.body', 'payload.erased names something that is no place');
+        continue;
+      }
       if (trajectory.startsWith('run/') && !this.#trajectories.isClosed(trajectory))
         this.#say(index, 'payload.missing', `a payload of ${trajectory} was erased while that run was open`);
       this.#erased.add(`${trajectory} ${seq}`);

@@ -2,7 +2,7 @@
  * Signing a vote: over this request, this content, once, until the request ends. Must never sign with a key that was not chosen (GOALS E04, E21).
  */
 import { checkVote, signBody, VOTE_TYPE } from '@openexec/authority';
-import { type Clock, type Digest, err, type Instant, type Json, type KeyId, type Randomness, type Result } from '@openexec/canon';
+import { type Clock, type Digest, err, type Instant, type KeyId, type Randomness, type Result } from '@openexec/canon';
 import type { FileKey } from '@openexec/config';
 import type { LedgerStore } from '@openexec/ledger';
 import type { ApprovalVoted, Vote } from '@openexec/protocol';
@@ -38,7 +38,7 @@ export function signVote(options: {
     assurance: 'file',
     because: because.slice(0, BECAUSE_MAX),
   };
-  const signed = signBody({ type: VOTE_TYPE, body: body as unknown as { readonly [name: string]: Json }, seeds: [key.seed] });
+  const signed = signBody({ type: VOTE_TYPE, body: body, seeds: [key.seed] });
   return { body, signatures: signed.signatures };
 }
 

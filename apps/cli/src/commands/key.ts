@@ -3,7 +3,7 @@
  * key on this machine. Secrets are never printed (SECURITY §7).
  */
 import { bodyType, signBody } from '@openexec/authority';
-import { err, type Json, ok, toHex } from '@openexec/canon';
+import { err, ok, toHex } from '@openexec/canon';
 import { listKeys, readKey, writeKey } from '@openexec/config';
 import type { Role } from '@openexec/protocol';
 import { loadLaw } from '@openexec/runtime';
@@ -67,7 +67,7 @@ async function newKey(options: KeyOptions, context: CommandContext, ledger: Open
   const at = context.clock.now();
   const body = trustBody({ fingerprint: ledger.fingerprint, nonce: nonceOf(context.randomness), key: made.value, at });
   const signed = signBody({ type: bodyType('key.trusted'), body, seeds: [root.value.seed] });
-  const written = await appendLaw(ledger.store, at, 'key.trusted', root.value, signed as unknown as Json);
+  const written = await appendLaw(ledger.store, at, 'key.trusted', root.value, signed);
   if (!written.ok) return written;
   const { keyId, publicKey } = made.value;
   if (options.json === true) context.output.json({ v: 1, label, keyId, publicKey: toHex(publicKey), roles: [options.role] });
@@ -82,7 +82,7 @@ async function listAll(options: { readonly json?: boolean }, context: CommandCon
   const here = new Map(
     listKeys(folder).flatMap((label) => {
       const key = readKey(folder, label);
-      return key.ok ? [[key.value.keyId as string, label] as const] : [];
+      return key.ok ? [[key.value.keyId, label]] : [];
     }),
   );
   const rows = [...law.value.keys].map(([keyId, record]) => ({ keyId, roles: record.roles, label: here.get(keyId) ?? null }));

@@ -132,7 +132,7 @@ async function writeLaw(
     const origin = originOf(keys.log);
     if ((await store.head()).fingerprint === null) {
       const body = foundLedger({ origin, rootSeeds: [keys.root.seed], logKey: keys.log.publicKey, nonce: nonceOf(randomness) });
-      const written = await appendLaw(store, clock.now(), 'ledger.founded', keys.root, body as unknown as Json);
+      const written = await appendLaw(store, clock.now(), 'ledger.founded', keys.root, body);
       if (!written.ok) return written;
     }
     const { fingerprint } = await store.head();
@@ -163,7 +163,7 @@ async function trustKeys(trusting: Trusting): Promise<Result<void, Refusal>> {
     const at = clock.now();
     const body = trustBody({ fingerprint: trusting.fingerprint, nonce: nonceOf(trusting.randomness), key, at });
     const signed = signBody({ type: bodyType('key.trusted'), body, seeds: [keys.root.seed] });
-    const written = await appendLaw(store, at, 'key.trusted', keys.root, signed as unknown as Json);
+    const written = await appendLaw(store, at, 'key.trusted', keys.root, signed);
     if (!written.ok) return written;
   }
   return ok(undefined);

@@ -1,7 +1,7 @@
 /**
  * Contract: reading forward, following, heads, checkpoints, proofs, closing the handle. PROTOCOL §3; GOALS E11, E17.
  */
-import type { Digest, TrajectoryId } from '@openexec/canon';
+import type { TrajectoryId } from '@openexec/canon';
 import { formatVkey, openCheckpoint, publicKeyOf, verifyConsistency, verifyInclusion, treeRoot, leafHash } from '@openexec/proof';
 import type { Stored } from '../types.ts';
 import { batchTo, fact, LAW, ORIGIN, runNamed, SEEDS } from './fixture.ts';
@@ -208,7 +208,7 @@ function handleRules({ describe, test, expect }: TestGlobals, subject: ContractS
         await bench.store.close();
         await bench.store.close();
         expect(await bench.store.append(batchTo(LAW, 1, [cancel('x')]))).toMatchObject({ ok: false, error: { code: 'store.closed' } });
-        expect(await bench.store.blob(bench.fingerprint as Digest)).toMatchObject({ ok: false, error: { code: 'store.closed' } });
+        expect(await bench.store.blob(bench.fingerprint)).toMatchObject({ ok: false, error: { code: 'store.closed' } });
         expect(await bench.store.checkpoint()).toMatchObject({ ok: false, error: { code: 'store.closed' } });
         expect(await bench.store.inclusion(0n, 1n)).toMatchObject({ ok: false, error: { code: 'store.closed' } });
         const codes = [
