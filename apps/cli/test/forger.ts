@@ -22,6 +22,17 @@ export interface Rewriting {
 
 const SALT_BYTES = 32;
 const clock = { now: () => instantFromMs(Date.now()) };
+const CHANCE = { bytes: (count: number) => randomFillSync(new Uint8Array(count)) };
+
+/** A store draws salts ahead, many at once; it is given those of the source in their order, then chance. */
+function nextSalts(salts: Bytes[], count: number): Bytes {
+  const bytes = CHANCE.bytes(count);
+  for (let at = 0; at < count; at += SALT_BYTES) {
+    const salt = salts.shift();
+    if (salt !== undefined) bytes.set(salt, at);
+  }
+  return bytes;
+}
 
 async function open(options: SqliteLedgerOptions): Promise<LedgerStore> {
   const opened = await openSqliteLedger(options);
@@ -31,23 +42,19 @@ async function open(options: SqliteLedgerOptions): Promise<LedgerStore> {
 
 /** Writes the forged ledger and signs its head. */
 export async function rewrite(options: Rewriting): Promise<void> {
+  const source = await open({ path: options.source, clock, randomness: CHANCE, access: 'readOnly' });
   const salts: Bytes[] = [];
-  const randomness = {
-    bytes: (count: number) => (count === SALT_BYTES ? salts.shift() : undefined) ?? randomFillSync(new Uint8Array(count)),
-  };
+  for await (const { salt } of source.all()) salts.push(salt ?? new Uint8Array(SALT_BYTES));
+  const randomness = { bytes: (count: number) => (count % SALT_BYTES === 0 ? nextSalts(salts, count) : CHANCE.bytes(count)) };
   const signers = loadSigners(keysFolder(options.stateFolder));
   if (!signers.ok) throw new Error(signers.error.message);
   mkdirSync(dirname(options.target), { recursive: true });
   const shape = { path: options.target, clock, randomness, ...signers.value };
   await (await open({ ...shape, missing: 'create' })).close();
   copyBlobs(options);
-  const source = await open({ path: options.source, clock, randomness, access: 'readOnly' });
   const target = await open(shape);
   try {
-    for await (const stored of source.all()) {
-      salts.push(stored.salt ?? new Uint8Array(SALT_BYTES));
-      await appendAgain(target, stored, options);
-    }
+    for await (const stored of source.all()) await appendAgain(target, stored, options);
     const signed = await target.checkpoint();
     if (!signed.ok) throw new Error(signed.error.message);
   } finally {

@@ -33,8 +33,12 @@ export interface Outcome {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Runs a command to its end; with `killAfterMs` it is killed that long after its first line. */
-export function run(command: string, args: readonly string[], options: { readonly killAfterMs?: number } = {}): Promise<Outcome> {
+/** Runs a command to its end; with `killAfterMs` it is killed that long after its first line, of which `onLine` is told. */
+export function run(
+  command: string,
+  args: readonly string[],
+  options: { readonly killAfterMs?: number; readonly onLine?: () => void } = {},
+): Promise<Outcome> {
   return new Promise((settle, fail) => {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     let text = '';
@@ -44,6 +48,7 @@ export function run(command: string, args: readonly string[], options: { readonl
       text += chunk.toString('utf8');
       if (options.killAfterMs === undefined || isArmed || !text.includes('\n')) return;
       isArmed = true;
+      options.onLine?.();
       setTimeout(() => child.kill('SIGKILL'), options.killAfterMs);
     });
     child.stderr.on('data', (chunk: Buffer) => {

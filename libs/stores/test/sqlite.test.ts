@@ -293,11 +293,13 @@ describe('the lease', () => {
 
   test('is free at once when its holder is killed', async () => {
     const path = join(folder(), 'run.lease');
-    const holder = run(process.execPath, [child, 'hold', path], { killAfterMs: 300 });
-    await new Promise((resolve) => setTimeout(resolve, 250));
+    let holder: ReturnType<typeof run> | undefined;
+    await new Promise<void>((resolve) => {
+      holder = run(process.execPath, [child, 'hold', path], { killAfterMs: 1000, onLine: resolve });
+    });
     const during = acquireLease({ path });
     expect(during.ok ? 'taken' : during.error.code).toBe('lease.held');
-    expect((await holder).signal).toBe('SIGKILL');
+    expect((await holder)?.signal).toBe('SIGKILL');
     const after = acquireLease({ path });
     expect(after.ok).toBe(true);
     if (after.ok) after.value.release();

@@ -2,6 +2,8 @@
  * `openexec show RUN`: what was asked, under which law, what was wished and decided and why, what came of it, and how to check or undo it.
  */
 import { ok } from '@openexec/canon';
+import { DEFAULTS } from '@openexec/config';
+import type { Amount } from '@openexec/protocol';
 import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { EXIT } from '../exit.ts';
 import { safe, safeLine, type Style } from '../output.ts';
@@ -72,12 +74,17 @@ function lawLines(law: LawAccount, style: Style): string[] {
       : [
           `  writ       by ${writ.issuer} until ${writ.notAfter}: ${safeLine(writ.actions.join(', '))}`,
           `             effects ${writ.ceiling.join(', ')}; reads ${list(writ.readPaths)}; writes ${list(writ.writePaths)}; hosts ${list(writ.hosts)}`,
-          `             at most ${amountText(writ.budget)}, ${Math.round(writ.wallMs / 1000)} s`,
+          `             at most ${grantText(writ.budget)}, ${Math.round(writ.wallMs / 1000)} s`,
         ]),
     `  model      ${law.model === null ? 'none' : safeLine(law.model)}`,
     `  base       commit ${law.base.commit}, tree ${law.base.tree}`,
     '',
   ];
+}
+
+/** A grant without a limit in dollars is the largest that the configuration writes. */
+function grantText(grant: Amount): string {
+  return grant.usdMicros >= DEFAULTS.usdMicros ? `${grant.tokens} tokens, ${grant.calls} calls, any price` : amountText(grant);
 }
 
 const list = (values: readonly string[]): string => (values.length === 0 ? 'none' : safeLine(values.join(', ')));

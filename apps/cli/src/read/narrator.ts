@@ -165,8 +165,9 @@ export class Narrator {
   #tellExecution({ kind, body }: KnownEvent): Told | null {
     switch (kind) {
       case 'execution.started':
-        this.#names.set(body.execution, this.#name(body.proposal));
-        return plain(`started ${this.#name(body.proposal)}${body.attempt > 1 ? `, attempt ${body.attempt}` : ''}`);
+        // A reader that comes in after a crash has not seen the proposal; the action's name says enough.
+        this.#names.set(body.execution, this.#names.get(body.proposal) ?? body.action);
+        return plain(`started ${this.#name(body.execution)}${body.attempt > 1 ? `, attempt ${body.attempt}` : ''}`);
       case 'execution.observed':
         return body.status === 'ok'
           ? plain(`observed ${this.#name(body.execution)}: ${safeLine(body.summary)}`)
