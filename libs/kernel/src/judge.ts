@@ -3,7 +3,9 @@
  * no clock, no chance, no input but the state and the fold of `law` at one position (PROTOCOL §4.1, ARCHITECTURE §2).
  */
 import { checkChain, keyWithRole, runTrajectory, type LawView } from '@openexec/authority';
-import type { Reason } from '@openexec/protocol';
+import { canonicalText } from '@openexec/canon';
+import { compileProfile } from '@openexec/catalogue';
+import type { Reason, Writ } from '@openexec/protocol';
 import { asksAgain, askNext } from './ask.ts';
 import { resolveExpired, resolveVote, withdrawRequest } from './approve.ts';
 import { factTime, type Judgement, judgement } from './emit.ts';
@@ -81,12 +83,25 @@ function openingProblem(pen: Pen): Reason | null {
   if (writ.use !== 'run') return { code: 'writ.standing', message: 'a standing writ does not open a run; carve one from it' };
   const named = runTrajectory({ issuer: writ.issuer, nonce: writ.nonce });
   if (named !== state.run) return { code: 'writ.otherRun', message: `the writ opens ${named}, not ${state.run}` };
-  const base = baseProblem(state) ?? catalogueProblem(state);
+  const base = baseProblem(state) ?? catalogueProblem(state) ?? profileProblem(state, writ);
   if (base !== null) return base;
   const runtime = keyWithRole(law, { key: writ.subject, roles: ['runtime'], at: pen.at });
   return runtime.ok
     ? null
     : { code: 'writ.subject', message: `the writ's subject ${writ.subject} is not a runtime key of this ledger: ${runtime.error.message}` };
+}
+
+/** The sandbox profile is what the writ compiles to: whoever opens a run chooses mounts, toolchain and limits, never how far commands may reach. */
+function profileProblem(state: RunState, writ: Writ): Reason | null {
+  const profile = state.law?.profile;
+  if (profile === undefined) return null;
+  const { mode, provide, toolchain, environment, limits, seccomp } = profile;
+  const compiled = compileProfile({ writ, mode, provide, toolchain, environment, limits, seccompDigest: seccomp });
+  if (canonicalText({ ...compiled }) === canonicalText({ ...profile })) return null;
+  return {
+    code: 'profile.wider',
+    message: 'the sandbox profile is not the one that the writ compiles to; open the run with compileProfile of its writ',
+  };
 }
 
 /** An action that cannot be shown to a model would stop the kernel at the first ask. */

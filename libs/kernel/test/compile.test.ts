@@ -339,6 +339,12 @@ describe('a run whose opening does not hold is closed at once, and nothing is as
       { alter: (body) => ({ ...body, base: { ...body.base, tree: '0'.repeat(40) } }) },
       'base.mismatch',
     ],
+    ['a sandbox profile without its protected paths', { profile: { protectedPaths: [] } }, 'profile.wider'],
+    [
+      'a sandbox profile that writes where the writ only reads',
+      { grant: { ceiling: ['read', 'external'] }, profile: { mode: 'repo_write', workspace: 'rw' } },
+      'profile.wider',
+    ],
   ])('%s', async (_, plan, code) => {
     const run = await openRun(plan);
     expect(run.kinds).toEqual(['run.closed']);
