@@ -74,9 +74,22 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+// Node ends with 13 where a promise of ours is never settled and nothing is left to wait for: a defect, and 13 is the code of a spent budget.
+const UNSETTLED = 13;
+let settled = false;
+process.on('exit', (code) => {
+  if (settled || code !== UNSETTLED) return;
+  process.exitCode = EXIT.failed;
+  process.stderr.write(
+    'openexec: internal.fault: something was waited for that never came; please report it, openexec resume RUN goes on\n',
+  );
+});
+
 try {
   await main();
+  settled = true;
 } catch (error) {
+  settled = true;
   const { code, exitCode, message } = error as { readonly code?: unknown; readonly exitCode?: unknown; readonly message?: unknown };
   const commander = typeof code === 'string' && code.startsWith('commander.');
   // Commander has printed its message already; help and version are no failure.

@@ -54,6 +54,14 @@ export interface Reply {
   readonly status?: number;
   readonly text?: string;
   readonly calls?: readonly { readonly name: string; readonly arguments: object }[];
+  /** A call whose arguments are this text, broken or not. */
+  readonly rawCall?: { readonly name: string; readonly arguments: string };
+  /** The provider's own word for why it stopped; left out: what fits the calls. */
+  readonly finish?: string;
+  readonly refusal?: string;
+  /** The whole body, instead of one that follows the protocol. */
+  readonly body?: string;
+  readonly headers?: Readonly<Record<string, string>>;
   /** Answer only when this has come about. */
   readonly after?: Promise<unknown>;
 }
@@ -86,8 +94,8 @@ export async function startProvider(): Promise<Provider> {
     for (const each of waiting) if (requests.length >= each.count) each.resolve();
     const reply = replies.shift() ?? { status: 500 };
     await reply.after;
-    response.writeHead(reply.status ?? 200, { 'content-type': 'application/json' });
-    response.end(JSON.stringify(bodyOf(reply, requests.length)));
+    response.writeHead(reply.status ?? 200, { 'content-type': 'application/json', ...reply.headers });
+    response.end(reply.body ?? JSON.stringify(bodyOf(reply, requests.length)));
   };
   const server = createServer((request, response) => void handle(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -111,11 +119,9 @@ export async function startProvider(): Promise<Provider> {
 function bodyOf(reply: Reply, serial: number): object {
   if (reply.status !== undefined && reply.status !== 200)
     return { error: { message: `status ${reply.status} as scripted`, type: 'invalid_request_error', code: null, param: null } };
-  const calls = reply.calls?.map((call, index) => ({
-    id: `call_${serial}_${index}`,
-    type: 'function',
-    function: { name: call.name, arguments: JSON.stringify(call.arguments) },
-  }));
+  const raw = reply.rawCall === undefined ? undefined : [reply.rawCall];
+  const said = raw ?? reply.calls?.map((call) => ({ name: call.name, arguments: JSON.stringify(call.arguments) }));
+  const calls = said?.map((call, index) => ({ id: `call_${serial}_${index}`, type: 'function', function: call }));
   return {
     id: `chatcmpl-${serial}`,
     object: 'chat.completion',
@@ -124,8 +130,13 @@ function bodyOf(reply: Reply, serial: number): object {
     choices: [
       {
         index: 0,
-        message: { role: 'assistant', content: reply.text ?? null, ...(calls === undefined ? {} : { tool_calls: calls }) },
-        finish_reason: calls === undefined ? 'stop' : 'tool_calls',
+        message: {
+          role: 'assistant',
+          content: reply.text ?? null,
+          ...(reply.refusal === undefined ? {} : { refusal: reply.refusal }),
+          ...(calls === undefined ? {} : { tool_calls: calls }),
+        },
+        finish_reason: reply.finish ?? (calls === undefined ? 'stop' : 'tool_calls'),
       },
     ],
     usage: { prompt_tokens: 100, completion_tokens: 20, total_tokens: 120 },

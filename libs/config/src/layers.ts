@@ -37,6 +37,8 @@ export interface Config {
   readonly modelFrom: LayerName | 'flag' | null;
   readonly openaiBaseUrl: string | null;
   readonly maxOutputTokens: number;
+  /** How long the provider may take for one answer, or null: then the timeout class of the question alone counts. */
+  readonly modelTimeoutMs: number | null;
   readonly commands: Readonly<Record<string, ConfiguredCommand>>;
   readonly blueprint: string;
   readonly budget: Amount;
@@ -82,6 +84,7 @@ export function mergeLayers(given: readonly Layer[], overrides: Overrides): Resu
     modelFrom,
     openaiBaseUrl: overrides.openaiBaseUrl ?? last((config) => config.models?.openai?.baseUrl),
     maxOutputTokens: least((config) => config.models?.openai?.maxOutputTokens) ?? DEFAULTS.maxOutputTokens,
+    modelTimeoutMs: milliseconds(least((config) => config.models?.openai?.timeoutSeconds)),
     commands: commandsOf(layers),
     blueprint: overrides.blueprint ?? last((config) => config.blueprint) ?? DEFAULTS.blueprint,
     budget: {
@@ -97,6 +100,10 @@ export function mergeLayers(given: readonly Layer[], overrides: Overrides): Resu
     writePaths: common(layers.map((layer) => layer.config.paths?.write)) ?? EVERYTHING,
     prices: pricesOf(layers),
   });
+}
+
+function milliseconds(seconds: number | null): number | null {
+  return seconds === null ? null : seconds * 1000;
 }
 
 /** What every list that is given contains (by exact word; `**` contains all); null where none is given. */

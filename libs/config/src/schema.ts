@@ -33,6 +33,8 @@ const provider = z.strictObject({
   baseUrl: z.string().min(1).max(500).optional(),
   pricing: z.record(z.string().min(1).max(128), price).optional(),
   maxOutputTokens: whole.min(1).max(1_000_000).optional(),
+  /** How long one answer may take. */
+  timeoutSeconds: whole.min(1).max(3600).optional(),
 });
 
 /** One configuration file of any layer. */

@@ -21,6 +21,8 @@ export interface OpenModelChoice {
   /** The data of a script, for provider `scripted`. */
   readonly script?: Json | null;
   readonly fetch?: typeof fetch;
+  /** Null or absent: what the question allows. */
+  readonly timeoutMs?: number | null;
 }
 
 /** Opens the adapter of a choice, or says why not; `exit` is 2 for a wrong configuration and 30 for a missing key. */
@@ -42,7 +44,8 @@ export function openModel(choice: OpenModelChoice): Result<ModelAdapter, OpenMod
           exit: 30,
         });
       const base = choice.baseUrl === undefined || choice.baseUrl === null ? {} : { baseUrl: choice.baseUrl };
-      return openaiModel({ apiKey: choice.apiKey, ...base, ...(choice.fetch === undefined ? {} : { fetch: choice.fetch }) });
+      const timeout = choice.timeoutMs === undefined || choice.timeoutMs === null ? {} : { timeoutMs: choice.timeoutMs };
+      return openaiModel({ apiKey: choice.apiKey, ...base, ...timeout, ...(choice.fetch === undefined ? {} : { fetch: choice.fetch }) });
     }
     default: {
       const close = nearest(choice.provider.slice(0, 64), PROVIDERS);

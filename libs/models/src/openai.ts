@@ -30,6 +30,8 @@ export interface OpenAiOptions {
   /** Sees the exact bytes of each exchange, for tests and diagnosis; never the key. */
   readonly onExchange?: (exchange: Exchange) => void;
   readonly maxResponseBytes?: number;
+  /** Bounds every ask, where the ask itself allows more. */
+  readonly timeoutMs?: number;
 }
 
 const toolCall = z.object({
@@ -72,25 +74,26 @@ async function askOnce(
     origin: base.origin,
     maxResponseBytes: options.maxResponseBytes ?? MAX_RESPONSE_BYTES,
   });
+  const timeoutMs = Math.min(request.timeoutMs, options.timeoutMs ?? request.timeoutMs);
   const abort = new AbortController();
   const state = { expired: false, stopped: false };
   const timer = setTimeout(() => {
     state.expired = true;
     abort.abort();
-  }, request.timeoutMs);
+  }, timeoutMs);
   const off = stop.onStop(() => {
     state.stopped = true;
     abort.abort();
   });
   try {
-    const client = await createClient(options.apiKey, base.url, wire, request.timeoutMs + LIBRARY_GRACE_MS);
+    const client = await createClient(options.apiKey, base.url, wire, timeoutMs + LIBRARY_GRACE_MS);
     await client.chat.completions.create(bodyOf(request, base), { signal: abort.signal });
   } catch (caught) {
     // A refusing status makes the library throw as well; the exchange then says what happened.
     if (wire.exchange === null) {
       if (state.stopped) return err(failure('model.stopped', 'the run was stopped while the model was being asked'));
       if (state.expired)
-        return err(failure('model.timeout', `${base.host} did not answer within ${request.timeoutMs} ms`, { retryable: true }));
+        return err(failure('model.timeout', `${base.host} did not answer within ${timeoutMs} ms`, { retryable: true }));
       return err(failureOfFault(wire.fault ?? caught, base.host, options.apiKey));
     }
   } finally {

@@ -25,6 +25,8 @@ export type OwnCode =
   | 'run.unreadable'
   /** The kernel is neither at rest nor asks for anything: a defect. */
   | 'run.stuck'
+  /** The clock is before the last change of the law. */
+  | 'clock.behind'
   /** Trajectory `law` does not fold. */
   | 'law.invalid'
   /** The run asks a model and none was given. */

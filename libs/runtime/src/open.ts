@@ -7,6 +7,7 @@ import {
   type Clock,
   type Digest,
   digestOf,
+  type Instant,
   type Json,
   ok,
   type Randomness,
@@ -20,12 +21,13 @@ import { KERNEL_FLAGS, KERNEL_VERSION } from '@openexec/kernel';
 import type { Blob, LedgerStore } from '@openexec/ledger';
 import type { BlobRef } from '@openexec/protocol';
 import type { CrashPoint } from './crash.ts';
-import { ledgerRefusal, refuse, type RuntimeFailure } from './failure.ts';
+import { ledgerRefusal, reading, refuse, type RuntimeFailure } from './failure.ts';
 import type { Opening } from './hands.ts';
 
 const TEXT = 'text/plain; charset=utf-8';
 const JSON_TYPE = 'application/json';
 const DRIVER_BYTES = 16;
+const LAW = 'law' as TrajectoryId; // The one name of its grammar.
 
 /** What opening needs of the hands. */
 export interface OpenPorts {
@@ -52,7 +54,10 @@ export function blobOf(bytes: Bytes, mediaType: string): { readonly ref: BlobRef
   return { ref: { digest, bytes: bytes.length, mediaType }, blob: { digest, bytes, mediaType } };
 }
 
-/** Appends `run.opened` with position `none`: one run per writ. `run.exists` when the writ opened its run before. */
+/**
+ * Appends `run.opened` with position `none`: one run per writ. `run.exists` when the writ opened its run before; `clock.behind` when the clock is
+ * before the last change of the law: keys would sign at times at which they did not count yet, and the ledger would never verify again.
+ */
 export async function openRun(opening: Opening, ports: OpenPorts): Promise<Result<Opened, RuntimeFailure>> {
   const writ = opening.writs.at(-1)?.body;
   if (writ === undefined) return refuse('run.unknown', 'a run is opened by a writ; the chain is empty');
@@ -86,9 +91,14 @@ export async function openRun(opening: Opening, ports: OpenPorts): Promise<Resul
     approvals: opening.approvals,
   };
   const run = runTrajectory({ issuer: writ.issuer, nonce: writ.nonce });
+  const at = ports.clock.now();
+  const lawAt = await timeOfLaw(ports.ledger);
+  if (!lawAt.ok) return lawAt;
+  if (lawAt.value !== null && at < lawAt.value)
+    return refuse('clock.behind', `the clock says ${at}, but the law of this ledger was last changed at ${lawAt.value}; set the clock`);
   const draft = {
     kind: 'run.opened' as const,
-    at: ports.clock.now(),
+    at,
     actor: `key:${opening.opener}` as const,
     cause: null,
     law: null,
@@ -100,4 +110,14 @@ export async function openRun(opening: Opening, ports: OpenPorts): Promise<Resul
   if (!appended.ok) return ledgerRefusal(appended.error);
   ports.crashPoint?.('W1.opened');
   return ok({ run, driver });
+}
+
+/** When the law was last changed, null where there is none yet. */
+function timeOfLaw(ledger: LedgerStore): Promise<Result<Instant | null, RuntimeFailure>> {
+  return reading(async () => {
+    const head = await ledger.trajectory(LAW);
+    if (head === null) return ok(null);
+    for await (const stored of ledger.read(LAW, head.seq)) return ok(stored.entry.at);
+    return ok(null);
+  });
 }

@@ -58,6 +58,8 @@ export interface Counts {
   busy: number;
 }
 
+const CLOCK_SET_MS = 2000;
+
 interface Play extends SimLedger {
   readonly seed: string;
   readonly run: TrajectoryId;
@@ -89,7 +91,13 @@ export async function play(
     { fingerprint: ledger.fingerprint, clock, chance: chanceOf(`${seed}/opening`), withNotice: options.withNotice, budget },
     repository,
   );
-  const opened = await openRun(opening, { ledger: ledger.store, clock, randomness: chance.fork('driver') });
+  const ports = { ledger: ledger.store, clock, randomness: chance.fork('driver') };
+  let opened = await openRun(opening, ports);
+  // The clock went back behind the founding: refused with nothing written, and a person waits or sets it.
+  while (!opened.ok && opened.error.code === 'clock.behind') {
+    clock.pass(CLOCK_SET_MS);
+    opened = await openRun(opening, ports);
+  }
   if (!opened.ok) throw new Error(opened.error.message);
   const { run, driver } = opened.value;
   const count = { drives: 0, crashes: 0, faults: 0, busy: 0 };

@@ -139,16 +139,30 @@ export function handOverLink(at: Buffer, owner: Identity): void {
   if (process.getuid?.() === 0) lchownSync(at, owner.uid, owner.gid);
 }
 
-/** Creates a new regular file with these bytes; throws EEXIST where anything stands. */
-export function createFile(parent: FolderFd, name: string | Buffer, content: Uint8Array, mode: number, owner: Identity): void {
-  const fd = openSync(below(parent, name), CREATE_FILE, 0o600);
-  try {
+/** A new regular file that is written in parts; nobody but its owner can read it before it is finished. Throws EEXIST where anything stands. */
+export class NewFile {
+  readonly #fd: number;
+  #open = true;
+
+  constructor(parent: FolderFd, name: string | Buffer) {
+    this.#fd = openSync(below(parent, name), CREATE_FILE, 0o600);
+  }
+
+  write(part: Uint8Array): void {
     let at = 0;
-    while (at < content.length) at += writeSync(fd, content, at);
-    fchmodSync(fd, mode);
-    handOver(fd, owner);
-  } finally {
-    closeSync(fd);
+    while (at < part.length) at += writeSync(this.#fd, part, at);
+  }
+
+  /** Gives the file its mode and its owner. */
+  finish(mode: number, owner: Identity): void {
+    fchmodSync(this.#fd, mode);
+    handOver(this.#fd, owner);
+  }
+
+  /** May be called again. */
+  close(): void {
+    if (this.#open) closeSync(this.#fd);
+    this.#open = false;
   }
 }
 

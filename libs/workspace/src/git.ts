@@ -236,15 +236,19 @@ export async function gitPipe(from: GitCall, into: GitCall): Promise<Result<Buff
   return ok(Buffer.concat(chunks));
 }
 
+/** An object is handed over whole up to this size, a larger one in parts of it: 64 MiB, the largest file a run may write. */
+const PART_BYTES = 64 * 1024 ** 2;
+
 /**
- * Reads objects by `cat-file --batch`, in the order asked, one at a time. `onObject` may be slow: reading waits for it. An object that is
- * missing is `workspace.objectMissing`; one larger than `maxBytes` is `workspace.tooLarge`.
+ * Reads objects by `cat-file --batch`, in the order asked, one at a time and each in parts of at most {@link PART_BYTES} (an empty object is one
+ * empty part). `onPart` may be slow: reading waits for it. An object that is missing is `workspace.objectMissing`; one larger than `maxBytes` is
+ * `workspace.tooLarge`.
  */
 export async function gitObjects(
   at: GitPlace,
   oids: readonly string[],
   maxBytes: number,
-  onObject: (index: number, content: Buffer) => void | Promise<void>,
+  onPart: (index: number, part: Buffer, last: boolean) => void,
 ): Promise<Result<void, WorkspaceFailure>> {
   if (oids.length === 0) return ok(undefined);
   const child = start({ at, args: ['cat-file', '--batch'] });
@@ -253,34 +257,43 @@ export async function gitObjects(
   feed(child, Buffer.from(`${oids.join('\n')}\n`, 'ascii'));
   const reader = batchReader(child.stdout);
   let problem: WorkspaceFailure | null = null;
-  for (let index = 0; index < oids.length; index += 1) {
-    const header = await reader.line();
-    const match = /^([0-9a-f]+) (?:blob|tree|commit|tag) (\d+)$/.exec(header ?? '');
-    const bytes = Number(match?.[2] ?? 0);
-    if (match === null || match[1] !== oids[index])
-      problem = {
-        code: 'workspace.objectMissing',
-        message: `object ${oids[index] ?? ''} is missing or unreadable; fetch it and run again`,
-      };
-    else if (bytes > maxBytes)
-      problem = {
-        code: 'workspace.tooLarge',
-        message: `object ${match[1]} has ${bytes} bytes, more than the ${maxBytes} this run allows for one file`,
-      };
-    if (problem !== null) break;
-    const content = await reader.exactly(bytes + 1);
-    if (content === null) {
-      problem = { code: 'workspace.git', message: `git cat-file stopped early: ${shown(stderr())}` };
-      break;
-    }
-    await onObject(index, content.subarray(0, bytes));
+  for (let index = 0; index < oids.length && problem === null; index += 1) {
+    problem = await readObject(reader, oids[index] ?? '', maxBytes, (part, last) => onPart(index, part, last));
+    if (problem?.code === 'workspace.git') problem = { ...problem, message: `${problem.message}: ${shown(stderr())}` };
   }
-  child.kill(problem === null ? 0 : 'SIGKILL');
-  child.stdout.resume();
+  if (problem !== null) child.kill('SIGKILL');
+  // What nobody reads any more would keep the pipe open, and the process would never count as ended.
+  child.stdout.destroy();
   const end = await ended;
   if (problem !== null) return err(problem);
   if (!end.ok) return end;
   return end.value === 0 ? ok(undefined) : err(gitFailure('cat-file', end.value, stderr()));
+}
+
+async function readObject(
+  reader: ReturnType<typeof batchReader>,
+  oid: string,
+  maxBytes: number,
+  onPart: (part: Buffer, last: boolean) => void,
+): Promise<WorkspaceFailure | null> {
+  const header = await reader.line();
+  const match = /^([0-9a-f]+) (?:blob|tree|commit|tag) (\d+)$/.exec(header ?? '');
+  let missing = Number(match?.[2] ?? 0);
+  if (match === null || match[1] !== oid)
+    return { code: 'workspace.objectMissing', message: `object ${oid} is missing or unreadable; fetch it and run again` };
+  if (missing > maxBytes)
+    return {
+      code: 'workspace.tooLarge',
+      message: `object ${oid} has ${missing} bytes, more than the ${maxBytes} this run allows for one file`,
+    };
+  do {
+    const wanted = Math.min(missing, PART_BYTES);
+    const part = await reader.exactly(wanted);
+    if (part === null) return { code: 'workspace.git', message: 'git cat-file stopped early' };
+    missing -= wanted;
+    onPart(part, missing === 0);
+  } while (missing > 0);
+  return (await reader.exactly(1)) === null ? { code: 'workspace.git', message: 'git cat-file stopped early' } : null;
 }
 
 /** Pulls lines and exact byte counts out of a stream, with back-pressure. */

@@ -10,12 +10,12 @@ import type { TreeEntry } from '@openexec/protocol';
 import {
   below,
   Cursor,
-  createFile,
   emptyTrash,
   type FolderFd,
   handOver,
   handOverLink,
   moveToTrash,
+  NewFile,
   openFolder,
   openRoot,
 } from './descriptor.ts';
@@ -36,8 +36,6 @@ export interface MaterializeOptions {
 type Wanted = Pick<TreeEntry, 'mode' | 'oid'>;
 
 const BREATH = 256;
-/** No single object of a base is refused for its size here; the listing was admitted when the run opened. */
-const OBJECT_MAX = 2 ** 31 - 1;
 
 /** Puts the tree into the state of `listing`. Folders that hold nothing of it vanish; a submodule's folder is left empty, as a checkout does. */
 export async function materialize(
@@ -52,28 +50,52 @@ export async function materialize(
     .filter(([path, wanted]) => wanted.mode !== '160000' && !kept.has(path))
     .sort(([a], [b]) => byBytes(a, b));
   const cursor = new Cursor(options.root, options.owner);
+  let file: NewFile | null = null;
   try {
     const written = await gitObjects(
       options.objects,
       missing.map(([, wanted]) => wanted.oid),
-      OBJECT_MAX,
-      (index, content) => {
+      Number.MAX_SAFE_INTEGER,
+      (index, part, last) => {
         const [path, wanted] = missing[index] ?? ['', { mode: '100644', oid: '' }];
         const segments = path.split('/');
         const name = segments.pop() ?? '';
-        const folder = cursor.folder(segments, () => undefined);
-        if (wanted.mode === '120000') {
-          symlinkSync(content, below(folder, name));
-          handOverLink(below(folder, name), options.owner);
-        } else createFile(folder, name, content, wanted.mode === '100755' ? 0o755 : 0o644, options.owner);
+        if (wanted.mode === '120000')
+          return writeLink(
+            cursor.folder(segments, () => undefined),
+            name,
+            part,
+            options.owner,
+          );
+        file ??= new NewFile(
+          cursor.folder(segments, () => undefined),
+          name,
+        );
+        file.write(part);
+        if (!last) return;
+        file.finish(wanted.mode === '100755' ? 0o755 : 0o644, options.owner);
+        file.close();
+        file = null;
       },
     );
     if (!written.ok) return written;
     for (const [path, wanted] of listing) if (wanted.mode === '160000') cursor.folder(path.split('/'), () => undefined);
     return ok(undefined);
   } finally {
+    closeFile(file);
     cursor.close();
   }
+}
+
+/** Takes the type apart from what the compiler can follow into the callback above. */
+function closeFile(file: NewFile | null): void {
+  file?.close();
+}
+
+/** A link's target comes as one part: no system takes one that would need two, and what is cut here fails with ENAMETOOLONG. */
+function writeLink(folder: FolderFd, name: string, target: Buffer, owner: Identity): void {
+  symlinkSync(target, below(folder, name));
+  handOverLink(below(folder, name), owner);
 }
 
 /** The root is a real folder of the sandbox's id that nobody else can enter. */

@@ -149,14 +149,14 @@ async function makeView(options: StoreOptions): Promise<Result<void, WorkspaceFa
   return ok(undefined);
 }
 
-/** The base tree as a listing in git's order. Names that are not UTF-8, or that read as `.git`, are refused: they could not be kept apart. */
+/** The base tree as a listing in git's order, and the bytes of all its files. Names that are not UTF-8, or that read as `.git`, are refused: they could not be kept apart. */
 export async function listTree(
   at: GitPlace,
   commit: string,
-): Promise<Result<{ readonly tree: string; readonly listing: readonly TreeEntry[] }, WorkspaceFailure>> {
+): Promise<Result<{ readonly tree: string; readonly listing: readonly TreeEntry[]; readonly bytes: number }, WorkspaceFailure>> {
   const tree = await gitLine({ at, args: ['rev-parse', '--verify', `${commit}^{tree}`] });
   if (!tree.ok) return tree;
-  const listed = await git({ at, args: ['ls-tree', '-r', '-z', '--full-tree', tree.value] });
+  const listed = await git({ at, args: ['ls-tree', '-r', '-z', '--long', '--full-tree', tree.value] });
   if (!listed.ok) return listed;
   const text = listed.value.toString('utf8');
   if (!Buffer.from(text, 'utf8').equals(listed.value)) {
@@ -167,8 +167,10 @@ export async function listTree(
   }
   const lines = text.split('\0').filter((line) => line !== '');
   // Very old commits hold 100664; git itself reads it as an ordinary file.
+  let bytes = 0;
   const raw = lines.map((line) => {
-    const [, mode, oid, path] = /^(\d{6}) \w+ ([0-9a-f]+)\t(.+)$/s.exec(line) ?? [];
+    const [, mode, oid, size, path] = /^(\d{6}) \w+ ([0-9a-f]+) +(\d+|-)\t(.+)$/s.exec(line) ?? [];
+    bytes += size === undefined || size === '-' ? 0 : Number(size);
     return { path, mode: mode === '100664' ? '100644' : mode, oid };
   });
   const listing = treeListing.safeParse(raw);
@@ -179,7 +181,7 @@ export async function listTree(
   const odd = listing.data.find((entry) => entry.path.split('/').some(isGitName));
   if (odd !== undefined)
     return refuse('workspace.pathRefused', `"${shown(odd.path)}" of the base would be read as ".git"; remove it from the commit`, odd.path);
-  return ok({ tree: tree.value, listing: listing.data });
+  return ok({ tree: tree.value, listing: listing.data, bytes });
 }
 
 /** Writes blobs into the run's git directory and compares the ids git computed with ours: two computations must agree. */

@@ -81,7 +81,12 @@ export async function openWorkspace(
     if (listed.value.listing.length > limits.files)
       return refuse(
         'workspace.quota',
-        `the base tree has ${listed.value.listing.length} files, more than the ${limits.files} allowed; raise the limit`,
+        `the base tree has ${listed.value.listing.length} files, more than the ${limits.files} allowed; take generated files out of the commit`,
+      );
+    if (listed.value.bytes > limits.totalBytes)
+      return refuse(
+        'workspace.quota',
+        `the base tree holds ${listed.value.bytes} bytes, more than the ${limits.totalBytes} allowed; keep large files outside of the commit (git lfs)`,
       );
     const base: BaseTree = { commit: options.base, tree: listed.value.tree, objectFormat: format, listing: listed.value.listing };
     return ok({ workspace: new RunWorkspace({ places, store: store.value, base, options, limits }), base });

@@ -63,7 +63,13 @@ export function reopenModel(choice: ModelChoice, script: Json | null, places: Mo
 }
 
 function openProvider(provider: string, places: ModelPlaces): Result<ModelAdapter, Refusal> {
-  const opened = openModel({ provider, baseUrl: baseUrlOf(places.config), apiKey: places.env['OPENAI_API_KEY'] ?? null });
+  const { config, env } = places;
+  const opened = openModel({
+    provider,
+    baseUrl: baseUrlOf(config),
+    apiKey: env['OPENAI_API_KEY'] ?? null,
+    timeoutMs: config.modelTimeoutMs,
+  });
   return opened.ok ? opened : err(modelRefusal(opened.error));
 }
 

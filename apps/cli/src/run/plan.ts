@@ -53,6 +53,8 @@ export interface RunPlan {
 const MAX_LAYERS = 8;
 const SOURCE_MAX = 256;
 /** A run may wait for people; this long its writ holds at most. */
+/** A clock that is set back a little between two readings must not make a writ of this moment one of the future. */
+const CLOCK_SLACK_MS = 5 * 60_000;
 const WRIT_DAYS = 7;
 const DAY_MS = 86_400_000;
 const TENANT = 'default';
@@ -155,7 +157,7 @@ export function writFor(options: {
     hosts: host === null ? [] : [host],
     budget: { ...config.budget },
     wallMs: config.wallMs,
-    notBefore: now,
+    notBefore: instantFromMs(instantToMs(now) - CLOCK_SLACK_MS),
     notAfter: instantFromMs(instantToMs(now) + WRIT_DAYS * DAY_MS),
     delegation: { depth: 0, maySubdivide: false },
   };
