@@ -1,6 +1,6 @@
 /**
- * Writes docs/reference/cli.md from what the built command says of itself and docs/reference/exit-codes.md from its table of refusals, or with
- * `--check` says which is not what the program says: `npm run reference`, `npm run reference:check`. Must never hold a word of the help itself.
+ * Writes docs/reference/cli.md from what the built command says of itself, docs/reference/exit-codes.md from its table of refusals and
+ * docs/reference/actions.md from the catalogue, or with `--check` says which is not what the program says: `npm run reference`, `npm run reference:check`. Must never hold a word of the help itself.
  * CLI.md "Commands", "Exit codes".
  */
 import { spawnSync } from 'node:child_process';
@@ -8,6 +8,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { EXIT, REFUSALS } from '../apps/cli/src/exit.ts';
+import { ACTION_PAGES, builtinActions, builtinToolsets, TIMEOUT_MS } from '../libs/catalogue/src/index.ts';
 
 const root = path.dirname(path.dirname(new URL(import.meta.url).pathname));
 const NOTE = '<!-- Written by `npm run reference`; do not edit. -->';
@@ -78,6 +79,44 @@ export function exitPage(): string {
     .concat('\n');
 }
 
+/** The page of every built-in action. */
+export function actionPage(): string {
+  const code = (text: string): string => `\`${text.replaceAll('|', '\\|')}\``;
+  const list = (names: readonly string[]): string => (names.length === 0 ? '–' : names.map(code).join(', '));
+  const offeredBy = (name: string) =>
+    Object.entries(builtinToolsets).flatMap(([toolset, names]) => (names.includes(name) ? [toolset] : []));
+  const rows = builtinActions.map(
+    ({ name, effect, risk, timeout, command, outputs }) =>
+      `| ${code(name)} | ${effect} | ${risk} | ${TIMEOUT_MS[timeout] / 1000} s | ${command === null ? '–' : code(`commands.${command}`)} | ${list(outputs)} | ${list(offeredBy(name))} |`,
+  );
+  const shown = (value: unknown): string => {
+    const text = JSON.stringify(value);
+    return code(text.length <= 160 ? text : `${text.slice(0, 160)}…`);
+  };
+  const sections = builtinActions.map((action) => {
+    const page = ACTION_PAGES[action.name];
+    if (page === undefined) throw new Error(`${action.name} has no page in the catalogue`);
+    const taken = page.accepted.map(({ because, arguments: args }) => `| ${shown(args)} | taken | ${because} |`);
+    const refused = page.refused.map(({ because, arguments: args, code: refusal }) => `| ${shown(args)} | ${code(refusal)} | ${because} |`);
+    return [
+      `## ${action.name}`,
+      action.description,
+      `Writes: ${action.writes}. Idempotence: ${action.idempotence}. Compensable: ${action.compensable ? 'yes' : 'no'}. Output: at most ${page.outputBytes / 1024} KiB.`,
+      `Refusals of its own: ${list(page.errors)}.`,
+      ['| arguments | answer | because |', '| --- | --- | --- |', ...taken, ...refused].join('\n'),
+    ].join('\n\n');
+  });
+  return [
+    '# Actions',
+    NOTE,
+    'What the runtime can do. A writ grants an action by its name, a stage of a blueprint names it, a toolset offers it to a model. `openexec action show NAME` prints the same with the arguments.',
+    ['| action | effect | risk | time | runs | gives | offered by |', '| --- | --- | --- | --- | --- | --- | --- |', ...rows].join('\n'),
+    ...sections,
+  ]
+    .join('\n\n')
+    .concat('\n');
+}
+
 /** Builds the command into a folder of its own, and asks it there. */
 function withBuilt<T>(work: (help: Help) => T): T {
   fs.mkdirSync(path.join(root, '.cache'), { recursive: true });
@@ -110,6 +149,7 @@ function main(args: readonly string[]): number {
   const pages = new Map([
     ['docs/reference/cli.md', withBuilt(commandPage)],
     ['docs/reference/exit-codes.md', exitPage()],
+    ['docs/reference/actions.md', actionPage()],
   ]);
   const stale = [...pages].filter(
     ([file, text]) => !fs.existsSync(path.join(root, file)) || fs.readFileSync(path.join(root, file), 'utf8') !== text,

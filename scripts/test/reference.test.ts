@@ -3,7 +3,8 @@
  */
 import { describe, expect, test } from '@jest/globals';
 import { EXIT, REFUSALS } from '../../apps/cli/src/exit.ts';
-import { commandPage, exitPage, subcommands } from '../reference.ts';
+import { builtinActions } from '../../libs/catalogue/src/index.ts';
+import { actionPage, commandPage, exitPage, subcommands } from '../reference.ts';
 
 const TOP = `Usage: tool [options] [command]
 
@@ -48,5 +49,16 @@ describe('the reference', () => {
     for (const [name, exit] of Object.entries(EXIT)) expect(rows.filter((row) => row.startsWith(`| ${exit} | ${name} | `))).toHaveLength(1);
     for (const [code, { exit }] of Object.entries(REFUSALS))
       expect(rows.filter((row) => row.startsWith(`| \`${code}\` | ${exit} | `))).toHaveLength(1);
+  });
+
+  test('the page of actions has a row and a section for every action, with an example that is taken and one that is refused', () => {
+    const page = actionPage();
+    const sections = page.split('\n## ').slice(1);
+    expect(sections.map((section) => section.split('\n', 1)[0])).toEqual(builtinActions.map(({ name }) => name));
+    for (const section of sections) {
+      expect(section).toMatch(/^\| `.*` \| taken \| .+ \|$/m);
+      expect(section).toMatch(/^\| `.*` \| `[a-zA-Z.]+` \| .+ \|$/m);
+    }
+    for (const { name } of builtinActions) expect(page.split('\n').filter((row) => row.startsWith(`| \`${name}\` | `))).toHaveLength(1);
   });
 });

@@ -260,6 +260,7 @@ const WORKSPACE: Workspace = {
   read: unused,
   list: unused,
   edit: unused,
+  diff: unused,
   tree: unused,
   land: unused,
 };

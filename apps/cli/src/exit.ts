@@ -50,6 +50,21 @@ export const REFUSALS = {
     where: 'configuration',
     remedy: "set commands.lint in .openexec/config.yaml, or lint: 'none' to record that there is none",
   },
+  'config.formatMissing': {
+    exit: 2,
+    where: 'configuration',
+    remedy: "set commands.format in .openexec/config.yaml, or format: 'none' to record that there is none",
+  },
+  'config.typecheckMissing': {
+    exit: 2,
+    where: 'configuration',
+    remedy: "set commands.typecheck in .openexec/config.yaml, or typecheck: 'none' to record that there is none",
+  },
+  'config.buildMissing': {
+    exit: 2,
+    where: 'configuration',
+    remedy: "set commands.build in .openexec/config.yaml, or build: 'none' to record that there is none",
+  },
   'config.modelMissing': {
     exit: 2,
     where: 'configuration',
@@ -96,6 +111,8 @@ export const REFUSALS = {
   'ledger.url': { exit: 2, where: 'ledger', remedy: 'give --ledger sqlite:PATH' },
   'ledger.full': { exit: 1, where: 'ledger', remedy: 'free disk space, then openexec resume RUN' },
   'ledger.failed': { exit: 1, where: 'ledger', remedy: 'openexec doctor looks at the ledger and the disk' },
+  // catalogue
+  'action.unknown': { exit: 2, where: 'catalogue', remedy: 'openexec action list names the actions' },
   // runs
   'run.unknown': { exit: 2, where: 'run', remedy: 'openexec runs lists the runs of this ledger' },
   'run.ambiguous': { exit: 2, where: 'run', remedy: 'give more of the id' },

@@ -41,6 +41,7 @@ const COMMANDS: readonly CommandRow[] = [
   { name: 'replay', summary: 'derive a run again and compare', load: () => import('./commands/replay.ts') },
   { name: 'ledger', summary: 'look at the ledger itself', load: () => import('./commands/ledger.ts') },
   { name: 'key', summary: 'make and list keys', load: () => import('./commands/key.ts') },
+  { name: 'action', summary: 'what the runtime can do: every action with its contract', load: () => import('./commands/action.ts') },
   { name: 'doctor', summary: 'what is missing on this machine and how to get it', load: () => import('./commands/doctor.ts') },
 ];
 

@@ -68,7 +68,8 @@ describe('before a run', () => {
       expect(await refusedRun()).toEqual({
         exit: 2,
         code: 'config.invalid',
-        message: '.openexec/config.yaml:4:3: unknown key "tests" in commands (did you mean test?); known are test, lint',
+        message:
+          '.openexec/config.yaml:4:3: unknown key "tests" in commands (did you mean test?); known are test, lint, format, typecheck, build',
       });
       configure('version: 1\nmodel: openai:gpt-test\nmodel: openai:other\n');
       expect((await refusedRun()).message).toBe('.openexec/config.yaml:3:1: this key stands here twice; keep one');

@@ -28,6 +28,8 @@ export type ActionFailureCode =
   | 'command.timeout'
   | 'command.limit'
   | 'landing.mismatch'
+  | 'format.notKept'
+  | 'report.otherTree'
   | PathErrorCode
   | PatchProblemCode
   | PatchConflictCode

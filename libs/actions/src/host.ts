@@ -8,18 +8,31 @@ import {
   type ActionHost,
   builtinActions,
   checkActionArguments,
+  checkArguments,
   type Execution,
   type ExecutionOrder,
+  RESOLVED_ACCOUNT,
+  RESOLVED_COMMIT,
+  RESOLVED_DIFF,
+  RESOLVED_FORMAT,
+  RESOLVED_KV_GET,
+  RESOLVED_KV_SET,
   type StopSignal,
 } from '@openexec/catalogue';
+import type { ArgumentSchema } from '@openexec/protocol';
+import { runBuild, runLinters, runTests, runTypecheck } from './check.ts';
+import { diffReport } from './diffReport.ts';
 import { type ActionFailure, fail } from './errors.ts';
 import { type Hands, lossyText, type Outcome, type Perform } from './execution.ts';
+import { runFormatter } from './format.ts';
+import { kvGet, kvSet } from './kv.ts';
 import { commitChanges } from './land.ts';
 import { buildContextPack } from './pack.ts';
 import { applyPatch } from './patch.ts';
 import { listFiles, readFile } from './read.ts';
+import { reviewBundle } from './review.ts';
 import { search } from './search.ts';
-import { runTests } from './runTests.ts';
+import { runSummary } from './summary.ts';
 
 const PERFORM: ReadonlyMap<string, Perform> = new Map<string, Perform>([
   ['read_file', readFile],
@@ -27,8 +40,27 @@ const PERFORM: ReadonlyMap<string, Perform> = new Map<string, Perform>([
   ['search', search],
   ['apply_patch', applyPatch],
   ['run_tests', runTests],
+  ['run_linters', runLinters],
+  ['run_typecheck', runTypecheck],
+  ['run_formatter', runFormatter],
+  ['run_build', runBuild],
   ['build_context_pack', buildContextPack],
+  ['generate_diff_report', diffReport],
+  ['prepare_review_bundle', reviewBundle],
+  ['summarize_run', runSummary],
+  ['kv_set', kvSet],
+  ['kv_get', kvGet],
   ['commit_changes', commitChanges],
+]);
+/** What the kernel resolves before a host is asked has a schema of its own. */
+const RESOLVED: ReadonlyMap<string, ArgumentSchema> = new Map([
+  ['run_formatter', RESOLVED_FORMAT],
+  ['generate_diff_report', RESOLVED_DIFF],
+  ['prepare_review_bundle', RESOLVED_ACCOUNT],
+  ['summarize_run', RESOLVED_ACCOUNT],
+  ['kv_set', RESOLVED_KV_SET],
+  ['kv_get', RESOLVED_KV_GET],
+  ['commit_changes', RESOLVED_COMMIT],
 ]);
 const SUMMARY_MAX = 2000;
 
@@ -53,8 +85,12 @@ async function execute(order: ExecutionOrder, hands: Hands, stop: StopSignal): P
 /** The kernel has judged the arguments; the hands check them again, so that no caller can reach them with others. */
 function admit(order: ExecutionOrder): Result<void, ActionFailure> {
   const contract = builtinActions.find((action) => action.name === order.action);
-  // What lands was resolved by the kernel and has a schema of its own.
-  if (contract === undefined || order.action === 'commit_changes') return ok(undefined);
+  if (contract === undefined) return ok(undefined);
+  const resolved = RESOLVED.get(order.action);
+  if (resolved !== undefined) {
+    const shaped = checkArguments(resolved, order.arguments);
+    return shaped.ok ? ok(undefined) : fail('arguments.invalid', `${order.action}: ${shaped.error.path}: ${shaped.error.message}`);
+  }
   const checked = checkActionArguments(contract, order.arguments);
   return checked.ok ? ok(undefined) : fail(checked.error.code, checked.error.message);
 }

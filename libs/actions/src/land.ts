@@ -3,7 +3,7 @@
  * branch was made (PROTOCOL §§9 and 10).
  */
 import { type Json, ok, type Result, utf8Encode } from '@openexec/canon';
-import { checkArguments, type ExecutionOrder, type LandOrder, RESOLVED_COMMIT } from '@openexec/catalogue';
+import type { ExecutionOrder, LandOrder } from '@openexec/catalogue';
 import { gitCommitId } from '@openexec/proof';
 import { type ActionFailure, fail, failWorkspace } from './errors.ts';
 import { argumentsOf, type Hands, jsonArtifact, type Outcome, textOutcome } from './execution.ts';
@@ -14,10 +14,8 @@ const HARMLESS = ['workspace.refExists', 'workspace.pathRefused', 'workspace.con
 
 /** Lands the resolved commit as one new branch. `landing.mismatch` when git made another commit than the ledger expects (D-7). */
 export async function commitChanges(order: ExecutionOrder, hands: Hands): Promise<Result<Outcome, ActionFailure>> {
-  const shaped = checkArguments(RESOLVED_COMMIT, order.arguments);
-  if (!shaped.ok) return fail('arguments.invalid', `commit_changes: ${shaped.error.path}: ${shaped.error.message}`);
   const { commit, ...landing } = argumentsOf(order);
-  // The schema above is exactly the shape of a LandOrder and the expected commit.
+  // The schema that the host checked is exactly the shape of a LandOrder and the expected commit.
   const wanted = landing as unknown as LandOrder;
   const expected = typeof commit === 'string' ? commit : '';
   const ready = await check(wanted, expected, hands);

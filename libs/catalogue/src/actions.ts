@@ -3,6 +3,10 @@
  * (PROTOCOL §9, MECHANICS part 2 "effect classes").
  */
 import type { ActionContract, ArgumentSchema, TimeoutClass, Toolsets } from '@openexec/protocol';
+import { runBuild, runFormatter, runLinters, runTypecheck } from './checks.ts';
+import { kvGet, kvSet } from './kv.ts';
+import { generateDiffReport, prepareReviewBundle, summarizeRun } from './reports.ts';
+import { object } from './shapes.ts';
 
 /** MECHANICS part 2 "timeout classes". */
 export const TIMEOUT_MS: { readonly [K in TimeoutClass]: number } = { fast: 30_000, medium: 300_000, long: 1_800_000 };
@@ -20,12 +24,6 @@ export const ACTION_LIMITS = {
   searchPatternLength: 1000,
 } as const;
 
-const object = (properties: { [name: string]: ArgumentSchema }, required: string[]): ArgumentSchema => ({
-  type: 'object',
-  properties,
-  required,
-  additionalProperties: false,
-});
 const path = (description: string): ArgumentSchema => ({ type: 'string', description, minLength: 1, maxLength: 4096 });
 const DIRECTORY = path('Folder relative to the root of the repository; left out, the whole repository.');
 
@@ -236,14 +234,23 @@ export const builtinActions: readonly ActionContract[] = [
   search,
   applyPatch,
   runTests,
+  runLinters,
+  runTypecheck,
+  runFormatter,
+  runBuild,
   buildContextPack,
+  generateDiffReport,
+  prepareReviewBundle,
+  summarizeRun,
+  kvSet,
+  kvGet,
   commitChanges,
   modelAsk,
 ];
 
 /** What agent stages may be shown. */
 export const builtinToolsets: Toolsets = {
-  coding_backend: ['read_file', 'list_files', 'search', 'apply_patch'],
+  coding_backend: ['read_file', 'list_files', 'search', 'apply_patch', 'kv_set', 'kv_get'],
   repo_readonly: ['read_file', 'list_files', 'search'],
 };
 

@@ -2,7 +2,7 @@
  * The interpreter of the closed JSON Schema subset, and what a schema of that subset cannot say about single actions. Must never coerce, default or
  * drop a member: what passes is exactly what was given (PROTOCOL §4.2 "closed JSON Schema subset").
  */
-import { err, type Json, ok, type Result } from '@openexec/canon';
+import { canonicalBytes, err, type Json, ok, type Result } from '@openexec/canon';
 import { type ActionContract, type ArgumentSchema, nearest } from '@openexec/protocol';
 import type { ArgumentError } from './errors.ts';
 import { shown } from './paths.ts';
@@ -40,6 +40,8 @@ function check(schema: ArgumentSchema, value: Json, path: string): ArgumentProbl
       return typeof value === 'number' && Number.isFinite(value) ? checkRange(schema, value, path) : wrong(path, 'a number', value);
     case 'boolean':
       return typeof value === 'boolean' ? null : wrong(path, 'true or false', value);
+    case 'json':
+      return checkBytes(schema.maxBytes, value, path);
     case 'array':
       return checkArray(schema, value, path);
     case 'object':
@@ -78,6 +80,12 @@ function checkRange(schema: { readonly minimum?: number; readonly maximum?: numb
   if (schema.minimum !== undefined && value < schema.minimum) return { path, message: `${value} is below ${schema.minimum}` };
   if (schema.maximum !== undefined && value > schema.maximum) return { path, message: `${value} is above ${schema.maximum}` };
   return null;
+}
+
+/** Any value; what bounds it is the length of its canonical bytes. */
+function checkBytes(maxBytes: number, value: Json, path: string): ArgumentProblem | null {
+  const { length } = canonicalBytes(value);
+  return length <= maxBytes ? null : { path, message: `is ${length} bytes of JSON, at most ${maxBytes} are allowed` };
 }
 
 function checkArray(schema: Extract<ArgumentSchema, { type: 'array' }>, value: Json, path: string): ArgumentProblem | null {
@@ -131,7 +139,19 @@ const WHOLE = ['format', 'path', 'content', 'expected'];
 export function checkActionArguments(action: ActionContract, value: Json): Result<void, ArgumentError> {
   const shaped = checkArguments(action.arguments, value);
   if (!shaped.ok) return invalid(`${action.name}: ${shaped.error.path === '' ? '' : `${shaped.error.path}: `}${shaped.error.message}`);
+  if (action.name === 'kv_set') return checkKvSet(value);
   return action.name === 'apply_patch' ? checkPatchArguments(value) : ok(undefined);
+}
+
+/** A key gets a value or is retracted: one of both, said outright. */
+function checkKvSet(value: Json): Result<void, ArgumentError> {
+  const given = member(value, 'value') !== undefined;
+  const retract = member(value, 'retract') === true;
+  if (given === retract)
+    return invalid(
+      `kv_set: give ${given ? 'either "value" or "retract": true, not both' : '"value", or "retract": true to take the key away'}`,
+    );
+  return ok(undefined);
 }
 
 /** Which members belong to which `format` of apply_patch; called with arguments that may not have passed the schema yet. */

@@ -3,8 +3,10 @@
  * Declarations and pure checks only. ARCHITECTURE §3 floor 3, PROTOCOL §§6 and 9.
  */
 
+export { accountOf, differing, type History, REMEMBERED, type RememberedEvent } from './account.ts';
 export { ACTION_LIMITS, builtinActions, builtinToolsets, RESOLVED_COMMIT, TIMEOUT_MS } from './actions.ts';
 export { type ArgumentProblem, checkActionArguments, checkArguments } from './arguments.ts';
+export { RESOLVED_FORMAT } from './checks.ts';
 export { AUTO_RUN_PATTERNS, isAutoRun } from './autorun.ts';
 export type {
   ArgumentError,
@@ -16,6 +18,7 @@ export type {
   PathError,
   PathErrorCode,
 } from './errors.ts';
+export { ACTION_PAGES, type ActionPage, EXAMPLE_FILES } from './pages.ts';
 export {
   type FileMode,
   type Hunk,
@@ -28,6 +31,8 @@ export {
 } from './patch.ts';
 export { applyPatch, type PatchEdit, type Shift } from './patchApply.ts';
 export { checkPath } from './paths.ts';
+export { keyOf, kvDelta, kvInput, type KvNote, kvProblem, RESOLVED_KV_GET, RESOLVED_KV_SET } from './kv.ts';
+export { RESOLVED_ACCOUNT, RESOLVED_DIFF } from './reports.ts';
 export type {
   ActionHost,
   ApprovalQuestion,
@@ -37,6 +42,7 @@ export type {
   Execution,
   ExecutionFailure,
   ExecutionOrder,
+  FileDiff,
   FileEdit,
   LandOrder,
   ModelAdapter,

@@ -195,6 +195,17 @@ export interface TreeChanges {
   readonly contents: ReadonlyMap<Digest, Bytes>;
 }
 /**
+ * One file of a difference. `added` and `removed` count lines and are null for a binary file; `text` is the unified diff as git prints it, null for a
+ * binary file and where a bound was reached.
+ */
+export interface FileDiff {
+  readonly path: string;
+  readonly status: 'added' | 'changed' | 'deleted';
+  readonly added: number | null;
+  readonly removed: number | null;
+  readonly text: Bytes | null;
+}
+/**
  * One commit on one new branch, complete in itself, so that its id can be computed before it is made (D-7). `seconds` since the epoch, `offset` such
  * as `+0000`.
  */
@@ -231,6 +242,11 @@ export interface Workspace {
   list(directory: string): Promise<Result<readonly TreeEntry[], WorkspaceFailure>>;
   /** All edits or none; every path is checked and walked without following a link. */
   edit(edits: readonly FileEdit[]): Promise<Result<void, WorkspaceFailure>>;
+  /**
+   * The committed state against the base: every file that differs, sorted by bytes of the path, texts up to `maxBytes` in all. No attribute, driver or
+   * filter of the repository has a say in what is shown. Changes nothing and may be repeated.
+   */
+  diff(limits: { readonly maxBytes: number }): Promise<Result<readonly FileDiff[], WorkspaceFailure>>;
   /** Git tree id of the committed state. */
   tree(): Promise<Result<string, WorkspaceFailure>>;
   /** Adds the commit and one new branch to the user's repository; a branch that already points at this very commit is the same success. */

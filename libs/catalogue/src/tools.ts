@@ -36,6 +36,8 @@ function schemaJson(schema: ArgumentSchema): Json {
     const properties = Object.fromEntries(Object.entries(schema.properties).map(([name, inner]) => [name, schemaJson(inner)]));
     return { type: 'object', ...described, properties, required: [...schema.required], additionalProperties: false };
   }
+  // A schema without a type admits every value; its bound is ours, not a keyword of JSON Schema.
+  if (schema.type === 'json') return described;
   // Scalars hold nothing but JSON; a copy keeps the contract's own object out of foreign hands.
   return { ...schema };
 }

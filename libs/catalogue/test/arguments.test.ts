@@ -39,7 +39,14 @@ describe('the built-in declarations', () => {
       for (const name of names) expect(action(name)).toMatchObject({ offered: true, command: null });
     expect(builtinActions.filter((each) => !each.offered).map((each) => each.name)).toEqual([
       'run_tests',
+      'run_linters',
+      'run_typecheck',
+      'run_formatter',
+      'run_build',
       'build_context_pack',
+      'generate_diff_report',
+      'prepare_review_bundle',
+      'summarize_run',
       'commit_changes',
       'model.ask',
     ]);
@@ -51,7 +58,16 @@ describe('the built-in declarations', () => {
       search: 'read workspace',
       apply_patch: 'write workspace',
       run_tests: 'write workspace',
+      run_linters: 'write workspace',
+      run_typecheck: 'write workspace',
+      run_formatter: 'write workspace',
+      run_build: 'write workspace',
       build_context_pack: 'read workspace',
+      generate_diff_report: 'read workspace',
+      prepare_review_bundle: 'pure workspace',
+      summarize_run: 'pure workspace',
+      kv_set: 'pure workspace',
+      kv_get: 'pure workspace',
       commit_changes: 'external provider',
       'model.ask': 'external none',
     });
@@ -77,6 +93,10 @@ function zodOf(schema: ArgumentSchema): z.ZodType {
         .number()
         .min(schema.minimum ?? -Number.MAX_VALUE)
         .max(schema.maximum ?? Number.MAX_VALUE);
+    case 'json': {
+      const { maxBytes } = schema;
+      return z.json().refine((value) => Buffer.byteLength(JSON.stringify(value)) <= maxBytes);
+    }
     case 'boolean':
       return z.boolean();
     case 'array':

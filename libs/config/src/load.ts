@@ -114,10 +114,22 @@ export function loadBlueprint(options: {
   const checked = checkBlueprint(value.data, options.context);
   if (checked.ok) return checked;
   return err(
-    checked.error.map((each) =>
-      placed(value, each.code === 'blueprint.commandNotConfigured' ? 'config.commandMissing' : 'config.blueprint', each),
-    ),
+    checked.error.map((each) => {
+      if (each.code !== 'blueprint.commandNotConfigured') return placed(value, 'config.blueprint', each);
+      const command = commandAt(value.data, each.path, options.context);
+      return { ...placed(value, 'config.commandMissing', each), ...(command === null ? {} : { command }) };
+    }),
   );
+}
+
+/** The command that the action at this place of a blueprint runs. */
+function commandAt(data: Json, path: readonly (string | number)[], context: BlueprintContext): string | null {
+  const action = path.reduce<unknown>((value, step) => (isRecord(value) ? value[String(step)] : null), data);
+  return context.actions.find(({ name }) => name === action)?.command ?? null;
+}
+
+function isRecord(value: unknown): value is { readonly [key: string]: unknown } {
+  return typeof value === 'object' && value !== null;
 }
 
 function placed(

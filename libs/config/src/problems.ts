@@ -28,6 +28,8 @@ export interface ConfigProblem {
   readonly file: string;
   readonly line: number;
   readonly column: number;
+  /** With `config.commandMissing`: its key below `commands`. */
+  readonly command?: string;
 }
 
 /** `file:line:column: message`, as editors and terminals understand it. */

@@ -47,7 +47,15 @@ export const configFile = z.strictObject({
     .regex(/^(none|[a-z][a-z0-9_.-]{0,63}:[^\0\n]+)$/, { message: 'PROVIDER:NAME, scripted:FILE or none' })
     .optional(),
   models: z.strictObject({ openai: provider.optional() }).optional(),
-  commands: z.strictObject({ test: commandSetting.optional(), lint: commandSetting.optional() }).optional(),
+  commands: z
+    .strictObject({
+      test: commandSetting.optional(),
+      lint: commandSetting.optional(),
+      format: commandSetting.optional(),
+      typecheck: commandSetting.optional(),
+      build: commandSetting.optional(),
+    })
+    .optional(),
   blueprint: name.optional(),
   /** Upper bounds of one run. */
   budget: z.strictObject({ tokens: whole.optional(), usd: usd.optional(), calls: whole.optional() }).optional(),

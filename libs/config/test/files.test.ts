@@ -281,13 +281,15 @@ describe('files of a project', () => {
     if (!blueprint.ok) throw new Error(blueprint.error.map(problemText).join('\n'));
     const grant = grantOf({ blueprint: blueprint.value, toolsets: builtinToolsets, actions: builtinActions });
     expect(grant).toEqual({
-      actions: ['apply_patch', 'commit_changes', 'list_files', 'model.ask', 'read_file', 'run_tests', 'search'],
-      ceiling: ['read', 'write', 'external'],
+      actions: ['apply_patch', 'commit_changes', 'kv_get', 'kv_set', 'list_files', 'model.ask', 'read_file', 'run_tests', 'search'],
+      ceiling: ['pure', 'read', 'write', 'external'],
       mode: 'repo_write',
       asksModel: true,
     });
     const without = named('quick_fix', {});
-    expect(without.ok ? [] : without.error.map(({ code, line }) => [code, line > 0])).toEqual([['config.commandMissing', true]]);
+    expect(without.ok ? [] : without.error.map(({ code, line, command }) => [code, line > 0, command])).toEqual([
+      ['config.commandMissing', true, 'test'],
+    ]);
     const unknown = named('quick_fx', TEST_COMMAND);
     expect(unknown.ok ? '' : unknown.error[0]?.message).toContain('did you mean quick_fix?');
     write(

@@ -3,6 +3,7 @@
  * declared is rejected, not recorded as if it had been meant (PROTOCOL §§4.3, 8, 9).
  */
 import type { Json } from '@openexec/canon';
+import { matchPath } from '@openexec/authority';
 import { pathsOf } from '@openexec/catalogue';
 import type { ActionContract, ArtifactRef, DeltaStep, ExecutionObserved, FileChange, Reason } from '@openexec/protocol';
 import { fileChange } from '@openexec/protocol';
@@ -11,6 +12,7 @@ import { inlineOrBlob, judgement, nextId } from './emit.ts';
 import { inlineOrParsed } from './foldJudgement.ts';
 import { type Pen, write } from './pen.ts';
 import { committedOid } from './precondition.ts';
+import { keepsChanges, kvStep } from './resolve.ts';
 import type { IntentState, RunState } from './state.ts';
 import { bounded } from './text.ts';
 import { applyDelta, lookUp, worldRoot } from './world.ts';
@@ -22,11 +24,23 @@ export function changesOf(pen: Pen, observed: ExecutionObserved): readonly FileC
   return list.success ? list.data : null;
 }
 
-function undeclared(contract: ActionContract, args: Json, changes: readonly FileChange[]): Reason | null {
+/** What an action may change: the paths of its arguments; of a command whose changes stay, the patterns that it was started with. */
+function declaredBy(contract: ActionContract, intent: IntentState): (path: string) => boolean {
+  if (contract.writes !== 'declared') return () => false;
+  if (keepsChanges(contract)) {
+    const patterns = startedWith(intent, 'writePaths');
+    const list = Array.isArray(patterns) ? patterns.filter((each) => typeof each === 'string') : [];
+    return (path) => list.some((pattern) => matchPath(pattern, path));
+  }
+  const paths = pathsOf(contract, intent.arguments);
+  const declared = new Set(paths.ok ? paths.value.write : []);
+  return (path) => declared.has(path);
+}
+
+function undeclared(contract: ActionContract, intent: IntentState, changes: readonly FileChange[]): Reason | null {
   if (changes.length === 0) return null;
-  const paths = pathsOf(contract, args);
-  const declared = new Set(contract.writes === 'declared' && paths.ok ? paths.value.write : []);
-  const beyond = changes.filter((change) => !declared.has(change.path));
+  const declared = declaredBy(contract, intent);
+  const beyond = changes.filter((change) => !declared(change.path));
   return beyond.length === 0
     ? null
     : {
@@ -64,13 +78,17 @@ function treeConflict(state: RunState, changes: readonly FileChange[]): Reason |
   return null;
 }
 
+/** A member of the input that the execution was started with. */
+function startedWith(intent: IntentState, name: string): Json | undefined {
+  const input = intent.execution?.input;
+  return typeof input === 'object' && input !== null && !Array.isArray(input)
+    ? (input as { readonly [key: string]: Json })[name]
+    : undefined;
+}
+
 /** A landing must have produced the very commit that the ledger had computed beforehand. */
 function landedElsewhere(intent: IntentState, observed: ExecutionObserved): Reason | null {
-  const input = intent.execution?.input;
-  const expected =
-    typeof input === 'object' && input !== null && !Array.isArray(input)
-      ? (input as { readonly [key: string]: Json })['commit']
-      : undefined;
+  const expected = startedWith(intent, 'commit');
   if (intent.action !== 'commit_changes' || observed.landed?.commit === expected) return null;
   return {
     code: 'postcondition.commit',
@@ -125,11 +143,12 @@ export function recordCommit(pen: Pen, intent: IntentState, contract: ActionCont
   const problem =
     changes === null
       ? { code: 'observation.invalid', message: 'the list of changes cannot be read' }
-      : (undeclared(contract, intent.arguments, changes) ??
+      : (undeclared(contract, intent, changes) ??
         preImage(state, changes) ??
         treeConflict(state, changes) ??
         landedElsewhere(intent, observed));
-  const steps = [...fileSteps(state, changes ?? []), ...landingSteps(state, observed)];
+  const kept = contract.name === 'kv_set' && observed.status === 'ok' ? [kvStep(state, intent.arguments)] : [];
+  const steps = [...fileSteps(state, changes ?? []), ...landingSteps(state, observed), ...kept];
   const applied = applyDelta(state.world, steps, state.nextSeq);
   if (problem !== null || !('world' in applied)) {
     const because = problem ?? { code: 'postcondition.version', message: 'the delta does not fit the world' };

@@ -4,7 +4,7 @@
  */
 import { approvalDigest, checkChain, fitsBudget, scopeOf, writId } from '@openexec/authority';
 import { type Digest, digestJson, type Instant, type Json, ok, type Result, err } from '@openexec/canon';
-import { checkActionArguments, isAutoRun, pathsOf } from '@openexec/catalogue';
+import { checkActionArguments, isAutoRun } from '@openexec/catalogue';
 import type { LawView } from '@openexec/authority';
 import { evaluateSet, type PolicyOutcome, strictest } from '@openexec/policy';
 import {
@@ -20,6 +20,7 @@ import {
 } from '@openexec/protocol';
 import type { RunState } from './state.ts';
 import { preconditions } from './precondition.ts';
+import { reachOf } from './resolve.ts';
 import { bounded, cut } from './text.ts';
 import { changedPaths, worldRoot } from './world.ts';
 
@@ -162,7 +163,7 @@ function outOfScope(state: RunState, writ: Writ, wish: Wish): Stop | null {
 }
 
 function beyondCeiling(state: RunState, writ: Writ, contract: ActionContract, wish: Wish, draft: Draft): Stop | null {
-  const paths = pathsOf(contract, wish.arguments);
+  const paths = reachOf(state, writ, contract, wish.arguments);
   if (!paths.ok) return refuse(paths.error.code, paths.error.message);
   draft.readPaths = paths.value.read;
   draft.writePaths = paths.value.write;

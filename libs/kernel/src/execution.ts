@@ -8,6 +8,7 @@ import { gitCommitId, gitTreeId } from '@openexec/proof';
 import type { ActionContract, Reason, TreeEntry } from '@openexec/protocol';
 import type { Pen } from './pen.ts';
 import type { RunState } from './state.ts';
+import { resolvedInput } from './resolve.ts';
 import { cut } from './text.ts';
 import { changedFiles } from './world.ts';
 
@@ -81,7 +82,10 @@ function landing(pen: Pen, args: Json): Result<Json, Reason> {
 
 /** The input of `execution.started`, or why there is none. */
 export function inputOf(pen: Pen, contract: ActionContract, args: Json): Result<Json, Reason> {
-  return contract.name === 'commit_changes' ? landing(pen, args) : ok(args);
+  if (contract.name === 'commit_changes') return landing(pen, args);
+  const { state } = pen;
+  const tree = () => treeOf(committedListing(state), state.law?.opened.base.objectFormat ?? 'sha1');
+  return resolvedInput(state, contract, args, tree) ?? ok(args);
 }
 
 /** The action's time class, never more than what is left of the run's own time. */

@@ -6,6 +6,7 @@ import { instantToMs, type TrajectoryId } from '@openexec/canon';
 import { kindRow } from '@openexec/protocol';
 import { foldFact } from './foldFact.ts';
 import { foldJudgement } from './foldJudgement.ts';
+import { remember } from './resolve.ts';
 import type { FactEvent, QueuedFact, RunEvent, RunState } from './state.ts';
 import { emptyWorld } from './world.ts';
 
@@ -42,6 +43,7 @@ export function initialState(run: TrajectoryId): RunState {
     overspent: null,
     landed: null,
     refusal: null,
+    history: null,
     closed: null,
     parked: null,
   };
@@ -72,7 +74,9 @@ export function takeFact(state: RunState, seq: number): RunState {
     ordinals: {},
     refusal: null,
   };
-  return foldFact(taken, fact);
+  const folded = foldFact(taken, fact);
+  // What answers nothing open is no part of what happened.
+  return folded.refusal === null ? { ...folded, history: remember(folded.history, fact.seq, fact.event) } : folded;
 }
 
 /** state × event → state. `seq` is the event's position in the run's trajectory. */

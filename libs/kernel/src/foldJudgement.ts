@@ -8,6 +8,7 @@ import type { Amount, ArtifactRef, Body, DeltaStep } from '@openexec/protocol';
 import { currentIntent, settle, withIntent } from './foldFact.ts';
 import type { Artifact, EventOf, IntentState, Part, RunEvent, RunState, StageState } from './state.ts';
 import { textPart } from './parts.ts';
+import { remember } from './resolve.ts';
 import { applyDelta } from './world.ts';
 
 const NOTHING: Amount = { tokens: 0, usdMicros: 0, calls: 0 };
@@ -303,8 +304,13 @@ function foldRequested(state: RunState, body: Body<'approval.requested'>): RunSt
   return intent === undefined ? asked : withIntent(asked, { ...intent, phase: 'requested' });
 }
 
-/** Folds one judgement; each emission counts its noun's ordinal. */
+/** Folds one judgement and remembers it for the account of the run. */
 export function foldJudgement(state: RunState, seq: number, event: RunEvent): RunState {
+  return { ...foldKind(state, seq, event), history: remember(state.history, seq, event) };
+}
+
+/** Each emission counts its noun's ordinal. */
+function foldKind(state: RunState, seq: number, event: RunEvent): RunState {
   switch (event.kind) {
     case 'stage.entered':
       return foldStageEntered(state, seq, event.body);

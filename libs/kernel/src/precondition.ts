@@ -5,6 +5,7 @@
 import { type Digest, digestJson, err, type Json, ok, type Result } from '@openexec/canon';
 import { patchTouches } from '@openexec/catalogue';
 import type { ActionContract, Reason } from '@openexec/protocol';
+import { kvReady } from './resolve.ts';
 import type { RunState } from './state.ts';
 import { changedFiles, lookUp } from './world.ts';
 
@@ -70,5 +71,5 @@ export function preconditions(
     if (changed.length === 0) return err({ code: 'change.empty', message: 'nothing was changed, so there is nothing to commit' });
     return ok(digestJson([state.law?.baseTree ?? null, ...changed]));
   }
-  return ok(null);
+  return contract.name === 'kv_set' ? kvReady(state, args) : ok(null);
 }

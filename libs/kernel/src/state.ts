@@ -27,6 +27,7 @@ import type {
   Toolsets,
   TreeEntry,
 } from '@openexec/protocol';
+import type { History } from '@openexec/catalogue';
 import type { World } from './world.ts';
 
 /** An event as the kernel sees it: its body, and the blobs it needs (see `neededBlobs`), already read. */
@@ -203,6 +204,8 @@ export interface RunState {
   readonly landed: CommitRecorded['landed'];
   /** Why the fact in hand changes nothing, if so. */
   readonly refusal: { readonly why: string; readonly message: string; readonly violation: boolean } | null;
+  /** The events that an account of the run is made of, newest first. */
+  readonly history: History | null;
   readonly closed: Body<'run.closed'> | null;
   readonly parked: Body<'run.parked'> | null;
 }

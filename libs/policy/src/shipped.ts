@@ -63,6 +63,8 @@ function sample(
 const READ = { name: 'read_file', effect: 'read' };
 const PATCH = { name: 'apply_patch', effect: 'write' };
 const TESTS = { name: 'run_tests', effect: 'write' };
+const FORMAT = { name: 'run_formatter', effect: 'write' };
+const NOTE = { name: 'kv_set', effect: 'pure' };
 const COMMIT = { name: 'commit_changes', effect: 'external' };
 const ASK = { name: 'model.ask', effect: 'external' };
 const SHELL = { name: 'shell_exec', effect: 'write' };
@@ -146,15 +148,30 @@ const RULES: PolicyRule[] = [
     id: 'permit-reading',
     when: { field: 'action.effect', op: 'in', value: ['pure', 'read'] },
     decide: 'permit',
-    because: 'it changes nothing',
-    examples: { match: [sample(READ, { read: ['src/a.ts'] })], noMatch: [sample(PATCH, { write: ['src/a.ts'] }), sample(ASK)] },
+    because: 'it changes no file and nothing outside the run',
+    examples: {
+      match: [sample(READ, { read: ['src/a.ts'] }), sample(NOTE)],
+      noMatch: [sample(PATCH, { write: ['src/a.ts'] }), sample(ASK)],
+    },
   },
   {
     id: 'permit-workspace-work',
-    when: { field: 'action.name', op: 'in', value: ['apply_patch', 'run_tests', 'run_linters'] },
+    when: {
+      all: [
+        { field: 'action.effect', op: 'eq', value: 'write' },
+        {
+          field: 'action.name',
+          op: 'in',
+          value: ['apply_patch', 'run_tests', 'run_linters', 'run_typecheck', 'run_formatter', 'run_build'],
+        },
+      ],
+    },
     decide: 'permit',
     because: "it stays in the run's own workspace and sandbox",
-    examples: { match: [sample(PATCH, { write: ['src/a.ts'] }), sample(TESTS)], noMatch: [sample(COMMIT), sample(SHELL)] },
+    examples: {
+      match: [sample(PATCH, { write: ['src/a.ts'] }), sample(TESTS), sample(FORMAT, { write: ['**'] })],
+      noMatch: [sample(COMMIT), sample(SHELL), sample({ ...FORMAT, effect: 'external' })],
+    },
   },
   {
     id: 'permit-model',

@@ -51,6 +51,17 @@ export type {
   TreeEntry,
 } from './work.ts';
 export { fileChange, delta } from './work.ts';
+export { runAccount } from './account.ts';
+export type {
+  ActionCount,
+  ApprovalLine,
+  ChangedFile,
+  CheckLine,
+  RefusalLine,
+  RunAccount,
+  StageLine,
+  UndeclaredLine,
+} from './account.ts';
 export { vote } from './run.ts';
 export type {
   ApprovalRequested,

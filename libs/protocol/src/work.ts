@@ -176,6 +176,7 @@ export type ArgumentSchema =
   | { type: 'integer'; description?: string; minimum?: number; maximum?: number }
   | { type: 'number'; description?: string; minimum?: number; maximum?: number }
   | { type: 'boolean'; description?: string }
+  | { type: 'json'; description?: string; maxBytes: number }
   | { type: 'array'; description?: string; items: ArgumentSchema; minItems?: number; maxItems?: number }
   | { type: 'object'; description?: string; properties: Record<string, ArgumentSchema>; required: string[]; additionalProperties: false };
 const described = { description: z.string().max(1000).optional() };
@@ -197,6 +198,8 @@ export const argumentSchema: z.ZodType<ArgumentSchema> = z.lazy(() =>
     }),
     z.strictObject({ type: z.literal('number'), ...described, minimum: z.number().optional(), maximum: z.number().optional() }),
     z.strictObject({ type: z.literal('boolean'), ...described }),
+    // Any value, bounded by its canonical bytes; shown to a model as a schema without a type.
+    z.strictObject({ type: z.literal('json'), ...described, maxBytes: count }),
     z.strictObject({
       type: z.literal('array'),
       ...described,

@@ -282,6 +282,7 @@ function workspaceOf(world: World, files: Map<string, Bytes>): Workspace {
     read: () => Promise.reject(new Error('nor read')),
     list: () => Promise.reject(new Error('nor list')),
     edit: () => Promise.reject(new Error('nor edit')),
+    diff: () => Promise.reject(new Error('nor compare')),
     tree: () => Promise.reject(new Error('nor hash')),
     land: () => Promise.reject(new Error('nor land')),
   };

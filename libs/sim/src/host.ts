@@ -99,6 +99,10 @@ async function perform(order: ExecutionOrder, options: SimHostOptions): Promise<
       return patch(args, options);
     case 'run_tests':
       return tests(options);
+    case 'kv_set':
+    case 'kv_get':
+      // The world is the kernel's; a host only says what it was given.
+      return done(order.action, { output: canonicalBytes(order.arguments), outputMediaType: 'application/json' });
     case 'build_context_pack': {
       const list = await workspace.list('');
       const bytes = utf8Encode(list.ok ? list.value.map(({ path }) => path).join('\n') : '');

@@ -23,7 +23,7 @@ function write(path: string, content: string): Json {
 function wish(chance: Chance): { readonly name: string; readonly text: string } {
   const patch = (args: Json): { name: string; text: string } => ({ name: 'apply_patch', text: canonicalText(args) });
   const file = chance.pick(['src/a.txt', 'src/b.txt', 'src/deep/new.txt']);
-  switch (chance.below(12)) {
+  switch (chance.below(14)) {
     case 0:
     case 1:
       return { name: 'read_file', text: canonicalText({ path: file }) };
@@ -41,6 +41,13 @@ function wish(chance: Chance): { readonly name: string; readonly text: string } 
       return { name: 'notify', text: canonicalText({ rationale: `because ${SECRET}`, claimedRisk: 'none' }) };
     case 8:
       return patch(write(file, `leaks ${SECRET}`));
+    case 9:
+      return { name: 'kv_get', text: canonicalText({ key: chance.pick(['a', 'b']) }) };
+    case 10: {
+      const change: Json = chance.below(3) === 0 ? { retract: true } : { value: chance.below(9) };
+      const expected: Json = chance.below(2) === 0 ? { expectedVersion: chance.below(3) } : {};
+      return { name: 'kv_set', text: canonicalText({ key: chance.pick(['a', 'b']), ...change, ...expected }) };
+    }
     default:
       return patch(write(file, `content ${chance.below(100)}\n`));
   }

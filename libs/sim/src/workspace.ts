@@ -83,6 +83,7 @@ export function simWorkspace(repository: SimRepository): Workspace {
     },
     list: async (directory) => ok(listingOf(committed).filter(({ path }) => directory === '' || path.startsWith(`${directory}/`))),
     edit: async (edits) => editAll(tree, edits),
+    diff: async () => fail('workspace.io', 'the simulation shows no differences'),
     tree: async () => ok(gitTreeId(listingOf(committed), 'sha1')),
     land: async (order) => land(repository, order),
   };

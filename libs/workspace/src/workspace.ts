@@ -4,10 +4,11 @@
  */
 import { closeSync, mkdirSync, readlinkSync } from 'node:fs';
 import { type Bytes, type Digest, digestOf, ok, type Result } from '@openexec/canon';
-import type { BaseTree, FileEdit, LandOrder, TreeChanges, Workspace, WorkspaceFailure } from '@openexec/catalogue';
+import type { BaseTree, FileDiff, FileEdit, LandOrder, TreeChanges, Workspace, WorkspaceFailure } from '@openexec/catalogue';
 import type { FileChange, TreeEntry } from '@openexec/protocol';
 import { below, Cursor, openRegular, readExactly } from './descriptor.ts';
 import { applyEdits } from './edit.ts';
+import { diffTrees } from './diff.ts';
 import { fault, guarded, refuse, shown, systemCode } from './failure.ts';
 import { type GitPlace, gitObjects } from './git.ts';
 import { canReach, type Identity } from './identity.ts';
@@ -223,6 +224,24 @@ class RunWorkspace implements Workspace {
         maxBytes: limits.fileBytes,
         gitlinks: this.#gitlinks,
       });
+    });
+  }
+
+  async diff(limits: { readonly maxBytes: number }): Promise<Result<readonly FileDiff[], WorkspaceFailure>> {
+    const committed = this.#state();
+    const tree = await this.tree();
+    if (!tree.ok) return tree;
+    const { store, base } = this.#parts;
+    return guarded('comparing with the base', async () => {
+      const found = await diffTrees(store, { from: base.tree, to: tree.value, maxBytes: limits.maxBytes });
+      if (!found.ok) return found;
+      const before = new Set(base.listing.map(({ path }) => path));
+      return ok(
+        found.value.map((file) => ({
+          ...file,
+          status: !before.has(file.path) ? ('added' as const) : committed.has(file.path) ? ('changed' as const) : ('deleted' as const),
+        })),
+      );
     });
   }
 

@@ -1,5 +1,5 @@
 /**
- * Contract suite of the port `Workspace`: rebuild, changes, accept, restore, read, list, edit, tree and land, told without the adapter's innards.
+ * Contract suite of the port `Workspace`: rebuild, changes, accept, restore, read, list, diff, edit, tree and land, told without the adapter's innards.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -380,6 +380,48 @@ function readingAndListing(contract: WorkspaceContract): void {
   });
 }
 
+function comparing(contract: WorkspaceContract): void {
+  const attributes = '* -diff -text\n*.txt diff=driver filter=gone eol=crlf\n';
+
+  test('the difference from the base names every file with its counts, whatever attributes say, and changes nothing', async () => {
+    const root = repository({ ...FILES, '.gitattributes': attributes, 'a.txt': 'one\ntwo\n', 'kind.txt': 'x\n', 'bin/run': 'run\n' });
+    const opened = await contract.open(root);
+    expect(value(await opened.workspace.diff({ maxBytes: 1000 }))).toEqual([]);
+    value(
+      await opened.workspace.edit([
+        text('a.txt', 'one\nthree\n'),
+        gone('README.md'),
+        text('bin/run', 'run\n', '100755'),
+        text('raw.bin', '\0\u0001'),
+        text('sub/new.txt', 'n'),
+      ]),
+    );
+    rmSync(`${opened.workspace.root}/kind.txt`);
+    symlinkSync('a.txt', `${opened.workspace.root}/kind.txt`);
+    value(await opened.workspace.accept(value(await opened.workspace.changes()).changes));
+    const found = value(await opened.workspace.diff({ maxBytes: 100_000 }));
+    const readme = (FILES['README.md'] ?? '').split('\n').length - 1;
+    expect(found.map(({ path, status, added, removed }) => [path, status, added, removed])).toEqual([
+      ['README.md', 'deleted', 0, readme],
+      ['a.txt', 'changed', 1, 1],
+      ['bin/run', 'changed', 0, 0],
+      ['kind.txt', 'changed', 1, 1],
+      ['raw.bin', 'added', null, null],
+      ['sub/new.txt', 'added', 1, 0],
+    ]);
+    const shown = (path: string) => Buffer.from(found.find((file) => file.path === path)?.text ?? []).toString('utf8');
+    expect(shown('a.txt')).toContain('--- a/a.txt\n+++ b/a.txt\n@@ -1,2 +1,2 @@\n one\n-two\n+three\n');
+    expect(shown('kind.txt')).toMatch(/deleted file mode 100644[^]*-x\n[^]*new file mode 120000[^]*\+a\.txt\n/);
+    expect(shown('bin/run')).toContain('old mode 100644\nnew mode 100755\n');
+    expect(found.find(({ path }) => path === 'raw.bin')?.text).toBeNull();
+    expect(await paths(opened.workspace)).toEqual([]);
+    // Within a bound, some texts are left out, no file is.
+    const short = value(await opened.workspace.diff({ maxBytes: shown('a.txt').length }));
+    expect(short.map(({ path }) => path)).toEqual(found.map(({ path }) => path));
+    expect(short.reduce((sum, file) => sum + (file.text?.length ?? 0), 0)).toBeLessThanOrEqual(shown('a.txt').length);
+  });
+}
+
 function landing(contract: WorkspaceContract): void {
   describe('port Workspace: landing', () => {
     test('a commit and one branch arrive; hooks do not run; a repeat is the same success; another commit is refused', async () => {
@@ -462,6 +504,7 @@ export function workspaceContract(contract: WorkspaceContract): void {
   describe('port Workspace: reading and editing', () => {
     edits(contract);
     readingAndListing(contract);
+    comparing(contract);
   });
   landing(contract);
 }

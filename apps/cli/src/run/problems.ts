@@ -6,16 +6,26 @@ import { type ConfigProblem, problemText } from '@openexec/config';
 import { type Refusal, type RefusalCode, refuse } from '../exit.ts';
 
 const CODES: { readonly [code: string]: RefusalCode } = {
-  'config.commandMissing': 'config.testMissing',
   'config.unknownBlueprint': 'blueprint.unknown',
   'config.blueprint': 'blueprint.invalid',
   'config.policy': 'policy.invalid',
 };
 
+/** Each command has a row of its own, because what to write differs. */
+const COMMANDS: { readonly [command: string]: RefusalCode } = {
+  test: 'config.testMissing',
+  lint: 'config.lintMissing',
+  format: 'config.formatMissing',
+  typecheck: 'config.typecheckMissing',
+  build: 'config.buildMissing',
+};
+
 /** The refusal for these problems; paths below `root` are shown relative to it. */
 export function configRefusal(problems: readonly ConfigProblem[], root: string): { readonly ok: false; readonly error: Refusal } {
   const lines = problems.map((problem) => problemText({ ...problem, file: shown(problem.file, root) }));
-  return refuse(CODES[problems[0]?.code ?? ''] ?? 'config.invalid', lines.join('\n'));
+  const first = problems[0];
+  const missing = first?.code === 'config.commandMissing' ? COMMANDS[first.command ?? ''] : undefined;
+  return refuse(missing ?? CODES[first?.code ?? ''] ?? 'config.invalid', lines.join('\n'));
 }
 
 function shown(file: string, root: string): string {

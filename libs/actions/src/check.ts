@@ -1,0 +1,187 @@
+/**
+ * run_tests, run_linters, run_typecheck, run_build: the configured command in the sandbox, its exit code as the verdict, the tree put back afterwards.
+ * Must never believe what the command says about itself, and never keep what it wrote (PROTOCOL §9).
+ */
+import { type Json, ok, type Result, utf8Encode } from '@openexec/canon';
+import type { CommandOutcome, ExecutionOrder, StopSignal, StreamCapture } from '@openexec/catalogue';
+import { countsOf, type TestCounts } from './counts.ts';
+import { type ActionFailure, fail, failWorkspace } from './errors.ts';
+import { type Hands, jsonArtifact, lossyText, type Outcome, type Perform, textOutcome } from './execution.ts';
+
+/** What of each stream is shown; the end of a test run says what failed. */
+const TAIL_BYTES = 48 * 1024;
+/** What of both streams goes into the report that a model reads in the next stage. */
+const REPORT_TAIL = 16_000;
+const SCRATCH_MAX = 200;
+
+/** How one check is called in its answers. */
+export interface CheckWords {
+  /** Key below `commands` of the configuration. */
+  readonly command: string;
+  readonly subject: string;
+  readonly passed: string;
+  readonly failed: string;
+  readonly artifact: string;
+}
+const TESTS: CheckWords = {
+  command: 'test',
+  subject: 'the tests',
+  passed: 'the tests passed',
+  failed: 'the tests failed',
+  artifact: 'test_report',
+};
+const LINTERS: CheckWords = {
+  command: 'lint',
+  subject: 'the linters',
+  passed: 'the linters passed',
+  failed: 'the linters failed',
+  artifact: 'lint_report',
+};
+const TYPECHECK: CheckWords = {
+  command: 'typecheck',
+  subject: 'the type check',
+  passed: 'the type check passed',
+  failed: 'the type check failed',
+  artifact: 'typecheck_report',
+};
+const BUILD: CheckWords = {
+  command: 'build',
+  subject: 'the build',
+  passed: 'the build succeeded',
+  failed: 'the build failed',
+  artifact: 'build_report',
+};
+
+export const runTests: Perform = (order, hands, stop) => runCheck(TESTS, { order, hands, stop });
+export const runLinters: Perform = (order, hands, stop) => runCheck(LINTERS, { order, hands, stop });
+export const runTypecheck: Perform = (order, hands, stop) => runCheck(TYPECHECK, { order, hands, stop });
+export const runBuild: Perform = (order, hands, stop) => runCheck(BUILD, { order, hands, stop });
+
+/** One execution of a configured command. */
+export interface Job {
+  readonly order: ExecutionOrder;
+  readonly hands: Hands;
+  readonly stop: StopSignal;
+}
+
+/** Runs the configured command; a red verdict is the status `failed`, a deadline, a limit or a stop is an error. The tree is restored in each case. */
+async function runCheck(words: CheckWords, job: Job): Promise<Result<Outcome, ActionFailure>> {
+  const { order, hands } = job;
+  const ran = await runConfigured(words, job);
+  const left = ran.ok ? await leftovers(hands) : { paths: [], problem: null };
+  const restored = await hands.workspace.restore();
+  if (!restored.ok) return failWorkspace(restored.error);
+  if (!ran.ok) return ran;
+  const outcome = ran.value;
+  if (outcome.stopped !== 'no') return stopped(outcome, words, job);
+  return ok(verdict(outcome, order, { words, left }));
+}
+
+/** Runs the command of the order in the sandbox; whatever it leaves in the tree is the caller's to look at. */
+export async function runConfigured(words: CheckWords, { order, hands, stop }: Job): Promise<Result<CommandOutcome, ActionFailure>> {
+  if (order.command === null)
+    return fail('command.notConfigured', `there is no ${words.command} command; set commands.${words.command} in the configuration`);
+  const ran = await hands.sandbox.run(
+    {
+      profile: order.profile,
+      argv: order.command,
+      directory: '',
+      workspace: hands.workspace.root,
+      gitView: hands.workspace.gitView,
+      deadlineMs: order.deadlineMs,
+      stdin: null,
+    },
+    stop,
+  );
+  return ran.ok ? ran : fail(ran.error.code, ran.error.message);
+}
+
+/** A command that did not come to an end of its own. */
+export function stopped(outcome: CommandOutcome, words: CheckWords, { order, stop }: Job): Result<never, ActionFailure> {
+  const output = utf8Encode(streams(outcome));
+  const { subject } = words;
+  if (stop.stopped || outcome.stopped === 'signal') return fail('run.stopped', `the run was stopped during ${subject}`, { output });
+  if (outcome.stopped === 'deadline')
+    return fail('command.timeout', `${subject} took longer than ${order.deadlineMs} ms and was ended`, { output });
+  return fail('command.limit', `${subject} was ended by the ${outcome.stopped} limit; make it smaller or raise the limit`, { output });
+}
+
+interface Leftovers {
+  readonly paths: readonly string[];
+  /** Why the list is not complete. */
+  readonly problem: string | null;
+}
+
+/** What the command left in the tree. Too much of it, or a secret in it, does not change the verdict: all of it is put back anyway. */
+async function leftovers(hands: Hands): Promise<Leftovers> {
+  const changed = await hands.workspace.changes();
+  if (changed.ok) return { paths: changed.value.changes.map((change) => change.path), problem: null };
+  return { paths: changed.error.path === undefined ? [] : [changed.error.path], problem: changed.error.message };
+}
+
+/** Whether a path lies at or below a folder. */
+export function isUnder(path: string, folder: string): boolean {
+  const plain = folder.replace(/\/\*\*$/, '');
+  return path === plain || path.startsWith(`${plain}/`);
+}
+
+function verdict(
+  outcome: CommandOutcome,
+  order: ExecutionOrder,
+  context: { readonly words: CheckWords; readonly left: Leftovers },
+): Outcome {
+  const { words, left } = context;
+  const unlisted = left.problem === null ? '' : `; what was left behind could not all be listed: ${left.problem}`;
+  const told = tell(outcome, words, unlisted);
+  const undeclared = left.paths.filter((path) => order.profile.protectedPaths.some((folder) => isUnder(path, folder)));
+  return textOutcome(told.summary, told.output, {
+    status: told.passed ? 'ok' : 'failed',
+    exitCode: outcome.exitCode,
+    scratch: left.paths.filter((path) => !undeclared.includes(path)).slice(0, SCRATCH_MAX),
+    undeclared: undeclared.slice(0, SCRATCH_MAX),
+    artifacts: [jsonArtifact(words.artifact, told.report)],
+  });
+}
+
+/** What a command came to, told by its exit code: a line, what it said, and the report of it. */
+export function tell(
+  outcome: CommandOutcome,
+  words: CheckWords,
+  more = '',
+): { readonly passed: boolean; readonly summary: string; readonly output: Uint8Array; readonly report: { readonly [name: string]: Json } } {
+  const shown = streams(outcome);
+  const passed = outcome.exitCode === 0;
+  const counts = countsOf(`${captured(outcome.stdout, Number.MAX_SAFE_INTEGER)}\n${captured(outcome.stderr, Number.MAX_SAFE_INTEGER)}`);
+  const how = outcome.exitCode === null ? `signal ${outcome.signal ?? 'unknown'}` : `exit code ${outcome.exitCode}`;
+  const summary = `${passed ? words.passed : `${words.failed} (${how})`}${counted(counts)}${more}`.slice(0, 2000);
+  const report = {
+    version: 1,
+    status: passed ? 'passed' : 'failed',
+    exitCode: outcome.exitCode,
+    summary,
+    counts: counts === null ? null : { ...counts },
+    tail: shown.slice(-REPORT_TAIL).replace(/^[\udc00-\udfff]/, ''),
+  };
+  return { passed, summary, output: utf8Encode(`${summary}\n${shown}`), report };
+}
+
+function counted(counts: TestCounts | null): string {
+  return counts === null ? '' : `: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`;
+}
+
+/** The end of a stream; says how much stands before it. */
+function captured(stream: StreamCapture, maxBytes: number): string {
+  const kept = Buffer.concat([stream.head, stream.tail]);
+  const missing = stream.bytes - kept.length;
+  const bytes = missing > 0 ? stream.tail : kept;
+  const end = bytes.subarray(Math.max(0, bytes.length - maxBytes));
+  const text = lossyText(end);
+  return end.length < stream.bytes ? `[${stream.bytes - end.length} bytes before this are left out]\n${text}` : text;
+}
+
+function streams(outcome: CommandOutcome): string {
+  const out = captured(outcome.stdout, TAIL_BYTES);
+  const errors = captured(outcome.stderr, TAIL_BYTES);
+  const closed = out === '' || out.endsWith('\n') ? out : `${out}\n`;
+  return errors === '' ? out : `${closed}--- standard error ---\n${errors}`;
+}
