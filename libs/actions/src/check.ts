@@ -4,9 +4,10 @@
  */
 import { type Json, ok, type Result, utf8Encode } from '@openexec/canon';
 import type { CommandOutcome, ExecutionOrder, StopSignal, StreamCapture } from '@openexec/catalogue';
-import { countsOf, type TestCounts } from './counts.ts';
 import { type ActionFailure, fail, failWorkspace } from './errors.ts';
 import { type Hands, jsonArtifact, lossyText, type Outcome, type Perform, textOutcome } from './execution.ts';
+import { readReport, reportMembers, reportText } from './reports/report.ts';
+import type { CheckKind } from './reports/types.ts';
 
 /** What of each stream is shown; the end of a test run says what failed. */
 const TAIL_BYTES = 48 * 1024;
@@ -17,7 +18,7 @@ const SCRATCH_MAX = 200;
 /** How one check is called in its answers. */
 export interface CheckWords {
   /** Key below `commands` of the configuration. */
-  readonly command: string;
+  readonly command: CheckKind;
   readonly subject: string;
   readonly passed: string;
   readonly failed: string;
@@ -151,22 +152,19 @@ export function tell(
 ): { readonly passed: boolean; readonly summary: string; readonly output: Uint8Array; readonly report: { readonly [name: string]: Json } } {
   const shown = streams(outcome);
   const passed = outcome.exitCode === 0;
-  const counts = countsOf(`${captured(outcome.stdout, Number.MAX_SAFE_INTEGER)}\n${captured(outcome.stderr, Number.MAX_SAFE_INTEGER)}`);
+  const said = `${captured(outcome.stdout, Number.MAX_SAFE_INTEGER)}\n${captured(outcome.stderr, Number.MAX_SAFE_INTEGER)}`;
+  const parsed = readReport(said, outcome.exitCode, words.command);
   const how = outcome.exitCode === null ? `signal ${outcome.signal ?? 'unknown'}` : `exit code ${outcome.exitCode}`;
-  const summary = `${passed ? words.passed : `${words.failed} (${how})`}${counted(counts)}${more}`.slice(0, 2000);
+  const summary = `${passed ? words.passed : `${words.failed} (${how})`}${reportText(parsed)}${more}`.slice(0, 2000);
   const report = {
     version: 1,
     status: passed ? 'passed' : 'failed',
     exitCode: outcome.exitCode,
     summary,
-    counts: counts === null ? null : { ...counts },
+    ...reportMembers(parsed),
     tail: shown.slice(-REPORT_TAIL).replace(/^[\udc00-\udfff]/, ''),
   };
   return { passed, summary, output: utf8Encode(`${summary}\n${shown}`), report };
-}
-
-function counted(counts: TestCounts | null): string {
-  return counts === null ? '' : `: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`;
 }
 
 /** The end of a stream; says how much stands before it. */

@@ -22,7 +22,6 @@ export type ActionFailureCode =
   | 'file.binary'
   | 'file.range'
   | 'search.badPattern'
-  | 'preImage.changed'
   | 'secret.known'
   | 'command.notConfigured'
   | 'command.timeout'

@@ -2,18 +2,11 @@
  * apply_patch: pre-images from the workspace, one atomic edit, then what really changed. Must never write a secret of the installation, nor leave a
  * half-applied change (PROTOCOL §§2 and 9).
  */
-import { type Bytes, digestOf, ok, type Result, utf8Encode } from '@openexec/canon';
-import {
-  applyPatch as applyParsed,
-  type ExecutionOrder,
-  type FileEdit,
-  parsePatch,
-  patchTouches,
-  type PatchTouch,
-} from '@openexec/catalogue';
+import { type Bytes, ok, type Result, utf8Encode } from '@openexec/canon';
+import { applyChange, type Change, type ExecutionOrder, type FileEdit, type PatchTouch, readChange, touchesOf } from '@openexec/catalogue';
 import type { TreeEntry } from '@openexec/protocol';
 import { type ActionFailure, fail, failWorkspace } from './errors.ts';
-import { type Hands, type Outcome, shownPath, textArgument, textOutcome } from './execution.ts';
+import { type Hands, type Outcome, shownPath, textOutcome } from './execution.ts';
 import { READ_BYTES } from './read.ts';
 
 /** A file before the patch. */
@@ -27,13 +20,13 @@ interface Planned {
   readonly notes: readonly string[];
 }
 
-/** Applies a unified diff or one whole file, all of it or nothing, and answers with the changes as they are in the tree. */
+/** Applies a patch of any format, all of it or nothing, and answers with the changes as they are in the tree. */
 export async function applyPatch(order: ExecutionOrder, hands: Hands): Promise<Result<Outcome, ActionFailure>> {
-  const touches = patchTouches(order.arguments);
-  if (!touches.ok) return fail(touches.error.code, touches.error.message);
-  const before = await preImages(touches.value, hands);
+  const change = readChange(order.arguments);
+  if (!change.ok) return fail(change.error.code, change.error.message);
+  const before = await preImages(touchesOf(change.value), hands);
   if (!before.ok) return before;
-  const planned = textArgument(order, 'format') === 'unified' ? planUnified(order, before.value) : planWhole(order, before.value);
+  const planned = plan(change.value, before.value);
   if (!planned.ok) return planned;
   const secret = planned.value.edits.find(
     (edit) => edit.content !== null && hands.redactor.findSecrets(edit.content).some((hit) => hit.known),
@@ -69,36 +62,31 @@ async function preImages(touches: readonly PatchTouch[], hands: Hands): Promise<
   return ok(found);
 }
 
-function planUnified(order: ExecutionOrder, before: PreImages): Result<Planned, ActionFailure> {
-  const parsed = parsePatch(textArgument(order, 'patch') ?? '');
-  if (!parsed.ok) return fail(parsed.error.code, parsed.error.message);
-  const applied = applyParsed(parsed.value, (path) => before.get(path)?.content ?? null);
+/** What is to be written; a conflict tells what the patch has and what the file has, so that the patch can be repaired. */
+function plan(change: Change, before: PreImages): Result<Planned, ActionFailure> {
+  const applied = applyChange(change, (path) => before.get(path)?.content ?? null);
   if (!applied.ok) {
     const { message, expected, found } = applied.error;
     const lines =
       expected === null && found === null ? '' : `\nthe patch has:  ${expected ?? '(no line)'}\nthe file has:   ${found ?? '(no line)'}`;
-    return fail(applied.error.code, message, { output: utf8Encode(`${message}${lines}\n`) });
+    // The message alone goes back to the model that has to repair the patch.
+    return fail(applied.error.code, `${message}${lines}`, { output: utf8Encode(`${message}${lines}\n`) });
   }
   const edits = applied.value.map(
-    (edit): FileEdit => ({ path: edit.path, content: edit.content, mode: edit.mode ?? before.get(edit.path)?.mode ?? '100644' }),
+    (edit): FileEdit => ({
+      path: edit.path,
+      content: edit.content,
+      mode: edit.mode ?? before.get(edit.from ?? edit.path)?.mode ?? '100644',
+    }),
   );
+  const verbs = { create: 'created', delete: 'deleted', modify: change.format === 'whole_file' ? 'replaced' : 'changed' };
   const notes = applied.value.map((edit) => {
     const shifts = edit.shifted.map((shift) => `hunk ${shift.hunk} found at line ${shift.found + 1} instead of ${shift.stated + 1}`);
-    const verb = { create: 'created', delete: 'deleted', modify: 'changed' }[edit.kind];
-    return `${verb} ${shownPath(edit.path)}${shifts.length === 0 ? '' : ` (${shifts.join(', ')})`}`;
+    const from = edit.from === null ? [] : [`from ${shownPath(edit.from)}`];
+    const more = [...from, ...shifts].join(', ');
+    return `${verbs[edit.kind]} ${shownPath(edit.path)}${more === '' ? '' : ` (${more})`}`;
   });
   return ok({ edits, notes });
-}
-
-function planWhole(order: ExecutionOrder, before: PreImages): Result<Planned, ActionFailure> {
-  const path = textArgument(order, 'path') ?? '';
-  const expected = textArgument(order, 'expected');
-  const present = before.get(path) ?? null;
-  const actual = present === null ? 'absent' : digestOf(present.content);
-  if (expected !== undefined && expected !== actual)
-    return fail('preImage.changed', `${shownPath(path)} is ${actual}, not ${expected}; read it again before you replace it`);
-  const edit: FileEdit = { path, content: utf8Encode(textArgument(order, 'content') ?? ''), mode: present?.mode ?? '100644' };
-  return ok({ edits: [edit], notes: [`${present === null ? 'created' : 'replaced'} ${shownPath(path)}`] });
 }
 
 /** What the tree really holds now; anything beyond the patch is taken back with it and reported. */

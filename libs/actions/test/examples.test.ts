@@ -184,6 +184,7 @@ const HOST_CODES: { readonly [K in ActionFailureCode]: true } = {
   'patch.exists': true,
   'patch.context': true,
   'patch.ambiguous': true,
+  'patch.overlap': true,
   'patch.remainder': true,
   'patch.newline': true,
   'patch.tooCostly': true,

@@ -15,6 +15,8 @@ export const TIMEOUT_MS: { readonly [K in TimeoutClass]: number } = { fast: 30_0
 export const ACTION_LIMITS = {
   /** Largest patch text or whole file, in bytes of UTF-8; a model has no business writing more at once. */
   patchBytes: 1_048_576,
+  /** Replacements of one call; more is not one change that anybody reviews. */
+  patchEdits: 500,
   readLines: 5000,
   readLinesDefault: 2000,
   listEntries: 5000,
@@ -115,8 +117,13 @@ const applyPatch: ActionContract = {
   name: 'apply_patch',
   title: 'Change files',
   description:
-    'Changes files, all or none. format "unified": `patch` is a unified diff as `git diff` prints it; several files, new and deleted ones (/dev/null) are allowed, renames and binary files are not; context lines must match exactly. ' +
-    'format "whole_file": `path` gets the text `content`; `expected` is the sha256 that read_file showed, or "absent" for a new file.',
+    'Changes files, all or none; text must match the files exactly. ' +
+    'format "unified": `patch` is a unified diff as `git diff` prints it; several files, new and deleted ones (/dev/null) are allowed, renames and binary files are not. ' +
+    'format "v4a": `patch` is "*** Begin Patch", sections, "*** End Patch". Sections: "*** Update File: PATH" (optionally "*** Move to: PATH" next) and hunks; "*** Add File: PATH" and lines after "+"; "*** Delete File: PATH". ' +
+    'A hunk is "@@" or "@@ " and a whole line that stands above, then lines after " " (context), "-" or "+"; "*** End of File" may follow. Its old lines must stand in exactly one place (with "@@ LINE": of the block of that line). ' +
+    'format "search_replace": `edits` lists {path, search, replace}; each search text must stand exactly once in its file as it is before the call; an empty search creates the file. ' +
+    'format "whole_file": `path` gets the text `content`; `expected` is the sha256 that read_file showed, or "absent" for a new file. ' +
+    'Line ends and the end of the file stay as they are unless the patch says otherwise. A conflict names the file, the hunk or edit, and what stands there.',
   effect: 'write',
   risk: 'medium',
   idempotence: 'workspace',
@@ -124,12 +131,30 @@ const applyPatch: ActionContract = {
   timeout: 'fast',
   arguments: object(
     {
-      format: { type: 'string', enum: ['unified', 'whole_file'] },
+      format: { type: 'string', enum: ['unified', 'v4a', 'search_replace', 'whole_file'] },
       patch: {
         type: 'string',
-        description: 'Only with format unified: the whole diff.',
+        description: 'Only with format unified or v4a: the whole patch.',
         minLength: 1,
         maxLength: ACTION_LIMITS.patchBytes,
+      },
+      edits: {
+        type: 'array',
+        description: 'Only with format search_replace: the replacements, none of which may overlap.',
+        items: object(
+          {
+            path: path('File relative to the root of the repository.'),
+            search: {
+              type: 'string',
+              description: 'Text of the file, exactly; empty for a new file.',
+              maxLength: ACTION_LIMITS.patchBytes,
+            },
+            replace: { type: 'string', description: 'Text that takes its place.', maxLength: ACTION_LIMITS.patchBytes },
+          },
+          ['path', 'search', 'replace'],
+        ),
+        minItems: 1,
+        maxItems: ACTION_LIMITS.patchEdits,
       },
       path: path('Only with format whole_file: file relative to the root of the repository.'),
       content: { type: 'string', description: 'Only with format whole_file: the whole new text.', maxLength: ACTION_LIMITS.patchBytes },
@@ -141,6 +166,8 @@ const applyPatch: ActionContract = {
   paths: [
     { argument: 'patch', as: 'patch', access: 'read' },
     { argument: 'patch', as: 'patch', access: 'write' },
+    { argument: 'edits', as: 'edits', access: 'read' },
+    { argument: 'edits', as: 'edits', access: 'write' },
     { argument: 'path', as: 'path', access: 'write' },
   ],
   writes: 'declared',

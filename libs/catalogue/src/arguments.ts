@@ -132,8 +132,14 @@ function wrong(path: string, wanted: string, value: Json): ArgumentProblem {
 }
 
 const EXPECTED = /^(?:absent|sha256:[0-9a-f]{64})$/;
-const UNIFIED = ['format', 'patch'];
-const WHOLE = ['format', 'path', 'content', 'expected'];
+/** Which members belong to which format of apply_patch. */
+const PATCH_MEMBERS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['unified', ['format', 'patch']],
+  ['v4a', ['format', 'patch']],
+  ['search_replace', ['format', 'edits']],
+  ['whole_file', ['format', 'path', 'content', 'expected']],
+]);
+const EDIT_MEMBERS = ['path', 'search', 'replace'];
 
 /** Schema and, for actions whose members depend on each other, their combination. `arguments.invalid` names the member. */
 export function checkActionArguments(action: ActionContract, value: Json): Result<void, ArgumentError> {
@@ -157,16 +163,32 @@ function checkKvSet(value: Json): Result<void, ArgumentError> {
 /** Which members belong to which `format` of apply_patch; called with arguments that may not have passed the schema yet. */
 export function checkPatchArguments(value: Json): Result<void, ArgumentError> {
   const format = member(value, 'format');
-  if (!isObject(value) || (format !== 'unified' && format !== 'whole_file'))
-    return invalid('apply_patch: format must be unified or whole_file');
-  const allowed = format === 'unified' ? UNIFIED : WHOLE;
-  const extra = Object.keys(value).find((name) => !allowed.includes(name));
+  const allowed = typeof format === 'string' ? PATCH_MEMBERS.get(format) : undefined;
+  if (!isObject(value) || typeof format !== 'string' || allowed === undefined)
+    return invalid(`apply_patch: format must be ${[...PATCH_MEMBERS.keys()].join(', ').replace(/, ([^,]*)$/, ' or $1')}`);
+  const extra = Object.keys(value).find((key) => !allowed.includes(key));
   if (extra !== undefined)
     return invalid(`apply_patch: "${shown(extra, 60)}" does not belong to format ${format}, which takes ${allowed.join(', ')}`);
-  if (format === 'unified')
-    return typeof member(value, 'patch') === 'string'
-      ? ok(undefined)
-      : invalid('apply_patch: format unified needs the text of the patch in "patch"');
+  if (format === 'search_replace') return checkEdits(member(value, 'edits'));
+  if (format === 'whole_file') return checkWhole(value);
+  return typeof member(value, 'patch') === 'string'
+    ? ok(undefined)
+    : invalid(`apply_patch: format ${format} needs the text of the patch in "patch"`);
+}
+
+function checkEdits(edits: Json | undefined): Result<void, ArgumentError> {
+  if (!Array.isArray(edits)) return invalid('apply_patch: format search_replace needs a list of {path, search, replace} in "edits"');
+  // Array.isArray on a readonly union loses the element type.
+  const bad = (edits as readonly Json[]).findIndex(
+    (edit) =>
+      !isObject(edit) ||
+      Object.keys(edit).length !== EDIT_MEMBERS.length ||
+      EDIT_MEMBERS.some((name) => typeof member(edit, name) !== 'string'),
+  );
+  return bad < 0 ? ok(undefined) : invalid(`apply_patch: edit ${bad + 1} is not {path, search, replace} with a text each`);
+}
+
+function checkWhole(value: Json): Result<void, ArgumentError> {
   if (typeof member(value, 'path') !== 'string') return invalid('apply_patch: format whole_file needs "path"');
   if (typeof member(value, 'content') !== 'string') return invalid('apply_patch: format whole_file needs the whole new text in "content"');
   const expected = member(value, 'expected');

@@ -5,7 +5,7 @@
 /** Why a text is not a path of the workspace. */
 export type PathErrorCode = 'path.empty' | 'path.absolute' | 'path.segment' | 'path.character' | 'path.git' | 'path.tooLong';
 
-/** Why a unified diff is refused before anything is read. */
+/** Why a patch, in any format, is refused before anything is read. */
 export type PatchProblemCode =
   | 'patch.empty'
   | 'patch.tooLarge'
@@ -24,9 +24,11 @@ export type PatchConflictCode =
   | 'patch.exists'
   | 'patch.context'
   | 'patch.ambiguous'
+  | 'patch.overlap'
   | 'patch.remainder'
   | 'patch.newline'
-  | 'patch.tooCostly';
+  | 'patch.tooCostly'
+  | 'preImage.changed';
 
 /** Why arguments do not say what an action needs. */
 export type ArgumentErrorCode = 'arguments.invalid' | PathErrorCode | PatchProblemCode;
@@ -40,11 +42,11 @@ export interface Refusal<C extends string> {
 export type PathError = Refusal<PathErrorCode>;
 /** Arguments refused before anything is read or done. */
 export type ArgumentError = Refusal<ArgumentErrorCode>;
-/** `line` is the 1-based line of the patch text. */
+/** `line` is the 1-based line of the patch text, in a list of edits the number of the edit; 0 for the whole. */
 export interface PatchProblem extends Refusal<PatchProblemCode> {
   readonly line: number;
 }
-/** `hunk` is 1-based, 0 for the file as a whole; the texts are bounded excerpts of one line. */
+/** `hunk` is the 1-based number of the hunk or edit, 0 for the file as a whole; the texts are bounded excerpts of one line. */
 export interface PatchConflict extends Refusal<PatchConflictCode> {
   readonly path: string;
   readonly hunk: number;

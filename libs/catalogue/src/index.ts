@@ -5,6 +5,7 @@
 
 export { accountOf, differing, type History, REMEMBERED, type RememberedEvent } from './account.ts';
 export { ACTION_LIMITS, builtinActions, builtinToolsets, RESOLVED_COMMIT, TIMEOUT_MS } from './actions.ts';
+export { applyChange, type Change, type PatchTouch, readChange, touchesOf } from './change.ts';
 export { type ArgumentProblem, checkActionArguments, checkArguments } from './arguments.ts';
 export { RESOLVED_FORMAT } from './checks.ts';
 export { AUTO_RUN_PATTERNS, isAutoRun } from './autorun.ts';
@@ -23,13 +24,12 @@ export {
   type FileMode,
   type Hunk,
   type ParsedPatch,
-  PATCH_LIMITS,
   type PatchFile,
   type PatchLine,
   parsePatch,
-  REDACTION_MARKER,
 } from './patch.ts';
 export { applyPatch, type PatchEdit, type Shift } from './patchApply.ts';
+export { PATCH_LIMITS, REDACTION_MARKER } from './patchReader.ts';
 export { checkPath } from './paths.ts';
 export { keyOf, kvDelta, kvInput, type KvNote, kvProblem, RESOLVED_KV_GET, RESOLVED_KV_SET } from './kv.ts';
 export { RESOLVED_ACCOUNT, RESOLVED_DIFF } from './reports.ts';
@@ -65,4 +65,4 @@ export type {
 } from './ports.ts';
 export { compileProfile, DEFAULT_LIMITS, type ProfileOptions, PROTECTED_PATHS } from './profile.ts';
 export { splitClaims, toolDeclaration } from './tools.ts';
-export { type PatchTouch, pathsOf, patchTouches, type TouchedPaths } from './touches.ts';
+export { pathsOf, patchTouches, type TouchedPaths } from './touches.ts';

@@ -50,6 +50,7 @@ const PATCH = [
   'patch.exists',
   'patch.context',
   'patch.ambiguous',
+  'patch.overlap',
   'patch.remainder',
   'patch.newline',
   'patch.tooCostly',
@@ -68,6 +69,9 @@ const REPORT: ActionPage = {
   accepted: [{ because: 'it takes no arguments: what it tells was recorded', arguments: {} }],
   refused: [{ because: 'nobody brings an account of their own', arguments: { account: {} }, code: 'arguments.invalid' }],
 };
+const ENVELOPE = '*** Begin Patch\n*** Update File: src/a.txt\n@@ one\n-two\n+three\n*** End Patch\n';
+const MOVE = '*** Begin Patch\n*** Update File: src/a.txt\n*** Move to: src/b.txt\n*** End Patch\n';
+const EDIT = { path: 'src/a.txt', search: 'two', replace: 'three' };
 const DIFF = '--- a/src/a.txt\n+++ b/src/a.txt\n@@ -1,2 +1,2 @@\n one\n-two\n+three\n';
 
 /** The page of every built-in action, by name. */
@@ -126,6 +130,12 @@ export const ACTION_PAGES: { readonly [action: string]: ActionPage } = {
     outputBytes: OUTPUT_BYTES,
     accepted: [
       { because: 'a unified diff', arguments: { format: 'unified', patch: DIFF } },
+      { because: 'a V4A envelope', arguments: { format: 'v4a', patch: ENVELOPE } },
+      { because: 'a move, which is the removal of one file and the creation of another', arguments: { format: 'v4a', patch: MOVE } },
+      {
+        because: 'search and replace, also of a new file',
+        arguments: { format: 'search_replace', edits: [EDIT, { path: 'src/b.txt', search: '', replace: 'new\n' }] },
+      },
       { because: 'a new file as a whole', arguments: { format: 'whole_file', path: 'src/b.txt', content: 'new\n', expected: 'absent' } },
     ],
     refused: [
@@ -141,6 +151,12 @@ export const ACTION_PAGES: { readonly [action: string]: ActionPage } = {
         arguments: { format: 'unified', patch: DIFF.replace('-two', '-second') },
         code: 'patch.context',
       },
+      {
+        because: 'the text to replace stands twice',
+        arguments: { format: 'search_replace', edits: [{ ...EDIT, search: 'o' }] },
+        code: 'patch.ambiguous',
+      },
+      { because: 'the envelope stands in a fence', arguments: { format: 'v4a', patch: `\`\`\`\n${ENVELOPE}` }, code: 'patch.malformed' },
     ],
   },
   run_tests: CHECK,

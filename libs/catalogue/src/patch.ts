@@ -2,10 +2,21 @@
  * The strict reader of unified diffs, git's form and the plain `---`/`+++` form. Must never guess: what it cannot read in exactly one way is refused
  * with the line, and what the runtime does not do (renames, binary files, links) has a reason of its own (SECURITY §3.3, PROTOCOL §2).
  */
-import { type Bytes, err, ok, type Result, utf8Encode } from '@openexec/canon';
-import type { PatchProblem, PatchProblemCode } from './errors.ts';
+import { type Bytes, type Result, utf8Encode } from '@openexec/canon';
+import type { PatchProblem } from './errors.ts';
 import { gitHeaderPath, nameOf, stripSides } from './patchNames.ts';
-import { checkPath, shown } from './paths.ts';
+import {
+  NO_NEWLINE,
+  orRefusal,
+  PATCH_LIMITS,
+  pathOrRefuse,
+  Reader,
+  refuseLarge,
+  refuseMarker,
+  Refused,
+  terminated,
+} from './patchReader.ts';
+import { shown } from './paths.ts';
 
 /** Git’s modes of regular files: plain and executable. Links and submodules are never patched. */
 export type FileMode = '100644' | '100755';
@@ -33,47 +44,19 @@ export interface ParsedPatch {
   readonly files: readonly PatchFile[];
 }
 
-/** 1 MiB of text and 500 files: more is not one change that anybody reviews. */
-export const PATCH_LIMITS = { bytes: 1_048_576, files: 500 } as const;
-/** Where redaction replaced something; written into a file it would destroy what it stands for. */
-export const REDACTION_MARKER = '[redacted:';
-
 const HUNK = /^@@ -(\d{1,8})(?:,(\d{1,8}))? \+(\d{1,8})(?:,(\d{1,8}))? @@(?: .*)?$/s;
 const INDEX = /^index [0-9a-f]{4,64}\.\.[0-9a-f]{4,64}(?: (\d{6}))?$/;
 const HEADERS = /^(old mode|new mode|deleted file mode|new file mode) (\d{6})$/;
 const RENAMES = /^(?:rename (?:from|to)|copy (?:from|to)|similarity index|dissimilarity index) /;
 const BINARY = /^(?:GIT binary patch$|Binary files .* differ$)/;
-const NO_NEWLINE = /^\\ /;
-const NEWLINE = 0x0a;
-
-/** Thrown inside this file only and turned into a value at its door: a parser of nested forms reads better without a Result at each step. */
-const REFUSED = Symbol('refused');
-class Refused {
-  readonly [REFUSED]: PatchProblem;
-  constructor(code: PatchProblemCode, message: string, line: number) {
-    this[REFUSED] = { code, message: line > 0 ? `line ${line} of the patch: ${message}` : message, line };
-  }
-}
 
 /** Reads a whole patch. Every path is in normal form and occurs once; hunk counts agree with their lines. */
 export function parsePatch(text: string): Result<ParsedPatch, PatchProblem> {
-  try {
-    return ok({ files: readFiles(text) });
-  } catch (caught) {
-    const problem = refusalOf(caught);
-    if (problem !== null) return err(problem);
-    throw caught;
-  }
-}
-
-/** The refusal that was thrown, or null for anything else. */
-function refusalOf(caught: unknown): PatchProblem | null {
-  return typeof caught === 'object' && caught !== null && REFUSED in caught ? (caught as Refused)[REFUSED] : null;
+  return orRefusal(() => ({ files: readFiles(text) }));
 }
 
 function readFiles(text: string): readonly PatchFile[] {
-  if (text.length > PATCH_LIMITS.bytes || utf8Encode(text).length > PATCH_LIMITS.bytes)
-    throw new Refused('patch.tooLarge', `the patch is larger than ${PATCH_LIMITS.bytes} bytes; split it`, 0);
+  refuseLarge(text);
   const reader = new Reader(text);
   const files: PatchFile[] = [];
   const seen = new Set<string>();
@@ -96,18 +79,8 @@ function readFiles(text: string): readonly PatchFile[] {
   }
   if (files.length === 0)
     throw new Refused('patch.empty', 'the patch changes no file; give a unified diff that starts with "--- " or "diff --git "', 0);
-  const marker = text.indexOf(REDACTION_MARKER);
-  if (marker >= 0)
-    throw new Refused(
-      'patch.redactionMarker',
-      'a redaction marker stands in the patch and would replace what it stands for; leave that part of the file alone',
-      lineAt(text, marker),
-    );
+  refuseMarker(text);
   return files;
-}
-
-function lineAt(text: string, offset: number): number {
-  return text.slice(0, offset).split('\n').length;
 }
 
 function unexpected(line: string, at: number): never {
@@ -117,26 +90,6 @@ function unexpected(line: string, at: number): never {
     `"${shown(line, 80)}" is neither a file header nor part of a hunk; give the diff alone, without fences or prose, and check the counts of the hunk before it`,
     at,
   );
-}
-
-/** Lines of the text. A carriage return belongs to its line; a last line without newline counts as one with it. */
-class Reader {
-  readonly #lines: readonly string[];
-  #at = 0;
-  constructor(text: string) {
-    const lines = text.split('\n');
-    this.#lines = lines.at(-1) === '' ? lines.slice(0, -1) : lines;
-  }
-  /** 1-based number of the line that `peek` shows. */
-  get line(): number {
-    return this.#at + 1;
-  }
-  peek(): string | null {
-    return this.#lines[this.#at] ?? null;
-  }
-  next(): void {
-    this.#at += 1;
-  }
 }
 
 interface Header {
@@ -221,12 +174,6 @@ function readPlainFile(reader: Reader, expected: string | null = null): PatchFil
   return { path, kind: sides.kind, newMode: null, hunks };
 }
 
-function pathOrRefuse(path: string, line: number): string {
-  const checked = checkPath(path);
-  if (!checked.ok) throw new Refused('patch.path', checked.error.message, line);
-  return checked.value;
-}
-
 /** A new file has nothing before, a deleted one nothing after. */
 function checkKind(kind: PatchFile['kind'], hunks: readonly Hunk[], line: number): void {
   if (hunks.length === 0) throw new Refused('patch.malformed', 'no hunk follows the file header', line);
@@ -302,11 +249,4 @@ function readLine(reader: Reader, ended: Ended, left: { before: number; after: n
   }
   const body = utf8Encode(text.slice(1));
   return { op, bytes: unterminated ? body : terminated(body) };
-}
-
-function terminated(body: Bytes): Bytes {
-  const bytes = new Uint8Array(body.length + 1);
-  bytes.set(body);
-  bytes[body.length] = NEWLINE;
-  return bytes;
 }

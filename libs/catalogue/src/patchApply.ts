@@ -2,7 +2,8 @@
  * Applies a parsed patch to pre-images, all files or none. Must never use fuzz: every context and removed line matches byte for byte, at the stated
  * place or at the only other place where the whole hunk matches (PROTOCOL §6 step 7; SECURITY §3.3).
  */
-import { type Bytes, concatBytes, equalBytes, err, ok, type Result, utf8Decode, utf8Encode } from '@openexec/canon';
+import { type Bytes, concatBytes, equalBytes, ok, type Result, utf8Decode, utf8Encode } from '@openexec/canon';
+import { conflictAt } from './conflict.ts';
 import type { PatchConflict, PatchConflictCode } from './errors.ts';
 import type { FileMode, Hunk, ParsedPatch, PatchFile } from './patch.ts';
 import { shown } from './paths.ts';
@@ -13,11 +14,12 @@ export interface Shift {
   readonly stated: number;
   readonly found: number;
 }
-/** `content` null removes the file; `mode` null keeps the mode it has. */
+/** `content` null removes the file; `mode` null keeps the mode it has, or that of `from`, the file that was moved here. */
 export interface PatchEdit {
   readonly path: string;
   readonly kind: PatchFile['kind'];
   readonly content: Bytes | null;
+  readonly from: string | null;
   readonly mode: FileMode | null;
   readonly shifted: readonly Shift[];
 }
@@ -51,6 +53,7 @@ export function applyPatch(
       path: file.path,
       kind: file.kind,
       content: file.kind === 'delete' ? null : applied.value.content,
+      from: null,
       mode: file.newMode,
       shifted: applied.value.shifted,
     });
@@ -65,14 +68,7 @@ function conflict(
   why: string,
   lines: { readonly expected?: string | null; readonly found?: string | null } = {},
 ): Result<never, PatchConflict> {
-  return err({
-    code,
-    message: `"${shown(file.path)}"${hunk > 0 ? `, hunk ${hunk}` : ''}: ${why}`,
-    path: file.path,
-    hunk,
-    expected: lines.expected ?? null,
-    found: lines.found ?? null,
-  });
+  return conflictAt(code, { path: file.path, part: 'hunk', number: hunk }, why, lines);
 }
 
 /** Lines with their newlines; the last one may have none. */

@@ -4,7 +4,8 @@
  */
 import { err, type Json, ok, type Result } from '@openexec/canon';
 import type { ActionContract } from '@openexec/protocol';
-import { checkPatchArguments, isObject, member } from './arguments.ts';
+import { isObject, member } from './arguments.ts';
+import { type PatchTouch, readChange, touchesOf } from './change.ts';
 import type { ArgumentError } from './errors.ts';
 import { parsePatch } from './patch.ts';
 import { checkPath } from './paths.ts';
@@ -13,11 +14,6 @@ import { checkPath } from './paths.ts';
 export interface TouchedPaths {
   readonly read: readonly string[];
   readonly write: readonly string[];
-}
-/** What must hold of a path before a patch: `any` where the arguments do not say. */
-export interface PatchTouch {
-  readonly path: string;
-  readonly needs: 'present' | 'absent' | 'any';
 }
 type Source = ActionContract['paths'][number];
 
@@ -38,15 +34,24 @@ function pathsAt(source: Source, args: Json): Result<readonly string[], Argument
   const value = member(args, source.argument);
   if (source.as === 'files') return filesAt(source.argument, value);
   if (value === undefined) return ok([]);
+  if (source.as === 'edits') return changedAt(source, args);
   if (typeof value !== 'string') return err({ code: 'arguments.invalid', message: `"${source.argument}" must be a string` });
   if (source.as === 'path') {
     const path = checkPath(value);
     return path.ok ? ok([path.value]) : path;
   }
+  if (member(args, 'format') === 'v4a') return changedAt(source, args);
   const patch = parsePatch(value);
   if (!patch.ok) return patch;
   const files = source.access === 'write' ? patch.value.files : patch.value.files.filter((file) => file.kind !== 'create');
   return ok(files.map((file) => file.path));
+}
+
+/** The paths of a change; what it creates is not read. */
+function changedAt(source: Source, args: Json): Result<readonly string[], ArgumentError> {
+  const touches = patchTouches(args);
+  if (!touches.ok) return touches;
+  return ok(touches.value.filter(({ needs }) => source.access === 'write' || needs !== 'absent').map(({ path }) => path));
 }
 
 /** A folder means everything below it, its absence the whole tree; a list means these very files. */
@@ -67,31 +72,8 @@ function filesAt(argument: string, value: Json | undefined): Result<readonly str
   return ok(paths);
 }
 
-/** A member that the check of the arguments has found to be text. */
-function textMember(args: Json, name: string): string {
-  const value = member(args, name);
-  if (typeof value !== 'string') throw new Error(`the member ${name} of checked arguments is no text`);
-  return value;
-}
-
 /** The paths of an apply_patch and what each needs, in the order of the patch; also checks that the members fit the format. */
 export function patchTouches(args: Json): Result<readonly PatchTouch[], ArgumentError> {
-  const shaped = checkPatchArguments(args);
-  if (!shaped.ok) return shaped;
-  const patch = member(args, 'patch');
-  if (typeof patch === 'string') {
-    const parsed = parsePatch(patch);
-    if (!parsed.ok) return parsed;
-    return ok(parsed.value.files.map((file) => ({ path: file.path, needs: file.kind === 'create' ? 'absent' : 'present' })));
-  }
-  const path = checkPath(textMember(args, 'path'));
-  if (!path.ok) return path;
-  const content = textMember(args, 'content');
-  if (content.includes('[redacted:'))
-    return err({
-      code: 'patch.redactionMarker',
-      message: 'the new text holds a redaction marker, which would replace what it stands for; leave that part out',
-    });
-  const expected = member(args, 'expected');
-  return ok([{ path: path.value, needs: expected === undefined ? 'any' : expected === 'absent' ? 'absent' : 'present' }]);
+  const change = readChange(args);
+  return change.ok ? ok(touchesOf(change.value)) : change;
 }

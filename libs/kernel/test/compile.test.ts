@@ -90,6 +90,51 @@ describe('a call of the model is refused', () => {
     },
     {
       step: 7,
+      code: 'precondition.absent',
+      call: { name: 'apply_patch', arguments: { format: 'search_replace', edits: [{ path: 'gone.txt', search: 'a', replace: 'b' }] } },
+    },
+    {
+      step: 7,
+      code: 'precondition.present',
+      call: {
+        name: 'apply_patch',
+        arguments: { format: 'v4a', patch: '*** Begin Patch\n*** Update File: README.md\n*** Move to: src/a.ts\n*** End Patch\n' },
+      },
+    },
+    {
+      step: 5,
+      code: 'writ.writePaths',
+      call: {
+        name: 'apply_patch',
+        arguments: { format: 'v4a', patch: '*** Begin Patch\n*** Update File: src/a.ts\n*** Move to: docs/a.ts\n*** End Patch\n' },
+      },
+      plan: { grant: { writePaths: ['src/**'] } },
+    },
+    {
+      step: 5,
+      code: 'writ.writePaths',
+      call: {
+        name: 'apply_patch',
+        arguments: {
+          format: 'search_replace',
+          edits: [
+            { path: 'src/a.ts', search: 'a', replace: 'b' },
+            { path: 'README.md', search: 'a', replace: 'b' },
+          ],
+        },
+      },
+      plan: { grant: { writePaths: ['src/**'] } },
+    },
+    {
+      step: 5,
+      code: 'patch.path',
+      call: {
+        name: 'apply_patch',
+        arguments: { format: 'search_replace', edits: [{ path: '.git/config', search: 'a', replace: 'b' }] },
+      },
+    },
+    {
+      step: 7,
       code: 'precondition.present',
       call: { name: 'apply_patch', arguments: { format: 'whole_file', path: 'README.md', content: 'x', expected: 'absent' } },
     },

@@ -216,10 +216,10 @@ export const argumentSchema: z.ZodType<ArgumentSchema> = z.lazy(() =>
     }),
   ]),
 ) as z.ZodType<ArgumentSchema>;
-/** How the paths an action touches are found in its arguments: a path argument, the headers of a patch, or none. */
+/** How the paths an action touches are found in its arguments: a path, the headers of a patch, the paths of a list of edits, a folder or list of files. */
 export const pathSource = z.strictObject({
   argument: z.string().min(1).max(64),
-  as: z.enum(['path', 'patch', 'files']),
+  as: z.enum(['path', 'patch', 'edits', 'files']),
   access: z.enum(['read', 'write']),
 });
 /** One typed capability of the runtime (declaration only). */

@@ -14,6 +14,7 @@ import { loadRun } from '@openexec/runtime';
 import { type Refusal, refuse } from '../exit.ts';
 import { storeRefusal } from '../openLedger.ts';
 import { readEvent } from '../read/events.ts';
+import { changeText } from './changeText.ts';
 
 /** One open request, with the state of its run. */
 export interface OpenApproval {
@@ -66,22 +67,16 @@ async function askedFor(store: LedgerStore, run: TrajectoryId, id: Digest): Prom
   return found;
 }
 
-/** What exactly is asked, as text: a patch as it is, a result as the diff of its files, anything else as canonical JSON. */
+/** What exactly is asked, as text: a change of files line by line, a result as the diff of its files, anything else as canonical JSON. */
 export async function contentOf(
   approval: OpenApproval,
   options: { readonly store: LedgerStore; readonly root: string | null },
 ): Promise<string> {
   const { arguments: args, asked } = approval;
-  const patch = textMember(args, 'patch');
-  if (patch !== null) return patch;
+  const change = args !== null && asked.action === 'apply_patch' ? changeText(args) : null;
+  if (change !== null) return change;
   if (args !== null && asked.action !== 'commit_changes') return canonicalText(args);
   return resultDiff(approval, options);
-}
-
-function textMember(args: Json | null, name: string): string | null {
-  if (typeof args !== 'object' || args === null || Array.isArray(args)) return null;
-  const value = (args as { readonly [member: string]: Json })[name];
-  return typeof value === 'string' ? value : null;
 }
 
 async function resultDiff(approval: OpenApproval, options: { readonly store: LedgerStore; readonly root: string | null }): Promise<string> {

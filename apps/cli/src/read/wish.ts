@@ -18,7 +18,7 @@ export function wishText(action: string, args: Json | null): string {
 function subjectOf(args: Json | null): string {
   if (typeof args !== 'object' || args === null || Array.isArray(args)) return '';
   const members = args as { readonly [name: string]: Json };
-  if (typeof members['patch'] === 'string') {
+  if (typeof members['patch'] === 'string' || Array.isArray(members['edits'])) {
     const touched = patchTouches(args);
     return touched.ok ? touched.value.map(({ path }) => path).join(', ') : '(a patch that cannot be read)';
   }
