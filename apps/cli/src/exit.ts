@@ -75,10 +75,15 @@ export const REFUSALS = {
     where: 'configuration',
     remedy: 'add the price of the model under models.PROVIDER.pricing, or leave the limit in dollars out',
   },
+  'config.scopeMissing': {
+    exit: 2,
+    where: 'configuration',
+    remedy: 'declare them: --write FOLDER/**, or paths.write in .openexec/config.yaml',
+  },
   'blueprint.unknown': {
     exit: 2,
     where: 'configuration',
-    remedy: 'name a shipped blueprint (quick_fix, standard_task) or a file in .openexec/blueprints',
+    remedy: 'openexec blueprint list shows the blueprints of this checkout; a file in .openexec/blueprints makes another',
   },
   'blueprint.invalid': { exit: 2, where: 'configuration', remedy: 'correct the blueprint at the line given' },
   'policy.invalid': { exit: 2, where: 'configuration', remedy: 'correct the policy at the line given' },

@@ -27,6 +27,7 @@ const COMMANDS: readonly CommandRow[] = [
   { name: 'resume', summary: 'go on with a run after a stop, a crash or an approval', load: () => import('./commands/resume.ts') },
   { name: 'cancel', summary: 'stop a run for good', load: () => import('./commands/cancel.ts') },
   { name: 'apply', summary: 'bring the result of a run into the checkout', load: () => import('./commands/apply.ts') },
+  { name: 'blueprint', summary: 'list, check and draw blueprints', load: () => import('./commands/blueprint.ts') },
   { name: 'runs', summary: 'list the runs', load: () => import('./commands/runs.ts') },
   { name: 'show', summary: 'show one run', load: () => import('./commands/show.ts') },
   { name: 'timeline', summary: 'what happened in a run, event by event', load: () => import('./commands/timeline.ts') },

@@ -1,12 +1,22 @@
 /**
  * build_context_pack: a small, deterministic choice of what a model should see first. Must never depend on time, chance, locale or the order of a
- * directory: the same tree and task give the same bytes. Files with anything like a secret in them are left out.
+ * directory: the same tree, task and reports give the same bytes. Files with anything like a secret in them are left out.
  */
 import { type Bytes, canonicalBytes, type Json, ok, type Result, utf8Decode, utf8Encode } from '@openexec/canon';
 import type { ExecutionOrder, StopSignal } from '@openexec/catalogue';
 import { type ActionFailure, fail, failWorkspace } from './errors.ts';
-import { cutText, type Hands, jsonArtifact, type Outcome, numberArgument, shownPath, textArgument, textOutcome } from './execution.ts';
-import { byRank, pathScore, taskWords, wordsIn, wordWeight } from './rank.ts';
+import {
+  cutText,
+  type Hands,
+  jsonArtifact,
+  lossyText,
+  type Outcome,
+  numberArgument,
+  shownPath,
+  textArgument,
+  textOutcome,
+} from './execution.ts';
+import { byRank, pathScore, reportScore, taskWords, wordsIn, wordWeight } from './rank.ts';
 
 /** Bounds of the look: files read, bytes of one file and of all. */
 const READ_FILES = 2000;
@@ -19,6 +29,8 @@ const EXCERPT_BYTES = 6 * 1024;
 /** Lines shown around a line that holds a word of the task. */
 const AROUND = 12;
 const TASK_BYTES = 4 * 1024;
+/** As much of each report as is looked through. */
+const REPORT_BYTES = 256 * 1024;
 /** Shown when they exist, whatever the task says: they tell how the project is built and run. */
 const ROOT_FILES = ['README.md', 'package.json', 'pyproject.toml', 'Cargo.toml', 'go.mod', 'Makefile'];
 const ROOT_SCORE = 1;
@@ -34,14 +46,18 @@ interface Read {
   readonly words: readonly string[];
 }
 
-/** Answers with the artifact `context_pack`: bounded excerpts, in an order that tree and task alone decide. */
+/** Answers with the artifact `context_pack`: bounded excerpts, in an order that tree, task and the reports among the inputs alone decide. */
 export async function buildContextPack(order: ExecutionOrder, hands: Hands, stop: StopSignal): Promise<Result<Outcome, ActionFailure>> {
   const listed = await hands.workspace.list(textArgument(order, 'directory') ?? '');
   if (!listed.ok) return failWorkspace(listed.error);
   const words = taskWords(order.task);
+  const reports = reportsOf(order);
   const regular = listed.value.filter((entry) => entry.mode === '100644' || entry.mode === '100755').map((entry) => entry.path);
   const candidates = regular
-    .map((path): Candidate => ({ path, score: pathScore(path, order.task, words) + (ROOT_FILES.includes(path) ? ROOT_SCORE : 0) }))
+    .map((path): Candidate => {
+      const score = pathScore(path, order.task, words) + reportScore(path, reports) + (ROOT_FILES.includes(path) ? ROOT_SCORE : 0);
+      return { path, score };
+    })
     .sort(byRank);
   const read = await readCandidates(candidates, words, hands, stop);
   if (!read.ok) return read;
@@ -53,6 +69,12 @@ export async function buildContextPack(order: ExecutionOrder, hands: Hands, stop
       artifacts: [jsonArtifact('context_pack', pack.json)],
     }),
   );
+}
+
+/** What checks reported, where the stage takes their reports in: a failing check names the files that matter. */
+function reportsOf(order: ExecutionOrder): string {
+  const reports = [...order.artifacts].filter(([name]) => name.endsWith('_report')).sort(([a], [b]) => (a < b ? -1 : 1));
+  return reports.map(([, bytes]) => lossyText(bytes.subarray(0, REPORT_BYTES))).join('\n');
 }
 
 async function readCandidates(

@@ -37,6 +37,13 @@ export function pathScore(path: string, task: string, words: readonly string[]):
   return score;
 }
 
+/** How much the reports of checks have to do with a path: named outright 60, by its file name 30. */
+export function reportScore(path: string, reports: string): number {
+  if (reports.includes(path)) return 60;
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  return name.includes('.') && reports.includes(name) ? 30 : 0;
+}
+
 /** The words that occur in a text. */
 export function wordsIn(text: string, words: readonly string[]): readonly string[] {
   const lower = text.toLowerCase();

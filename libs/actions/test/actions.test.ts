@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { digestOf, type Json } from '@openexec/canon';
+import { type Bytes, digestOf, type Json, utf8Encode } from '@openexec/canon';
 import type { Sandbox } from '@openexec/catalogue';
 import { gitCommitId } from '@openexec/proof';
 import { actionHostContract } from './actionHost.contract.ts';
@@ -284,6 +284,23 @@ describe('build_context_pack', () => {
     expect(json.files[0]?.excerpt).toContain('frobnicate');
     expect((await pack(big, { maxBytes: 4096 }, 'widget '.repeat(5000))).bytes.length).toBeLessThanOrEqual(4096);
   }, 30_000);
+  test('takes what a check reports among its inputs for a hint, and is the same bytes for the same report', async () => {
+    const files = { ...FILES, 'lib/deep/odd.js': 'export const odd = 1;\n', 'lib/deep/even.js': 'export const even = 2;\n' };
+    const at = await scene(files);
+    const packed = async (artifacts: ReadonlyMap<string, Bytes>): Promise<string> => {
+      const done = value(await at.run('build_context_pack', {}, { task: 'repair it', artifacts }));
+      return textOf(done.artifacts[0]?.bytes);
+    };
+    const pathsIn = (pack: string) => (JSON.parse(pack) as { files: { path: string }[] }).files.map(({ path }) => path);
+    const report = utf8Encode('{"tail":"not ok 1 - odd\\n  at lib/deep/odd.js:1:1"}');
+    expect(pathsIn(await packed(new Map()))).not.toContain('lib/deep/odd.js');
+    const hinted = await packed(new Map([['test_report', report]]));
+    expect(pathsIn(hinted)[0]).toBe('lib/deep/odd.js');
+    expect(pathsIn(hinted)).not.toContain('lib/deep/even.js');
+    expect(await packed(new Map([['test_report', report]]))).toBe(hinted);
+    // An artifact that is no report says nothing.
+    expect(pathsIn(await packed(new Map([['patch', report]])))).not.toContain('lib/deep/odd.js');
+  });
   test('a folder narrows it', async () => {
     expect((await pack(place, { directory: 'test' })).json.files.map((file) => file.path)).toEqual(['test/sum.test.js']);
   });

@@ -6,8 +6,9 @@
 import { err, type Json, ok, type Result } from '@openexec/canon';
 import type { CheckedBlueprint, CheckedStage } from '@openexec/protocol';
 import { flowProblems } from './flow.ts';
+import { nameProblems } from './names.ts';
 import type { BlueprintProblem } from './problems.ts';
-import { type BlueprintContext, fillDefaults, nameProblems } from './resolve.ts';
+import { type BlueprintContext, fillDefaults } from './resolve.ts';
 import { readShape } from './shape.ts';
 
 /** The blueprint with defaults filled in and routes resolved, or every problem found: shape first, then names, then the graph. */

@@ -4,14 +4,28 @@
  */
 
 import type { CheckedBlueprint, CheckedStage } from '@openexec/protocol';
-import type { BlueprintProblem } from './problems.ts';
-import { type BlueprintContext, problem } from './resolve.ts';
+import { type BlueprintProblem, problem } from './problems.ts';
+import type { BlueprintContext } from './resolve.ts';
 
-/** One way from a stage to a stage, and the artifacts that surely exist once it was taken, besides those that existed before. */
+/** One way from a stage to a stage, and the artifacts that surely (or perhaps) exist once it was taken, besides those that existed before. */
 interface Edge {
   readonly from: CheckedStage;
+  readonly kind: 'success' | 'failure';
   readonly to: string;
   readonly gives: readonly string[];
+  readonly mayGive: readonly string[];
+}
+/** What exists when a stage is reached: on every way there, and on some way there. A stage that no route reaches is in neither. */
+export interface ArtifactFlow {
+  readonly sure: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly possible: ReadonlyMap<string, ReadonlySet<string>>;
+}
+
+/** The artifacts at each stage that can be reached, over all ways through the graph. */
+export function artifactFlow(checked: CheckedBlueprint, context: BlueprintContext): ArtifactFlow {
+  const edges = checked.stages.flatMap((stage) => edgesOf(stage, context));
+  const reached = reachable(checked, edges);
+  return { sure: sureArtifacts(checked, edges, reached), possible: possibleArtifacts(edges, reached) };
 }
 
 /** Problems of the graph; asked only once all names are known to resolve. */
@@ -23,7 +37,25 @@ export function flowProblems(checked: CheckedBlueprint, context: BlueprintContex
       ? []
       : [problem('blueprint.unreachable', [index], `stage ${stage.id}: no route leads here; remove it, or route to it`)];
   });
-  return [...unreached, ...exitProblems(checked, edges, reached), ...inputProblems(checked, edges, reached)];
+  return [
+    ...unreached,
+    ...exitProblems(checked, edges, { reached, context }),
+    ...inputProblems(checked, edges, reached),
+    ...conditionProblems(checked, artifactFlow(checked, context)),
+  ];
+}
+
+/**
+ * A condition on what no way here gives can never hold: a mistake, whatever was meant. That an artifact is missing can always be, because a check that
+ * was broken off gives no report.
+ */
+function conditionProblems(checked: CheckedBlueprint, { possible }: ArtifactFlow): readonly BlueprintProblem[] {
+  return checked.stages.flatMap((stage, index) => {
+    const { when } = stage;
+    if (when === null || ('exists' in when && !when.exists) || possible.get(stage.id)?.has(when.artifact) !== false) return [];
+    const said = `stage ${stage.id}: no way here gives ${when.artifact}, so its condition can never hold and the stage would always be skipped`;
+    return [problem('blueprint.conditionNever', [index, 'when', 'artifact'], said)];
+  });
 }
 
 /**
@@ -33,13 +65,22 @@ export function flowProblems(checked: CheckedBlueprint, context: BlueprintContex
 function edgesOf(stage: CheckedStage, context: BlueprintContext): readonly Edge[] {
   const onFailure = stage.type === 'deterministic' ? stage.outputs : [];
   return [
-    { from: stage, to: stage.onSuccess, gives: maySkip(stage, context) ? [] : stage.outputs },
-    { from: stage, to: stage.onFailure, gives: onFailure },
+    {
+      from: stage,
+      kind: 'success',
+      to: stage.onSuccess,
+      gives: maySkip(stage, context) ? [] : stage.outputs,
+      mayGive: mustSkip(stage, context) ? [] : stage.outputs,
+    },
+    { from: stage, kind: 'failure', to: stage.onFailure, gives: onFailure, mayGive: onFailure },
   ];
 }
 
 function maySkip(stage: CheckedStage, context: BlueprintContext): boolean {
-  if (stage.when !== null) return true;
+  return stage.when !== null || mustSkip(stage, context);
+}
+
+function mustSkip(stage: CheckedStage, context: BlueprintContext): boolean {
   if (stage.type === 'agent') return false;
   const command = context.actions.find(({ name }) => name === stage.action)?.command ?? null;
   return command !== null && context.commands[command] === 'none';
@@ -53,16 +94,37 @@ function reachable(checked: CheckedBlueprint, edges: readonly Edge[]): ReadonlyS
   return reached;
 }
 
-/** Every cycle has a cap (each stage has a visit limit), but a cycle that only its cap can end is a mistake. */
-function exitProblems(checked: CheckedBlueprint, edges: readonly Edge[], reached: ReadonlySet<string>): readonly BlueprintProblem[] {
+/**
+ * Every cycle has a cap (each stage has a visit limit), but a cycle that only its cap can end is a mistake. A stage whose command is configured as
+ * `none` never fails, so what only its failure would end does not end.
+ */
+function exitProblems(
+  checked: CheckedBlueprint,
+  edges: readonly Edge[],
+  { reached, context }: { readonly reached: ReadonlySet<string>; readonly context: BlueprintContext },
+): readonly BlueprintProblem[] {
+  const taken = edges.filter(({ from, kind }) => kind === 'success' || !mustSkip(from, context));
+  const live = reachable(checked, taken);
+  const everLeaving = leavingOf(checked, edges);
+  const leaving = leavingOf(checked, taken);
+  const stuck = checked.stages.flatMap((stage, index) => {
+    if (!reached.has(stage.id) || (leaving.has(stage.id) && everLeaving.has(stage.id))) return [];
+    if (everLeaving.has(stage.id) && !live.has(stage.id)) return [];
+    const why = everLeaving.has(stage.id) ? ' while a command on the way is configured as none' : '';
+    return [problem('blueprint.noWayOut', [index], `stage ${stage.id}: no route from here ends${why}; route to done, fail or paused`)];
+  });
+  const leadsTo = (some: readonly Edge[], among: ReadonlySet<string>): boolean =>
+    some.some(({ from, to }) => to === 'done' && among.has(from.id));
+  if (stuck.length > 0 || leadsTo(taken, live)) return stuck;
+  const why = leadsTo(edges, reached) ? ' while a command on the way is configured as none' : '';
+  return [{ code: 'blueprint.noWayOut', message: `no route leads to done${why}: the run could never succeed`, path: ['stages'] }];
+}
+
+/** Stages from which some route ends, over these edges. */
+function leavingOf(checked: CheckedBlueprint, edges: readonly Edge[]): ReadonlySet<string> {
   const leaving = new Set(edges.filter(({ to }) => !isStage(checked, to)).map(({ from }) => from.id));
   for (const id of leaving) for (const { from, to } of edges) if (to === id) leaving.add(from.id);
-  const stuck = checked.stages.flatMap((stage, index) => {
-    if (leaving.has(stage.id) || !reached.has(stage.id)) return [];
-    return [problem('blueprint.noWayOut', [index], `stage ${stage.id}: no route from here ends; route to done, fail or paused`)];
-  });
-  if (stuck.length > 0 || edges.some(({ from, to }) => to === 'done' && reached.has(from.id))) return stuck;
-  return [{ code: 'blueprint.noWayOut', message: 'no route leads to done: the run could never succeed', path: ['stages'] }];
+  return leaving;
 }
 
 function inputProblems(checked: CheckedBlueprint, edges: readonly Edge[], reached: ReadonlySet<string>): readonly BlueprintProblem[] {
@@ -104,6 +166,24 @@ function sureArtifacts(
   return sure;
 }
 
+/** Which artifacts exist on some way to each reached stage: the least solution, by widening until nothing changes. */
+function possibleArtifacts(edges: readonly Edge[], reached: ReadonlySet<string>): ReadonlyMap<string, ReadonlySet<string>> {
+  const possible = new Map([...reached].map((id) => [id, new Set<string>()]));
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (const { from, to, mayGive } of edges) {
+      const before = possible.get(from.id);
+      const after = possible.get(to);
+      if (before === undefined || after === undefined) continue;
+      for (const name of [...before, ...mayGive]) {
+        changed ||= !after.has(name);
+        after.add(name);
+      }
+    }
+  }
+  return possible;
+}
+
 /** `from <stage> on success`, or `first`: one way on which the artifact is missing. */
 function wayWithout(
   id: string,
@@ -115,8 +195,7 @@ function wayWithout(
   if (checked.stages[0]?.id === id) return 'first';
   const edge = edges.find(({ from, to, gives }) => to === id && sure.get(from.id)?.has(name) === false && !gives.includes(name));
   if (edge === undefined) return 'on some path';
-  const success = edge.from.onSuccess === id && edges.find((other) => other.from === edge.from) === edge;
-  return `from ${edge.from.id} on ${success ? 'success' : 'failure'}`;
+  return `from ${edge.from.id} on ${edge.kind}`;
 }
 
 function isStage(checked: CheckedBlueprint, id: string): boolean {

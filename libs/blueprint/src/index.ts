@@ -3,6 +3,7 @@
  */
 export { checkBlueprint, stageOf } from './check.ts';
 export { type Artifacts, evaluateCondition } from './condition.ts';
-export { blueprintGraph } from './graph.ts';
+export { blueprintGraph, GRAPH_FORMATS, type GraphFormat } from './graph.ts';
+export { modeAllows } from './mode.ts';
 export type { BlueprintProblem, BlueprintProblemCode } from './problems.ts';
 export { AGENT_OUTPUTS, type BlueprintContext, TERMINALS } from './resolve.ts';

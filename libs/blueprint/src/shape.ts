@@ -3,11 +3,11 @@
  */
 
 import { err, type Json, ok, type Result } from '@openexec/canon';
-import { type Blueprint, blueprint } from '@openexec/protocol';
+import { approvalMode, type Blueprint, blueprint, blueprintScope, sandboxMode } from '@openexec/protocol';
 import { type BlueprintProblem, hint } from './problems.ts';
 
-const TOP_KEYS = ['version', 'name', 'description', 'defaults', 'stages'];
-const DEFAULT_KEYS = ['toolset', 'sandbox', 'max_step_retries', 'max_stage_visits', 'approval_mode'];
+const TOP_KEYS = ['version', 'name', 'description', 'scope', 'defaults', 'stages'];
+const DEFAULT_KEYS = ['toolset', 'sandbox', 'max_step_retries', 'max_stage_visits', 'approval_mode', 'protect'];
 const CONDITION_KEYS = ['artifact', 'exists', 'field', 'eq'];
 const COMMON_STAGE_KEYS = [
   'id',
@@ -24,7 +24,22 @@ const COMMON_STAGE_KEYS = [
 ];
 const STAGE_KEYS: Readonly<Record<string, readonly string[]>> = {
   deterministic: [...COMMON_STAGE_KEYS, 'action', 'arguments'],
-  agent: [...COMMON_STAGE_KEYS, 'goal', 'toolset', 'turn_limit'],
+  agent: [...COMMON_STAGE_KEYS, 'goal', 'toolset', 'turn_limit', 'protect'],
+};
+/** Whole numbers with their bounds, as the schema has them: said in one sentence each. */
+const BOUNDS: Readonly<Record<string, string>> = {
+  retry_limit: '1 to 10',
+  max_step_retries: '1 to 10',
+  visit_limit: '1 to 20',
+  max_stage_visits: '1 to 20',
+  turn_limit: '1 to 100',
+};
+/** Keys whose value is one of a few words. */
+const WORDS: Readonly<Record<string, readonly string[]>> = {
+  sandbox: sandboxMode.options,
+  approval_mode: approvalMode.options,
+  scope: blueprintScope.options,
+  type: ['deterministic', 'agent'],
 };
 /** Modes that the specification names and this version refuses by name. */
 const SANDBOX_LATER = ['networked', 'danger_full_access'];
@@ -50,7 +65,7 @@ function shown(issue: Issue, json: Json): BlueprintProblem[] {
   const last = path[path.length - 1];
   if (issue.code === 'unrecognized_keys' && issue.keys !== undefined) {
     return issue.keys.map((key): BlueprintProblem => {
-      return { code: 'blueprint.unknownKey', message: `${at}unknown key ${key}${hint(key, keysFor(path, json))}`, path: [...path, key] };
+      return { code: 'blueprint.unknownKey', message: `${at}${unknownKey(key, path, json)}`, path: [...path, key] };
     });
   }
   if (last === 'action' && value === undefined)
@@ -63,7 +78,18 @@ function shown(issue: Issue, json: Json): BlueprintProblem[] {
     ];
   }
   if (last === 'when') return conditionProblems(value, path, at);
-  return [{ code: 'blueprint.malformed', message: `${at}${plain(last, issue)}`, path }];
+  return [{ code: 'blueprint.malformed', message: `${at}${plain(last, issue, value)}`, path }];
+}
+
+/** A key of the other type of stage is no slip of the pen, and is told apart from one. */
+function unknownKey(key: string, path: Path, json: Json): string {
+  const type = path[0] === 'stages' && path.length === 2 ? valueAt(json, [...path, 'type']) : undefined;
+  for (const [of, other] of [
+    ['agent', 'deterministic'],
+    ['deterministic', 'agent'],
+  ] as const)
+    if (type === of && STAGE_KEYS[other]?.includes(key) === true) return `${key} belongs to stages of type ${other}; this one is ${of}`;
+  return `unknown key ${key}${hint(key, keysFor(path, json))}`;
 }
 
 function conditionProblems(value: Json | undefined, path: Path, at: string): BlueprintProblem[] {
@@ -75,12 +101,29 @@ function conditionProblems(value: Json | undefined, path: Path, at: string): Blu
       path: [...path, key],
     }));
   }
-  return [{ code: 'blueprint.malformed', message: `${at}a condition is {artifact, exists} or {artifact, field, eq}`, path }];
+  const condition = keysOf(value);
+  const malformed = (message: string, key?: string): BlueprintProblem[] => [
+    { code: 'blueprint.malformed', message: `${at}${message}`, path: key === undefined ? path : [...path, key] },
+  ];
+  const exists = condition.includes('exists');
+  if (exists && (condition.includes('field') || condition.includes('eq')))
+    return malformed('a condition is {artifact, exists} or {artifact, field, eq}, not both');
+  if (exists && typeof valueAt(value ?? null, ['exists']) !== 'boolean') return malformed('exists is true or false', 'exists');
+  if (condition.includes('field') && typeof valueAt(value ?? null, ['field']) !== 'string')
+    return malformed('field is a text: names joined by dots', 'field');
+  return malformed('a condition is {artifact, exists} or {artifact, field, eq}');
 }
 
-function plain(last: string | number | undefined, issue: Issue): string {
-  if (last === 'type') return 'a stage is of type deterministic or agent';
-  if (last === 'version') return 'the version is 1';
+function plain(last: string | number | undefined, issue: Issue, value: Json | undefined): string {
+  const key = typeof last === 'string' ? last : '';
+  if (key === 'version') return 'the version is 1';
+  const bounds = Object.hasOwn(BOUNDS, key) ? BOUNDS[key] : undefined;
+  if (bounds !== undefined) return `${key} is a whole number from ${bounds}`;
+  const words = Object.hasOwn(WORDS, key) ? WORDS[key] : undefined;
+  if (key === 'type') return `a stage is of type deterministic or agent${typeof value === 'string' ? hint(value, words ?? []) : ''}`;
+  if (words !== undefined) return `${key} is ${words.join(', ')}${typeof value === 'string' ? hint(value, words) : ''}`;
+  if (key === 'approval_required') return 'approval_required is true or false';
+  if (value === undefined && key !== '') return `${key} is missing`;
   return issue.message;
 }
 

@@ -141,6 +141,14 @@ const PATCH_MEMBERS: ReadonlyMap<string, readonly string[]> = new Map([
 ]);
 const EDIT_MEMBERS = ['path', 'search', 'replace'];
 
+/** What a shell that read the arguments from a file says about them: the first problem, with its place where the schema knows it; null where there is none. */
+export function argumentProblem(action: ActionContract, value: Json): ArgumentProblem | null {
+  const shaped = checkArguments(action.arguments, value);
+  if (!shaped.ok) return shaped.error;
+  const whole = checkActionArguments(action, value);
+  return whole.ok ? null : { path: '', message: whole.error.message };
+}
+
 /** Schema and, for actions whose members depend on each other, their combination. `arguments.invalid` names the member. */
 export function checkActionArguments(action: ActionContract, value: Json): Result<void, ArgumentError> {
   const shaped = checkArguments(action.arguments, value);

@@ -4,9 +4,10 @@
  */
 
 export { accountOf, differing, type History, REMEMBERED, type RememberedEvent } from './account.ts';
+export { type Call, readAnswer, type ReadAnswer } from './answer.ts';
 export { ACTION_LIMITS, builtinActions, builtinToolsets, RESOLVED_COMMIT, TIMEOUT_MS } from './actions.ts';
 export { applyChange, type Change, type PatchTouch, readChange, touchesOf } from './change.ts';
-export { type ArgumentProblem, checkActionArguments, checkArguments } from './arguments.ts';
+export { type ArgumentProblem, argumentProblem, checkActionArguments, checkArguments } from './arguments.ts';
 export { RESOLVED_FORMAT } from './checks.ts';
 export { AUTO_RUN_PATTERNS, isAutoRun } from './autorun.ts';
 export type {
@@ -63,6 +64,6 @@ export type {
   Workspace,
   WorkspaceFailure,
 } from './ports.ts';
-export { compileProfile, DEFAULT_LIMITS, type ProfileOptions, PROTECTED_PATHS } from './profile.ts';
+export { compileProfile, DEFAULT_LIMITS, narrowProfile, type ProfileOptions, PROTECTED_PATHS } from './profile.ts';
 export { splitClaims, toolDeclaration } from './tools.ts';
 export { pathsOf, patchTouches, type TouchedPaths } from './touches.ts';

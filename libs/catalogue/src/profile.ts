@@ -37,6 +37,9 @@ export interface ProfileOptions {
   readonly environment?: readonly string[];
 }
 
+/** From the narrowest to the widest. */
+const MODES: readonly SandboxMode[] = ['read_only', 'workspace_write', 'repo_write'];
+
 /** Whether the writ lets a command change the tree at all. */
 function mayWrite(writ: ProfileOptions['writ']): boolean {
   return writ.ceiling.includes('write') && writ.writePaths.length > 0;
@@ -62,4 +65,13 @@ export function compileProfile(options: ProfileOptions): SandboxProfile {
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     seccomp: options.seccompDigest,
   };
+}
+
+/**
+ * The profile of one stage: the run's own, narrowed to the stage's mode and never widened by it. Everything else (mounts, limits, filter) stays,
+ * so that the profile of each execution follows from `run.opened` and the blueprint alone.
+ */
+export function narrowProfile(bound: SandboxProfile, mode: SandboxMode): SandboxProfile {
+  const narrower = MODES.indexOf(mode) < MODES.indexOf(bound.mode) ? mode : bound.mode;
+  return { ...bound, mode: narrower, workspace: narrower === 'read_only' ? 'ro' : bound.workspace };
 }

@@ -59,7 +59,7 @@ export function toolDeclaration(action: ActionContract): ToolDeclaration {
 }
 
 /** Cuts without leaving half of a surrogate pair. */
-function cut(text: string, max: number): string {
+export function cut(text: string, max: number): string {
   if (text.length <= max) return text;
   const last = text.charCodeAt(max - 1);
   return text.slice(0, last >= 0xd800 && last <= 0xdbff ? max - 1 : max);

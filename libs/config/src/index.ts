@@ -7,7 +7,17 @@ export { findCommands, type Findings, type FoundCommand } from './found.ts';
 export { type Grant, grantOf } from './grant.ts';
 export { type FileKey, type KeyFileError, listKeys, readKey, secureFolder, writeKey } from './keys.ts';
 export { type Config, DEFAULTS, type Layer, type LayerName, LAYERS, mergeLayers, type Overrides } from './layers.ts';
-export { loadBlueprint, loadConfig, loadData, type LoadedPolicy, loadPolicies, loadProjectPolicies } from './load.ts';
+export {
+  checkBlueprintFile,
+  findBlueprints,
+  type FoundBlueprint,
+  loadBlueprint,
+  loadConfig,
+  loadData,
+  type LoadedPolicy,
+  loadPolicies,
+  loadProjectPolicies,
+} from './load.ts';
 export { type PinError, pinsFile, readPin, writePin } from './pins.ts';
 export { findPlaces, type Places } from './places.ts';
 export { type ConfigProblem, type ConfigProblemCode, problemText } from './problems.ts';

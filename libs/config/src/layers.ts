@@ -25,6 +25,8 @@ export interface Overrides {
   readonly approvals?: 'ask' | 'never' | undefined;
   /** Dollars. */
   readonly budgetUsd?: number | undefined;
+  /** Write patterns that narrow further what the files say. */
+  readonly writePaths?: readonly string[] | undefined;
   /** Base address of provider openai, from the environment. */
   readonly openaiBaseUrl?: string | undefined;
 }
@@ -97,7 +99,7 @@ export function mergeLayers(given: readonly Layer[], overrides: Overrides): Resu
     approvals: overrides.approvals === 'never' || layers.some((layer) => layer.config.approvals === 'never') ? 'never' : 'ask',
     provide: common(layers.map((layer) => layer.config.sandbox?.provide)) ?? [],
     readPaths: common(layers.map((layer) => layer.config.paths?.read)) ?? EVERYTHING,
-    writePaths: common(layers.map((layer) => layer.config.paths?.write)) ?? EVERYTHING,
+    writePaths: common([...layers.map((layer) => layer.config.paths?.write), overrides.writePaths]) ?? EVERYTHING,
     prices: pricesOf(layers),
   });
 }

@@ -95,28 +95,54 @@ export function loadBlueprint(options: {
   readonly shipped: string;
   readonly context: BlueprintContext;
 }): Result<CheckedBlueprint, Problems> {
+  const all = findBlueprints(options);
+  if (!all.ok) return all;
+  const found = all.value.find(({ name }) => name === options.name);
+  if (found !== undefined) return checkBlueprintFile(found.file, options.context);
+  const known = all.value.map(({ name }) => name);
+  const close = nearest(options.name.slice(0, 64), known);
+  const message = `there is no blueprint "${options.name.slice(0, 64)}"${close === null ? '' : ` (did you mean ${close}?)`}; there are ${known.join(', ')}`;
+  return err([problem('config.unknownBlueprint', join(options.folder, 'blueprints'), message)]);
+}
+
+/** A blueprint file, under the name by which it is asked for. */
+export interface FoundBlueprint {
+  readonly name: string;
+  readonly file: string;
+  readonly origin: 'project' | 'shipped';
+}
+
+/** The blueprints of a checkout by name: one of the project takes the place of a shipped one of the same name. */
+export function findBlueprints(options: {
+  readonly folder: string;
+  readonly shipped: string;
+}): Result<readonly FoundBlueprint[], Problems> {
   const own = listYaml(join(options.folder, 'blueprints'));
   if (!own.ok) return own;
   const shipped = listYaml(options.shipped);
   if (!shipped.ok) return shipped;
   const nameOf = (file: string) => basename(file).replace(/\.ya?ml$/, '');
-  const file = [...own.value, ...shipped.value].find((each) => nameOf(each) === options.name);
-  if (file === undefined) {
-    const known = [...new Set([...own.value, ...shipped.value].map(nameOf))].sort();
-    const close = nearest(options.name.slice(0, 64), known);
-    const message = `there is no blueprint "${options.name.slice(0, 64)}"${close === null ? '' : ` (did you mean ${close}?)`}; there are ${known.join(', ')}`;
-    return err([problem('config.unknownBlueprint', join(options.folder, 'blueprints'), message)]);
-  }
+  const found = new Map<string, FoundBlueprint>();
+  for (const [files, origin] of [
+    [own.value, 'project'],
+    [shipped.value, 'shipped'],
+  ] as const)
+    for (const file of files) if (!found.has(nameOf(file))) found.set(nameOf(file), { name: nameOf(file), file, origin });
+  return ok([...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1)));
+}
+
+/** Checks one blueprint file: every problem with its place. */
+export function checkBlueprintFile(file: string, context: BlueprintContext): Result<CheckedBlueprint, Problems> {
   const source = readSource(file, { missing: 'refuse' });
   if (!source.ok) return source;
   const { value } = source;
   if (value === null) return err([problem('config.unreadable', file, unreadable('missing'))]);
-  const checked = checkBlueprint(value.data, options.context);
+  const checked = checkBlueprint(value.data, context);
   if (checked.ok) return checked;
   return err(
     checked.error.map((each) => {
       if (each.code !== 'blueprint.commandNotConfigured') return placed(value, 'config.blueprint', each);
-      const command = commandAt(value.data, each.path, options.context);
+      const command = commandAt(value.data, each.path, context);
       return { ...placed(value, 'config.commandMissing', each), ...(command === null ? {} : { command }) };
     }),
   );

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { builtinActions, builtinToolsets } from '@openexec/catalogue';
+import { argumentProblem, builtinActions, builtinToolsets } from '@openexec/catalogue';
 import fc from 'fast-check';
 import {
   checkConfig,
@@ -274,7 +274,7 @@ describe('files of a project', () => {
   });
 
   test('a shipped blueprint loads where its command is configured, and its grant holds what its stages name and no more', () => {
-    const context = { actions: builtinActions, toolsets: Object.keys(builtinToolsets), commands: TEST_COMMAND };
+    const context = { actions: builtinActions, toolsets: builtinToolsets, commands: TEST_COMMAND, argumentProblem };
     const named = (name: string, commands: typeof context.commands | Record<string, never>) =>
       loadBlueprint({ name, folder: join(folder, 'own'), shipped: BLUEPRINTS, context: { ...context, commands } });
     const blueprint = named('quick_fix', TEST_COMMAND);
@@ -294,7 +294,7 @@ describe('files of a project', () => {
     expect(unknown.ok ? '' : unknown.error[0]?.message).toContain('did you mean quick_fix?');
     write(
       'own/blueprints/quick_fix.yaml',
-      'version: 1\nname: mine\nstages: [{id: one, type: deterministic, action: run_tests, outputs: [test_report]}]\n',
+      'version: 1\nname: mine\ndefaults: {sandbox: workspace_write}\nstages: [{id: one, type: deterministic, action: run_tests, outputs: [test_report]}]\n',
     );
     const own = named('quick_fix', TEST_COMMAND);
     expect(own.ok && own.value.name).toBe('mine');

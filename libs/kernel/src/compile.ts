@@ -4,13 +4,15 @@
  */
 import { approvalDigest, checkChain, fitsBudget, scopeOf, writId } from '@openexec/authority';
 import { type Digest, digestJson, type Instant, type Json, ok, type Result, err } from '@openexec/canon';
+import { modeAllows } from '@openexec/blueprint';
 import { checkActionArguments, isAutoRun } from '@openexec/catalogue';
 import type { LawView } from '@openexec/authority';
-import { evaluateSet, type PolicyOutcome, strictest } from '@openexec/policy';
+import { anyNamed, evaluateSet, type PolicyOutcome, strictest } from '@openexec/policy';
 import {
   type ActionContract,
   type Amount,
   type ApprovalTerms,
+  type CheckedBlueprint,
   type DecisionTrace,
   type PolicySet,
   type Reason,
@@ -170,6 +172,9 @@ function beyondCeiling(state: RunState, writ: Writ, contract: ActionContract, wi
   const stage = state.stage === null ? undefined : state.law?.stages.get(state.stage.id);
   if (stage !== undefined && !modeAllows(stage.sandbox, contract))
     return refuse('sandbox.mode', `stage ${stage.id} runs ${stage.sandbox}; ${contract.name} needs more`);
+  const kept = stage?.type === 'agent' ? paths.value.write.find((path) => anyNamed([path], stage.protect ?? [])) : undefined;
+  if (stage !== undefined && kept !== undefined)
+    return refuse('stage.protected', `stage ${stage.id} protects ${kept}: it may be read, not changed; leave it as it is`);
   const scope = scopeOf(writ, {
     action: contract.name,
     effect: contract.effect,
@@ -182,13 +187,6 @@ function beyondCeiling(state: RunState, writ: Writ, contract: ActionContract, wi
     `writ.${scope.error.dimension}`,
     `the writ does not grant ${scope.error.dimension} ${scope.error.value} to ${contract.name}`,
   );
-}
-
-/** MECHANICS part 2 "sandbox modes": read_only; workspace_write; repo_write = that plus commit_changes. */
-function modeAllows(mode: 'read_only' | 'workspace_write' | 'repo_write', contract: ActionContract): boolean {
-  if (contract.name === 'model.ask') return true;
-  if (contract.effect === 'write') return mode !== 'read_only';
-  return contract.effect === 'external' || contract.effect === 'irreversible' ? mode === 'repo_write' : true;
 }
 
 /** The fields that policy rules may ask for (PROTOCOL §7). */
@@ -245,10 +243,15 @@ function gatesOf(state: RunState, contract: ActionContract): string[] {
   if (contract.effect === 'irreversible' && !contract.compensable) gates.push('gate.irreversible');
   const threshold = state.law?.policySet.riskThreshold ?? 'high';
   if (RISKS.indexOf(contract.risk) >= RISKS.indexOf(threshold)) gates.push('gate.risk');
-  const mode = state.law?.blueprint.approvalMode ?? 'never';
-  if (mode === 'always' && contract.effect !== 'pure' && contract.effect !== 'read' && contract.name !== 'model.ask')
-    gates.push('gate.blueprint');
+  if (blueprintAsks(state.law?.blueprint.approvalMode ?? 'never', contract)) gates.push('gate.blueprint');
   return gates;
+}
+
+/** The blueprint's own wish. `never` is no wish, not a permission: policy and the risk threshold ask all the same. */
+function blueprintAsks(mode: CheckedBlueprint['approvalMode'], contract: ActionContract): boolean {
+  if (mode === 'never') return false;
+  if (mode === 'always') return contract.effect !== 'pure' && contract.effect !== 'read' && contract.name !== 'model.ask';
+  return RISKS.indexOf(contract.risk) >= RISKS.indexOf(mode === 'on_risky_actions' ? 'high' : 'critical');
 }
 
 function decide(state: RunState, law: LawView, at: Instant, wish: Wish, draft: Draft): Stop {

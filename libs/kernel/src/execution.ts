@@ -3,9 +3,9 @@
  * follows from the ledger alone (PROTOCOL §10).
  */
 import { err, instantToMs, type Json, ok, type Result } from '@openexec/canon';
-import { TIMEOUT_MS } from '@openexec/catalogue';
+import { narrowProfile, TIMEOUT_MS } from '@openexec/catalogue';
 import { gitCommitId, gitTreeId } from '@openexec/proof';
-import type { ActionContract, Reason, TreeEntry } from '@openexec/protocol';
+import type { ActionContract, Reason, SandboxProfile, TreeEntry } from '@openexec/protocol';
 import type { Pen } from './pen.ts';
 import type { RunState } from './state.ts';
 import { resolvedInput } from './resolve.ts';
@@ -78,6 +78,14 @@ function landing(pen: Pen, args: Json): Result<Json, Reason> {
   const author = { ...AUTHOR, seconds: Math.max(0, Math.floor(instantToMs(pen.at) / 1000)), offset: '+0000' };
   const commit = gitCommitId({ tree, parents: [parent], author, committer: author, message }, opened?.base.objectFormat ?? 'sha1');
   return ok({ branch: resultBranch(state.run), tree, parent, message, author, commit });
+}
+
+/** The profile of what runs now: the run's, narrowed to the mode of its stage. Null where there is no law to derive it from. */
+export function profileOf(state: RunState): SandboxProfile | null {
+  const law = state.law;
+  if (law === null) return null;
+  const stage = state.stage === null ? undefined : law.stages.get(state.stage.id);
+  return stage === undefined ? law.profile : narrowProfile(law.profile, stage.sandbox);
 }
 
 /** The input of `execution.started`, or why there is none. */

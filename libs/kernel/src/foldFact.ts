@@ -3,9 +3,9 @@
  * (late, or a violation); nothing here looks at the law, the clock or another queued fact (PROTOCOL §4.1).
  */
 import { canonicalText, instantToMs } from '@openexec/canon';
+import { readAnswer } from '@openexec/catalogue';
 import { addAmount, BUDGET_DIMENSIONS, subtractAmount, withinAmount } from '@openexec/authority';
 import type { Amount, Body, Reason } from '@openexec/protocol';
-import { readAnswer } from './answer.ts';
 import { readRunLaw } from './open.ts';
 import { textPart } from './parts.ts';
 import type { EventOf, IntentState, OpenAsk, OpenExecution, QueuedFact, RunState, StageState } from './state.ts';

@@ -3,13 +3,14 @@
  * the ledger before the next thing happens (PROTOCOL §4.3).
  */
 import { type Digest, digestJson, type Json } from '@openexec/canon';
+import type { Call } from '@openexec/catalogue';
 import type { ActionContract, Body, CheckedStage, PolicyDecided, Reason } from '@openexec/protocol';
 import { recordCommit } from './commit.ts';
 import { chainInForce, compile, type Decision, ONE_CALL } from './compile.ts';
 import { inlineOrBlob, judgement, nextId } from './emit.ts';
-import { inputOf, timeoutOf } from './execution.ts';
+import { inputOf, profileOf, timeoutOf } from './execution.ts';
 import { type Pen, write } from './pen.ts';
-import type { Call, IntentState, StageState } from './state.ts';
+import type { IntentState, StageState } from './state.ts';
 import { after, bounded, cut } from './text.ts';
 
 const NO_CLAIMS = { rationale: null, claimedRisk: null };
@@ -197,6 +198,8 @@ function start(pen: Pen, order: Start): void {
   const { contract, input } = order;
   const held = inlineOrBlob(input);
   const command = contract.command === null ? undefined : pen.state.law?.catalogue.commands[contract.command];
+  const profile = profileOf(pen.state);
+  if (profile === null) return;
   write(
     pen,
     judgement(
@@ -211,6 +214,7 @@ function start(pen: Pen, order: Start): void {
         command: command === undefined || command === 'none' ? null : command.argv,
         idempotencyKey: order.idempotencyKey,
         deadlineMs: timeoutOf(pen.state, contract),
+        sandbox: { mode: profile.mode, profile: digestJson({ ...profile }) },
       },
       held.blobs,
     ),

@@ -18,6 +18,11 @@ import { type Pen, RESTLESS_JUDGEMENTS, write } from './pen.ts';
 import { closeRun, enterNext, leaveStage, requestStageApproval, skipReason } from './stage.ts';
 import type { RunState } from './state.ts';
 
+/** A result that wants an approval in a run that asks nobody counts as rejected, not as approved. */
+const NOT_ASKED: Reason = {
+  code: 'approval.notAsked',
+  message: 'the result of this stage wants an approval; the run was opened with approvals switched off',
+};
 /** Members that are taken off every call (catalogue, `splitClaims`). */
 const CLAIM_NAMES: readonly string[] = ['rationale', 'claimedRisk'];
 
@@ -83,7 +88,7 @@ function openingProblem(pen: Pen): Reason | null {
   if (writ.use !== 'run') return { code: 'writ.standing', message: 'a standing writ does not open a run; carve one from it' };
   const named = runTrajectory({ issuer: writ.issuer, nonce: writ.nonce });
   if (named !== state.run) return { code: 'writ.otherRun', message: `the writ opens ${named}, not ${state.run}` };
-  const base = baseProblem(state) ?? catalogueProblem(state) ?? profileProblem(state, writ);
+  const base = baseProblem(state) ?? catalogueProblem(state) ?? profileProblem(state, writ) ?? scopeProblem(state, writ);
   if (base !== null) return base;
   const runtime = keyWithRole(law, { key: writ.subject, roles: ['runtime'], at: pen.at });
   return runtime.ok
@@ -101,6 +106,15 @@ function profileProblem(state: RunState, writ: Writ): Reason | null {
   return {
     code: 'profile.wider',
     message: 'the sandbox profile is not the one that the writ compiles to; open the run with compileProfile of its writ',
+  };
+}
+
+/** A blueprint of declared scope runs only under a writ that says which paths may be written. */
+function scopeProblem(state: RunState, writ: Writ): Reason | null {
+  if (state.law?.blueprint.scope !== 'declared' || !writ.writePaths.includes('**')) return null;
+  return {
+    code: 'scope.undeclared',
+    message: `blueprint ${state.law.blueprint.name} wants declared write paths; its writ grants **, which is everything`,
   };
 }
 
@@ -181,7 +195,8 @@ function advanceStage(pen: Pen): boolean {
   if (stage.result !== null) {
     rejectWaiting(pen, stage.result.because);
     const wantsApproval = contract.approvalRequired && stage.result.outcome === 'succeeded' && !stage.resultApproved;
-    if (wantsApproval) requestStageApproval(pen, stage, contract);
+    if (wantsApproval && law?.opened.approvals === 'never') leaveStage(pen, stage, contract, { outcome: 'failed', because: NOT_ASKED });
+    else if (wantsApproval) requestStageApproval(pen, stage, contract);
     else leaveStage(pen, stage, contract, stage.result);
     return true;
   }

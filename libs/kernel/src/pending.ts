@@ -3,8 +3,9 @@
  * thing, because version 1 has no parallel stages (PROTOCOL §4.3).
  */
 import type { Digest, Instant, Json } from '@openexec/canon';
-import type { BlobRef, ModelChoice, PartRef } from '@openexec/protocol';
+import type { BlobRef, ModelChoice, PartRef, SandboxProfile } from '@openexec/protocol';
 import { toolsOf } from './ask.ts';
+import { profileOf } from './execution.ts';
 import { currentIntent } from './foldFact.ts';
 import type { OpenAsk, RunState, StageState } from './state.ts';
 
@@ -32,6 +33,8 @@ export type PendingEffect =
       readonly command: readonly string[] | null;
       readonly idempotencyKey: Digest;
       readonly deadlineMs: number;
+      /** What the action may run in: the run's profile narrowed to its stage. */
+      readonly profile: SandboxProfile;
       readonly artifacts: readonly { readonly name: string; readonly blob: BlobRef }[];
     }
   | { readonly do: 'awaitApproval'; readonly request: Digest; readonly until: Instant };
@@ -64,7 +67,8 @@ export function pending(state: RunState): readonly PendingEffect[] {
   if (stage !== null && stage.ask !== null && stage.ask.ended === null) return askEffect(state, stage, stage.ask);
   const intent = stage === null ? undefined : currentIntent(stage);
   const execution = intent?.execution ?? null;
-  if (intent !== undefined && execution !== null && execution.ended === null) {
+  const profile = profileOf(state);
+  if (intent !== undefined && execution !== null && execution.ended === null && profile !== null) {
     return [
       {
         do: 'execute',
@@ -75,6 +79,7 @@ export function pending(state: RunState): readonly PendingEffect[] {
         command: execution.command,
         idempotencyKey: execution.idempotencyKey,
         deadlineMs: execution.deadlineMs,
+        profile,
         artifacts: (stage?.inputs ?? []).map(({ name, blob }) => ({ name, blob })),
       },
     ];

@@ -50,7 +50,10 @@ export function enterNext(pen: Pen): boolean {
       }),
     );
   else if (next === 'fail') {
-    const because = state.failure ?? { code: 'stage.failed', message: 'the blueprint routes to fail' };
+    const because = state.failure ?? {
+      code: 'stage.failed',
+      message: `the blueprint leads from ${state.lastStage ?? 'its entry'} to fail`,
+    };
     closeRun(pen, outcomeOf(because), because);
   } else enterStage(pen, next);
   return true;

@@ -27,7 +27,7 @@ import type {
   Toolsets,
   TreeEntry,
 } from '@openexec/protocol';
-import type { History } from '@openexec/catalogue';
+import type { Call, History } from '@openexec/catalogue';
 import type { World } from './world.ts';
 
 /** An event as the kernel sees it: its body, and the blobs it needs (see `neededBlobs`), already read. */
@@ -124,14 +124,6 @@ export interface OpenRequest {
   readonly terms: ApprovalTerms;
   readonly until: Instant;
   readonly votes: readonly { readonly key: KeyId; readonly seq: number; readonly decision: 'approve' | 'deny' }[];
-}
-/** A call of a model's answer, before it is declared. */
-export interface Call {
-  readonly id: string;
-  readonly name: string;
-  readonly arguments: Json;
-  readonly claims: Claims;
-  readonly malformed: Reason | null;
 }
 /** A message part not yet asked; `text` is given where the kernel made it and its blob is not recorded yet. */
 export interface Part extends PartRef {

@@ -17,7 +17,7 @@ import {
 } from '@openexec/kernel/fixture';
 import { builtinToolsets } from '@openexec/catalogue';
 import { writId } from '@openexec/authority';
-import { actionOf, bodiesOf, bundleOf, endOf, isAction, lastOf, oneAction, OPEN, openRun, setOf, watch } from './support.ts';
+import { actionOf, bodiesOf, bundleOf, endOf, inMode, isAction, lastOf, oneAction, OPEN, openRun, setOf, watch } from './support.ts';
 
 const PATCH = writeFile('src/a.ts', 'export const a = 2;\n');
 const agent: RunPlan = { blueprint: ONE_AGENT };
@@ -218,7 +218,7 @@ describe('an action of the blueprint', () => {
   });
 
   test('that needs more than its sandbox mode gives is denied', async () => {
-    const run = await openRun({ blueprint: oneAction('commit_changes', { sandbox: 'workspace_write' }) });
+    const run = await openRun({ blueprint: oneAction('commit_changes'), alterBlueprint: inMode('workspace_write') });
     expect(verdictOf(run)).toEqual({ verdict: 'deny', code: 'sandbox.mode', reached: 5 });
   });
 

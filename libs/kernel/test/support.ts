@@ -5,7 +5,16 @@
 import { canonicalText, type Json } from '@openexec/canon';
 import { judge, type Judgement } from '@openexec/kernel';
 import { House, RunDriver, type RunPlan, type Watch } from '@openexec/kernel/fixture';
-import type { ActionContract, ApprovalTerms, Body, JudgementKind, PolicyBundle, PolicyCondition, PolicySet } from '@openexec/protocol';
+import type {
+  ActionContract,
+  ApprovalTerms,
+  Body,
+  CheckedBlueprint,
+  JudgementKind,
+  PolicyBundle,
+  PolicyCondition,
+  PolicySet,
+} from '@openexec/protocol';
 
 function bytesOf(list: readonly Judgement[]): string {
   return canonicalText(list.map(({ kind, body, blobs }) => [kind, body as unknown as Json, blobs.map(({ digest }) => digest)]));
@@ -117,3 +126,8 @@ export function oneAction(action: string, more: { readonly [name: string]: Json 
     stages: [{ id: 'only', type: 'deterministic', action, on_success: 'done', on_failure: 'fail', ...more }],
   };
 }
+
+/** Every stage in another mode than the one that was checked. */
+export const inMode =
+  (sandbox: CheckedBlueprint['stages'][number]['sandbox']) =>
+  (checked: CheckedBlueprint): CheckedBlueprint => ({ ...checked, stages: checked.stages.map((stage) => ({ ...stage, sandbox })) });

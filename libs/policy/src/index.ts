@@ -8,4 +8,5 @@ export type { LayerVerdict, PolicyOutcome } from './compile.ts';
 export { explain } from './explain.ts';
 export { POLICY_FIELDS } from './fields.ts';
 export { SOLO } from './shipped.ts';
+export { anyNamed } from './operators.ts';
 export type { PolicyVerdict } from './strictness.ts';

@@ -215,6 +215,11 @@ function namedTest(patterns: readonly string[]): (actual: Json) => Truth {
   return (actual) => ofPaths(actual, (paths) => greatest(paths.map(one)));
 }
 
+/** Whether any of the paths has a segment with one of the names (exact, `prefix*`, `*suffix`). A path that is none counts as named: a refusal errs on the safe side. */
+export function anyNamed(paths: readonly string[], names: readonly string[]): boolean {
+  return names.length > 0 && paths.length > 0 && namedTest(names)([...paths]) !== FALSE;
+}
+
 function asciiLower(text: string): string {
   return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }

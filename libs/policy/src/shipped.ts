@@ -68,6 +68,7 @@ const NOTE = { name: 'kv_set', effect: 'pure' };
 const COMMIT = { name: 'commit_changes', effect: 'external' };
 const ASK = { name: 'model.ask', effect: 'external' };
 const SHELL = { name: 'shell_exec', effect: 'write' };
+const GATE = { name: 'approval.gate', effect: 'pure' };
 const CHANGE = { paths: ['src/a.ts'], autoRun: false };
 
 const isCommit: PolicyCondition = { field: 'action.name', op: 'eq', value: 'commit_changes' };
@@ -143,6 +144,13 @@ const RULES: PolicyRule[] = [
         sample(PATCH, { write: ['src/a.ts'] }),
       ],
     },
+  },
+  {
+    id: 'ask-gate',
+    when: { field: 'action.name', op: 'eq', value: 'approval.gate' },
+    decide: { approve: ONE_APPROVER },
+    because: 'a gate of the runtime or of the blueprint asks; on a machine of one person that person answers',
+    examples: { match: [sample(GATE)], noMatch: [sample(READ, { read: ['src/a.ts'] })] },
   },
   {
     id: 'permit-reading',

@@ -4,7 +4,7 @@
  */
 import * as z from 'zod';
 import { signedWrit } from './law.ts';
-import { approvalTerms, assurance, delta, fileChange, modelChoice, reason } from './work.ts';
+import { approvalTerms, assurance, delta, fileChange, modelChoice, reason, sandboxMode } from './work.ts';
 import {
   amount,
   blobRef,
@@ -268,6 +268,8 @@ export const executionStarted = z.strictObject({
   command: z.array(z.string()).nullable(),
   idempotencyKey: digest,
   deadlineMs: count,
+  /** What it runs in: the run's profile narrowed to the stage's mode, and that profile's digest. */
+  sandbox: z.strictObject({ mode: sandboxMode, profile: digest }),
 });
 /** Body of `execution.observed`: what the effect did, seen from outside. */
 export const executionObserved = z.strictObject({

@@ -87,6 +87,16 @@ export const stageCondition = z.union([
   z.strictObject({ artifact: name, exists: z.boolean() }),
   z.strictObject({ artifact: name, field: z.string().min(1).max(256), eq: json }),
 ]);
+/** A name of a file or folder, `prefix*` or `*suffix`: it stands for every path one of whose segments is so called (ASCII case ignored). */
+export const namePattern = z
+  .string()
+  .max(128)
+  .regex(/^(?!\.{1,2}$)(\*[^*/\0\n]+|[^*/\0\n]+\*?)$/, { message: 'a name, `prefix*` or `*suffix`, without /' });
+/** Whether a run may open under a writ that lets it write everywhere. */
+export const blueprintScope = z.enum(['repository', 'declared']);
+/** When the blueprint itself wants an action approved; policy may always want more. */
+export const approvalMode = z.enum(['never', 'on_risky_actions', 'on_critical_actions', 'always']);
+const protect = z.array(namePattern).max(64);
 const stageCommon = {
   id: name,
   inputs: z.array(name).max(32).optional(),
@@ -104,13 +114,15 @@ export const blueprint = z.strictObject({
   version: z.literal(1),
   name,
   description: z.string().max(2000).optional(),
+  scope: blueprintScope.optional(),
   defaults: z
     .strictObject({
       toolset: name.optional(),
       sandbox: sandboxMode.optional(),
       max_step_retries: z.number().int().min(1).max(10).optional(),
       max_stage_visits: z.number().int().min(1).max(20).optional(),
-      approval_mode: z.enum(['never', 'on_risky_actions', 'on_critical_actions', 'always']).optional(),
+      approval_mode: approvalMode.optional(),
+      protect: protect.optional(),
     })
     .optional(),
   stages: z
@@ -128,6 +140,7 @@ export const blueprint = z.strictObject({
           goal: z.string().min(1).max(8000),
           toolset: name.optional(),
           turn_limit: z.number().int().min(1).max(100).optional(),
+          protect: protect.optional(),
         }),
       ]),
     )
@@ -151,12 +164,22 @@ export const checkedBlueprint = z.strictObject({
   version: z.literal(1),
   name,
   description: z.string(),
-  approvalMode: z.enum(['never', 'on_risky_actions', 'on_critical_actions', 'always']),
+  approvalMode,
+  /** Left out where the blueprint asks for no declared scope. */
+  scope: blueprintScope.optional(),
   stages: z
     .array(
       z.discriminatedUnion('type', [
         z.strictObject({ ...checkedCommon, type: z.literal('deterministic'), action: name, arguments: z.record(z.string(), json) }),
-        z.strictObject({ ...checkedCommon, type: z.literal('agent'), goal: z.string(), toolset: name, turnLimit: count }),
+        z.strictObject({
+          ...checkedCommon,
+          type: z.literal('agent'),
+          goal: z.string(),
+          toolset: name,
+          turnLimit: count,
+          /** Names whose paths no action of the stage may write; left out where there are none. */
+          protect: protect.optional(),
+        }),
       ]),
     )
     .min(1),

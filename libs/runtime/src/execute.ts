@@ -50,7 +50,7 @@ export async function execute(
     action,
     arguments: effect.arguments,
     command,
-    profile: law.profile,
+    profile: effect.profile,
     deadlineMs,
     artifacts,
     task: law.task,

@@ -2,6 +2,7 @@
  * `openexec run "TASK"`: one governed run in the present repository. Must never touch ledger, model or tree before everything was checked. CLI.md.
  */
 import { err, ok, type Result } from '@openexec/canon';
+import { pathPattern } from '@openexec/protocol';
 import { inspectRepository, resolveCommit } from '@openexec/workspace';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { CommandContext, CommandResult, Project } from '../context.ts';
@@ -9,13 +10,14 @@ import { type Refusal, refusalFor, refuse } from '../exit.ts';
 import { safeLine } from '../output.ts';
 import type { Telling } from '../run/drive.ts';
 import { type Base, openAndDrive } from '../run/open.ts';
-import { planRun } from '../run/plan.ts';
+import { planRun, type RunPlan } from '../run/plan.ts';
 
 interface RunOptions extends Telling {
   readonly blueprint?: string;
   readonly model?: string;
   readonly policy: readonly string[];
   readonly writ?: string;
+  readonly write: readonly string[];
   readonly approve?: 'ask' | 'never';
   readonly budgetUsd?: number;
   readonly base?: string;
@@ -38,6 +40,12 @@ export function register(program: Command, context: CommandContext): void {
       [],
     )
     .option('--writ <file>', 'a signed writ for this run instead of one by the operator key')
+    .option(
+      '--write <path>',
+      'a path that the run may change (FILE or FOLDER/**); may be given several times, and only narrows paths.write',
+      (path: string, all: readonly string[]) => [...all, writePattern(path)],
+      [],
+    )
     .addOption(new Option('--approve <how>', 'whether approvals are asked for, or denied at once').choices(['ask', 'never']))
     .option('--budget-usd <n>', 'upper bound of the cost in US dollars', dollars)
     .option('--base <revision>', 'start from this commit; uncommitted changes are then no obstacle')
@@ -48,6 +56,11 @@ export function register(program: Command, context: CommandContext): void {
       '\nExamples:\n  openexec run "Fix the failing test" --model openai:gpt-5-mini\n  openexec run "Rename the flag --foo to --bar" --base HEAD --budget-usd 0.50 --json',
     )
     .action(context.act((task: string, options: RunOptions) => run(task, options, context)));
+}
+
+function writePattern(text: string): string {
+  if (!pathPattern.safeParse(text).success) throw new InvalidArgumentError('a file or FOLDER/** inside the repository, without . and ..');
+  return text;
 }
 
 function dollars(text: string): number {
@@ -68,8 +81,11 @@ async function run(task: string, options: RunOptions, context: CommandContext): 
     blueprint: options.blueprint,
     approvals: options.approve,
     budgetUsd: options.budgetUsd,
+    writePaths: options.write.length === 0 ? undefined : options.write,
   });
   if (!plan.ok) return plan;
+  const scope = options.writ === undefined ? scopeRefusal(plan.value) : null;
+  if (scope !== null) return scope;
   const ledger = await context.openLedger({ access: 'write' });
   if (!ledger.ok) return ledger;
   try {
@@ -86,6 +102,12 @@ async function run(task: string, options: RunOptions, context: CommandContext): 
   } finally {
     await ledger.value.close();
   }
+}
+
+/** What the kernel would deny anyway is refused before anything is opened. A writ from a file says its paths itself. */
+function scopeRefusal({ blueprint, config }: RunPlan) {
+  if (blueprint.scope !== 'declared' || !config.writePaths.includes('**')) return null;
+  return refuse('config.scopeMissing', `blueprint ${blueprint.name} changes only paths that were declared, and none are`);
 }
 
 /** A clean checkout, or a commit that was named. */

@@ -6,7 +6,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { instantFromMs, instantToMs, type KeyId, ok, parseJson, type Result } from '@openexec/canon';
 import { issueWrit } from '@openexec/authority';
-import { builtinActions, builtinToolsets } from '@openexec/catalogue';
+import type { BlueprintContext } from '@openexec/blueprint';
+import { argumentProblem, builtinActions, builtinToolsets } from '@openexec/catalogue';
 import {
   type Config,
   type FileKey,
@@ -70,6 +71,11 @@ export function configFor(context: CommandContext, project: Project, flags: Over
   return config.ok ? config : configRefusal(config.error, project.root);
 }
 
+/** What a blueprint may name in this program under this configuration. */
+export function blueprintContext(commands: Config['commands']): BlueprintContext {
+  return { actions: builtinActions, toolsets: builtinToolsets, commands, argumentProblem };
+}
+
 /** Reads and checks everything; opens the model's adapter but asks nothing. */
 export function planRun(context: CommandContext, project: Project, flags: RunFlags): Result<RunPlan, Refusal> {
   const config = configFor(context, project, flags);
@@ -80,7 +86,7 @@ export function planRun(context: CommandContext, project: Project, flags: RunFla
     name: config.value.blueprint,
     folder: project.folder,
     shipped: resolve(context.assets, 'blueprints'),
-    context: { actions: builtinActions, toolsets: Object.keys(builtinToolsets), commands },
+    context: blueprintContext(commands),
   });
   if (!blueprint.ok) return configRefusal(blueprint.error, project.root);
   const policySet = policySetOf(context, project, flags.policies);

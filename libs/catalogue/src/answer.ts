@@ -3,25 +3,28 @@
  * becomes a call that is refused and told so, never an exception and never a guess (MECHANICS part 2).
  */
 import { type Bytes, err, type Json, ok, parseJson, type Result } from '@openexec/canon';
-import { splitClaims } from '@openexec/catalogue';
-import type { Reason } from '@openexec/protocol';
-import type { Call } from './state.ts';
-import { cut } from './text.ts';
+import type { Claims, Reason } from '@openexec/protocol';
+import { isObject } from './arguments.ts';
+import { cut, splitClaims } from './tools.ts';
 
 /** Largest neutral answer that is read. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 /** More calls than this in one answer are not a plan but a flood. */
 const MAX_CALLS = 64;
 
+/** A call of a model's answer, before it is declared. */
+export interface Call {
+  readonly id: string;
+  readonly name: string;
+  readonly arguments: Json;
+  readonly claims: Claims;
+  readonly malformed: Reason | null;
+}
 /** An answer as the kernel takes it; a call that could not be read carries its reason. */
 export interface ReadAnswer {
   readonly text: string;
   readonly finish: string;
   readonly calls: readonly Call[];
-}
-
-function isObject(value: Json | undefined): value is { readonly [key: string]: Json } {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function readCall(value: Json): Call | null {
