@@ -34,8 +34,11 @@ export interface OpenLedger {
 export interface LedgerChoice {
   /** `--ledger sqlite:PATH`; left out: `.openexec/ledger.db` of the checkout. */
   readonly ledger?: string | undefined;
-  /** Default `read`. `write` needs the keys of this ledger and a pinned fingerprint. */
-  readonly access?: 'read' | 'write';
+  /**
+   * Default `read`. `write` needs the keys of this ledger and a pinned fingerprint. `append` needs the pin only: for facts that carry their own
+   * signature, by people whose machine neither drives runs nor signs tree heads.
+   */
+  readonly access?: 'read' | 'write' | 'append';
 }
 
 /** What the action of a command comes to. */

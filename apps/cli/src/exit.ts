@@ -87,6 +87,9 @@ export const REFUSALS = {
   },
   'blueprint.invalid': { exit: 2, where: 'configuration', remedy: 'correct the blueprint at the line given' },
   'policy.invalid': { exit: 2, where: 'configuration', remedy: 'correct the policy at the line given' },
+  'policy.failed': { exit: 1, where: 'policy', remedy: 'correct the rule or the example that is named' },
+  'writ.wider': { exit: 2, where: 'writ', remedy: 'a child is nowhere wider than its parent: narrow the dimension that is named' },
+  'writ.notInForce': { exit: 10, where: 'writ', remedy: 'openexec writ verify FILE says what the law has against it; issue another' },
   'writ.invalid': { exit: 2, where: 'writ', remedy: 'give a signed writ of this ledger whose subject is the runtime key' },
   'model.unknownProvider': { exit: 2, where: 'model', remedy: 'name a model as PROVIDER:NAME' },
   'model.invalid': { exit: 2, where: 'model', remedy: 'correct the model options or the script' },
@@ -99,11 +102,27 @@ export const REFUSALS = {
   },
   'key.unsafe': { exit: 2, where: 'keys', remedy: 'make the key readable by its owner only: chmod 600 FILE, chmod 700 FOLDER' },
   'key.exists': { exit: 2, where: 'keys', remedy: 'openexec key list shows the keys that are there' },
+  'key.malformed': { exit: 2, where: 'keys', remedy: 'bring back the key file from a copy; openexec key list shows what can be read' },
+  'key.locked': { exit: 2, where: 'keys', remedy: 'this key works without a person: take its passphrase off with openexec key passwd' },
+  'passphrase.missing': {
+    exit: 2,
+    where: 'keys',
+    remedy: 'run at a terminal, or give --passphrase-fd N or --passphrase-file FILE',
+  },
+  'passphrase.wrong': {
+    exit: 2,
+    where: 'keys',
+    remedy: 'try again; a lost passphrase cannot be brought back: retire the key and make another',
+  },
+  'passphrase.weak': { exit: 2, where: 'keys', remedy: 'take a longer passphrase, or --no-passphrase where the file alone is enough' },
+  'passphrase.unsafe': { exit: 2, where: 'keys', remedy: 'make the file readable by you only: chmod 600 FILE' },
+  'law.refused': { exit: 2, where: 'law', remedy: 'nothing was changed; openexec key list and openexec writ list show what is in force' },
   'ledger.missing': { exit: 2, where: 'ledger', remedy: 'openexec init founds a ledger in this repository' },
   'ledger.unpinned': {
     exit: 2,
     where: 'ledger',
-    remedy: 'look at the fingerprint with openexec ledger info; openexec init pins it when its keys are on this machine',
+    remedy:
+      'openexec ledger pin FINGERPRINT trusts it, with the fingerprint from whoever founded it; openexec init does where its keys are here',
   },
   'ledger.newer': { exit: 2, where: 'ledger', remedy: 'install a newer openexec' },
   'ledger.otherFingerprint': {

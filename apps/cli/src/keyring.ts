@@ -3,10 +3,10 @@
  */
 import { join } from 'node:path';
 import { type Digest, err, ok, type Result } from '@openexec/canon';
-import { type FileKey, type KeyFileError, type Places, readKey } from '@openexec/config';
+import { type FileKey, type KeyFile, type KeyFileError, listKeys, type Places, readKey, readKeyFile } from '@openexec/config';
 import type { EntrySigner } from '@openexec/ledger';
 import { seedSigner, sign, type Signer } from '@openexec/proof';
-import type { Refusal } from './exit.ts';
+import { type Refusal, refuse } from './exit.ts';
 
 /** Labels of the keys that `init` makes; one key, one purpose. */
 export const KEY_LABELS = { root: 'root', log: 'log', operator: 'operator', runtime: 'runtime' } as const;
@@ -39,6 +39,24 @@ export function loadKey(folder: string, label: string): Result<FileKey, Refusal>
   return key.ok ? key : err(keyRefusal(key.error));
 }
 
+/** The key files of a folder that can be read, by label. */
+export function keyFiles(folder: string): readonly KeyFile[] {
+  return listKeys(folder).flatMap((label) => {
+    const file = readKeyFile(folder, label);
+    return file.ok ? [file.value] : [];
+  });
+}
+
+/** One key file by its label, or by the id of its key. */
+export function findKeyFile(folder: string, wanted: string): Result<KeyFile, Refusal> {
+  if (/^[0-9a-f]{32}$/.test(wanted)) {
+    const file = keyFiles(folder).find(({ keyId }) => keyId === wanted);
+    return file === undefined ? refuse('key.missing', `the key ${wanted} is not on this machine`) : ok(file);
+  }
+  const file = readKeyFile(folder, wanted);
+  return file.ok ? file : err(keyRefusal(file.error));
+}
+
 /** What a ledger opened for writing signs with. */
 export function loadSigners(folder: string): Result<{ readonly signer: EntrySigner; readonly logSigner: Signer }, Refusal> {
   const runtime = loadKey(folder, KEY_LABELS.runtime);
@@ -55,6 +73,5 @@ export function entrySigner(key: FileKey): EntrySigner {
 
 /** A key file's error as a refusal of the command. */
 export function keyRefusal(error: KeyFileError): Refusal {
-  const code = error.code === 'key.missing' || error.code === 'key.exists' ? error.code : 'key.unsafe';
-  return { code, message: error.message };
+  return { code: error.code === 'key.io' ? 'key.unsafe' : error.code, message: error.message };
 }

@@ -41,7 +41,9 @@ const COMMANDS: readonly CommandRow[] = [
   },
   { name: 'replay', summary: 'derive a run again and compare', load: () => import('./commands/replay.ts') },
   { name: 'ledger', summary: 'look at the ledger itself', load: () => import('./commands/ledger.ts') },
-  { name: 'key', summary: 'make and list keys', load: () => import('./commands/key.ts') },
+  { name: 'key', summary: 'make, list, trust and retire keys', load: () => import('./commands/key.ts') },
+  { name: 'policy', summary: 'check, test, explain, list and adopt policies', load: () => import('./commands/policy.ts') },
+  { name: 'writ', summary: 'issue, narrow, look at, verify and revoke writs', load: () => import('./commands/writ.ts') },
   { name: 'action', summary: 'what the runtime can do: every action with its contract', load: () => import('./commands/action.ts') },
   { name: 'doctor', summary: 'what is missing on this machine and how to get it', load: () => import('./commands/doctor.ts') },
 ];

@@ -38,7 +38,9 @@ export async function openLedger(options: OpenLedgerOptions): Promise<Result<Ope
   const path = realpathSync(named.value);
   const pin = readPin(places.user, path);
   if (!pin.ok) return refuse('config.invalid', pin.error.message);
-  return choice.access === 'write' ? openToWrite(options, path, pin.value) : openToRead(options, path, pin.value);
+  return choice.access === 'write' || choice.access === 'append'
+    ? openToWrite(options, path, pin.value)
+    : openToRead(options, path, pin.value);
 }
 
 async function pathOf(options: OpenLedgerOptions): Promise<Result<string, Refusal>> {
@@ -66,7 +68,7 @@ async function openToWrite(options: OpenLedgerOptions, path: string, pinned: Dig
   const { clock, randomness, places } = options;
   if (pinned === null) return refuse('ledger.unpinned', `the ledger at "${safeLine(path)}" is not one that you pinned`);
   const stateFolder = stateFolderOf(places, pinned);
-  const signers = loadSigners(keysFolder(stateFolder));
+  const signers = options.choice.access === 'append' ? ok({}) : loadSigners(keysFolder(stateFolder));
   if (!signers.ok) return signers;
   const opened = await openSqliteLedger({ path, clock, randomness, headFile: headFileOf(stateFolder), ...signers.value });
   if (!opened.ok) return err(storeRefusal(opened.error));
@@ -102,6 +104,8 @@ const STORE_CODES: { readonly [code: string]: RefusalCode } = {
   'run.unreadable': 'ledger.corrupt',
   'run.erased': 'run.failed',
   'run.exists': 'writ.invalid',
+  'writ.notCarved': 'writ.invalid',
+  'writ.overdrawn': 'writ.notInForce',
   'run.stuck': 'internal.fault',
   'model.missing': 'config.modelMissing',
 };

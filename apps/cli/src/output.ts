@@ -69,6 +69,12 @@ function plain(_key: string, value: unknown): unknown {
   return typeof value === 'bigint' ? value.toString() : value;
 }
 
+/** The same JSON with what could steer a terminal written as escapes of JSON: such characters can only stand inside its strings. */
+function printable(document: unknown, indent?: number): string {
+  const escape = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return JSON.stringify(document, plain, indent).replace(UNSAFE, (character) => character.split('').map(escape).join(''));
+}
+
 /** Output over two streams. */
 export function createOutput(options: {
   readonly stdout: Sink;
@@ -80,8 +86,8 @@ export function createOutput(options: {
   const progressStyle = styleOf(wantsColour(env, stderr));
   return {
     result: (text) => void stdout.write(`${text}\n`),
-    json: (document) => void stdout.write(`${JSON.stringify(document, plain, 2)}\n`),
-    jsonLine: (document) => void stdout.write(`${JSON.stringify(document, plain)}\n`),
+    json: (document) => void stdout.write(`${printable(document, 2)}\n`),
+    jsonLine: (document) => void stdout.write(`${printable(document)}\n`),
     progress: (text) => void stderr.write(`${text}\n`),
     warn: (text) => void stderr.write(`${progressStyle.yellow('warning:')} ${text}\n`),
     style,

@@ -101,7 +101,7 @@ describe('an approval', () => {
   test(
     'counts by a new approver key, not by one without the role, and not a second time',
     async () => {
-      const made = await openexec('key', 'new', '--role', 'approver', '--label', 'alice', '--json');
+      const made = await openexec('key', 'new', '--role', 'approver', '--label', 'alice', '--no-passphrase', '--json');
       expect(made.exit).toBe(0);
       const { keyId } = JSON.parse(made.stdout) as { keyId: string };
       expect((await openexec('key', 'new', '--role', 'issuer', '--label', 'bob')).exit).toBe(0);
@@ -113,11 +113,9 @@ describe('an approval', () => {
       const approved = await openexec('approve', request, '--key', 'alice', '--json');
       expect(JSON.parse(approved.stdout)).toMatchObject({ key: keyId, decision: 'approve' });
       const listed = await openexec('key', 'list', '--json');
-      expect((JSON.parse(listed.stdout) as { keys: readonly object[] }).keys).toContainEqual({
-        keyId,
-        roles: ['approver'],
-        label: 'alice',
-      });
+      expect((JSON.parse(listed.stdout) as { keys: readonly object[] }).keys).toContainEqual(
+        expect.objectContaining({ keyId, roles: ['approver'], label: 'alice', assurance: 'file', state: 'in force' }),
+      );
       provider.say({ text: 'done' });
       expect((await openexec('resume', 'latest', '--json')).exit).toBe(11);
       const used = await openexec('approve', request, '--key', 'alice', '--json');

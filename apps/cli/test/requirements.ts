@@ -42,14 +42,19 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
     cli('refusals', 'a missing test command, an unknown blueprint, a broken blueprint and a broken policy are refused'),
   ),
   E03: later('a failing hook or checker fails closed and is named', 'hooks and checkers are an issue of their own'),
-  E04: partial(
+  E04: proven(
     'approval is for this exact action, once',
-    'a changed argument and a changed policy between request and vote, through the command line: the issue of approvals by several people',
+    cli('law', 'is worth nothing once the law has changed: the same action is asked about again, under the new rules'),
+    cli('law', 'is for one change: another change of the same file is a request of its own'),
+    cli('law', 'expires: the vote after it is refused with 12, and the run goes on without the action'),
     cli('approvals', 'counts by a new approver key, not by one without the role, and not a second time'),
+    lib('kernel', 'approvals', 'it is used up: the same call asked for again is a request of its own'),
+    lib('kernel', 'approvals', 'adopted policy in between: the action is asked again, and the first approval starts nothing'),
   ),
   E05: proven(
     'pending approvals survive a restart',
     cli('approvals', 'parks the run with 11, shows the exact patch and rule, is given by another process, and the run goes on to its end'),
+    cli('law', 'waits through a kill -9 of whoever drove: given by another person with another state folder, the run goes on'),
   ),
   E06: proven(
     'nothing runs before confirmation, never twice',
@@ -88,11 +93,18 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
   E20: proven(
     'project policy really works and only narrows',
     cli('run', 'by the same policy in the repository ends the same way, and a permit in the repository grants nothing'),
+    cli('law', 'binds by law: no file of the repository takes it back, and a permit there grants nothing'),
   ),
-  E21: partial(
+  E21: proven(
     'the approver is a person with a key',
-    'a claimed identity over a gateway comes with the gateway',
+    cli(
+      'law',
+      'lands with two others who hold their keys under passphrases, and with nobody less: not the opener, not one key twice, not a stranger, not a bare file',
+    ),
+    cli('law', 'ends with 12 at one veto; a key retired between request and vote counts for nothing'),
+    cli('law', 'is asked for at the terminal without echo, is sealed in its file, and a claimed identity is refused'),
     cli('approvals', 'counts by a new approver key, not by one without the role, and not a second time'),
+    lib('kernel', 'approvals', 'a vote counts exactly where its signed assurance is at least what was asked'),
   ),
   E22: proven(
     'ordinary tools work in the default profile',

@@ -53,6 +53,20 @@ describe('exit codes', () => {
 });
 
 describe('text from outside', () => {
+  test('cannot steer a terminal through JSON either, which stays the same document', () => {
+    let written = '';
+    const sink = { write: (text: string) => (written += text) };
+    const output = createOutput({ stdout: sink, stderr: sink, env: {} });
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 60 }), (text) => {
+        written = '';
+        output.json({ [text]: text, list: [text] });
+        expect(written.replaceAll('\n', '')).toBe(safe(written).replaceAll('\n', ''));
+        expect(JSON.parse(written)).toEqual({ [text]: text, list: [text] });
+      }),
+    );
+  });
+
   test('cannot steer a terminal: no control, bidirectional or invisible character is left', () => {
     const hostile = fc.string({ unit: 'binary', maxLength: 60 });
     fc.assert(

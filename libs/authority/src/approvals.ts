@@ -61,10 +61,36 @@ export function approvalDigest(options: {
   return digestJson([options.action, options.arguments, options.preImage, options.policySet, options.writ]);
 }
 
+/** What speaks for or against a key as a voter, whatever it votes. */
+export interface Voter {
+  readonly key: KeyId;
+  /** How the key is held, as the vote says under its signature. */
+  readonly assurance: Assurance;
+}
+
 /**
- * Whether a signed vote counts for the request, under the law at one position and at the time of the voting fact. The voter must hold one of
- * the terms' roles; runtime keys never count, and the opener only where the terms say so.
+ * Why no vote of this key could count for the terms, or null. The voter must hold one of the terms' roles in force; runtime keys never count, and
+ * the opener only where the terms say so.
  */
+export function voterProblem(
+  voter: Voter,
+  options: { terms: ApprovalTerms; law: LawView; at: Instant; opener: KeyId },
+): VoteProblem | null {
+  const { key, assurance } = voter;
+  const { terms, law, at, opener } = options;
+  const record = keyInForce(law, key, at);
+  if (record === null) return { code: 'vote.untrusted', message: `key ${key} is not in force at law position ${law.position}` };
+  if (record.roles.includes('runtime'))
+    return { code: 'vote.runtimeKey', message: `key ${key} is a runtime key; a runtime never approves` };
+  if (!terms.roles.some((role) => record.roles.includes(role)))
+    return { code: 'vote.role', message: `key ${key} holds ${record.roles.join(', ')}; this request wants ${terms.roles.join(' or ')}` };
+  if (key === opener && !terms.openerMayApprove)
+    return { code: 'vote.opener', message: `key ${key} opened the run; policy wants somebody else to decide` };
+  if (ASSURANCE_ORDER.indexOf(assurance) >= ASSURANCE_ORDER.indexOf(terms.minAssurance)) return null;
+  return { code: 'vote.assurance', message: `the key is held by ${assurance}; this request wants at least ${terms.minAssurance}` };
+}
+
+/** Whether a signed vote counts for the request, under the law at one position and at the time of the voting fact. */
 export function checkVote(options: {
   vote: ApprovalVoted['vote'];
   request: RequestInForce;
@@ -73,33 +99,17 @@ export function checkVote(options: {
   at: Instant;
   opener: KeyId;
 }): Result<CheckedVote, VoteProblem> {
-  const { vote, law, request, at } = options;
+  const { vote, law, request, at, opener } = options;
   const wrong = contentProblem(vote.body, options) ?? timeProblem(vote.body, request, at);
   if (wrong !== null) return err(wrong);
   const [signature, ...others] = vote.signatures;
   if (signature === undefined || others.length > 0)
     return err({ code: 'vote.signature', message: 'a vote carries exactly one signature; each approver votes apart' });
-  const key = signature.key;
-  const record = keyInForce(law, key, at);
-  if (record === null) return err({ code: 'vote.untrusted', message: `key ${key} is not in force at law position ${law.position}` });
-  if (record.roles.includes('runtime'))
-    return err({ code: 'vote.runtimeKey', message: `key ${key} is a runtime key; a runtime never approves` });
-  if (!request.terms.roles.some((role) => record.roles.includes(role))) {
-    return err({
-      code: 'vote.role',
-      message: `key ${key} holds ${record.roles.join(', ')}; this request wants ${request.terms.roles.join(' or ')}`,
-    });
-  }
-  if (key === options.opener && !request.terms.openerMayApprove) {
-    return err({ code: 'vote.opener', message: `key ${key} opened the run; policy wants somebody else to decide` });
-  }
-  if (ASSURANCE_ORDER.indexOf(vote.body.assurance) < ASSURANCE_ORDER.indexOf(request.terms.minAssurance)) {
-    return err({
-      code: 'vote.assurance',
-      message: `the key is held by ${vote.body.assurance}; this request wants at least ${request.terms.minAssurance}`,
-    });
-  }
-  if (!checkSignature({ type: VOTE_TYPE, body: vote.body, publicKey: record.publicKey, signature })) {
+  const { key } = signature;
+  const unfit = voterProblem({ key, assurance: vote.body.assurance }, { terms: request.terms, law, at, opener });
+  if (unfit !== null) return err(unfit);
+  const publicKey = law.keys.get(key)?.publicKey ?? '';
+  if (!checkSignature({ type: VOTE_TYPE, body: vote.body, publicKey, signature })) {
     return err({ code: 'vote.signature', message: `the signature is not that of key ${key} over this vote` });
   }
   return ok({ key, decision: vote.body.decision });

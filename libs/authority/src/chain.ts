@@ -89,10 +89,8 @@ export function checkChain(options: {
     });
   }
   if (last.writ.use !== 'run') return refuse(last, 'writ.use', 'the last writ of a chain opens a run; a standing writ is only carved from');
-  for (const link of links) {
-    const refused = linkProblem(link, ledger) ?? trustProblem(link, law, at) ?? timeProblem(link, law, at);
-    if (refused !== null) return refused;
-  }
+  const refused = firstProblem(links, { law, at, ledger });
+  if (refused !== null) return refused;
   const subject = keyWithRole(law, { key: last.writ.subject, roles: ['runtime'], at });
   if (!subject.ok)
     return refuse(
@@ -108,6 +106,27 @@ export function checkChain(options: {
     writId: last.id,
     run: runTrajectory({ issuer: last.writ.issuer, nonce: last.writ.nonce }),
   });
+}
+
+/**
+ * Whether every writ of a chain counts by itself and inside its parent, whatever the last one is for: of a standing writ, which opens nothing, this is
+ * all that can be asked.
+ */
+export function checkLinks(options: {
+  writs: readonly SignedWrit[];
+  law: LawView;
+  at: Instant;
+  ledger: Digest | null;
+}): Result<void, WritProblem> {
+  return firstProblem(linksOf(options.writs), options) ?? ok(undefined);
+}
+
+function firstProblem(links: readonly Link[], of: { law: LawView; at: Instant; ledger: Digest | null }): Refusal | null {
+  for (const link of links) {
+    const refused = linkProblem(link, of.ledger) ?? trustProblem(link, of.law, of.at) ?? timeProblem(link, of.law, of.at);
+    if (refused !== null) return refused;
+  }
+  return null;
 }
 
 function linksOf(writs: readonly SignedWrit[]): readonly Link[] {

@@ -1,12 +1,12 @@
 /**
  * Authority: the fold of `law`, writs and their containment, budgets, votes. Pure; decides who may, never what is wise. PROTOCOL §§5, 6.
  */
-export { approvalDigest, checkVote, countVotes } from './approvals.ts';
-export type { ApprovalStanding, CheckedVote, RequestInForce, VoteProblem, VoteProblemCode } from './approvals.ts';
+export { approvalDigest, checkVote, countVotes, voterProblem } from './approvals.ts';
+export type { ApprovalStanding, CheckedVote, RequestInForce, VoteProblem, VoteProblemCode, Voter } from './approvals.ts';
 export { Book } from './book.ts';
 export { addAmount, BUDGET_DIMENSIONS, fitsBudget, NO_AMOUNT, subtractAmount, withinAmount } from './budgets.ts';
 export type { BudgetDimension, BudgetProblem } from './budgets.ts';
-export { checkChain } from './chain.ts';
+export { checkChain, checkLinks } from './chain.ts';
 export type { CheckedChain, WritProblem, WritProblemCode } from './chain.ts';
 export { foldLaw } from './fold.ts';
 export type { LawEntry, LawProblem, LawProblemCode } from './fold.ts';

@@ -5,22 +5,36 @@
 export { checkConfig } from './check.ts';
 export { findCommands, type Findings, type FoundCommand } from './found.ts';
 export { type Grant, grantOf } from './grant.ts';
-export { type FileKey, type KeyFileError, listKeys, readKey, secureFolder, writeKey } from './keys.ts';
-export { type Config, DEFAULTS, type Layer, type LayerName, LAYERS, mergeLayers, type Overrides } from './layers.ts';
+export {
+  type FileKey,
+  type KeyFile,
+  type KeyFileError,
+  listKeys,
+  type NewKey,
+  readKey,
+  readKeyFile,
+  rewriteKey,
+  secureFolder,
+  writeKey,
+} from './keys.ts';
+export { type Config, DEFAULTS, type Layer, type LayerName, LAYERS, mergeLayers, type Overrides, type ShippedPolicy } from './layers.ts';
 export {
   checkBlueprintFile,
   findBlueprints,
   type FoundBlueprint,
+  inspectPolicy,
   loadBlueprint,
   loadConfig,
   loadData,
+  type InspectedPolicy,
   type LoadedPolicy,
   loadPolicies,
   loadProjectPolicies,
 } from './load.ts';
 export { type PinError, pinsFile, readPin, writePin } from './pins.ts';
 export { findPlaces, type Places } from './places.ts';
+export { type PublicKey, type PublicKeyError, readPublicKey, writePublicKey } from './publicKey.ts';
 export { type ConfigProblem, type ConfigProblemCode, problemText } from './problems.ts';
-export { type CommandSetting, type ConfigFile, configFile, configJsonSchema } from './schema.ts';
+export { type CommandSetting, type ConfigFile, configFile, configJsonSchema, SHIPPED_POLICIES } from './schema.ts';
 export { OWN_IGNORE, starterConfig } from './starter.ts';
 export { type DataPath, parseYaml, type Position, type Source } from './source.ts';

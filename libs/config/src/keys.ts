@@ -2,6 +2,7 @@
  * Key files: Ed25519 seeds of one ledger, each readable by its owner only, in a folder only the owner can enter, outside every repository.
  * Must never print, overwrite or follow anything, and refuses what others could read (SECURITY §7 "Keys").
  */
+import { randomUUID } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -13,16 +14,27 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { type Bytes, err, fromHex, ok, parseJson, type Result, toHex } from '@openexec/canon';
 import { keyIdOf, publicKeyOf } from '@openexec/proof';
-import { ROLES, type Role } from '@openexec/protocol';
+import { type Assurance, ROLES, type Role } from '@openexec/protocol';
+import * as z from 'zod';
+import { openSeed, passphraseProblem, sealedPart, type SealedPart, sealSeed } from './sealed.ts';
 
 /** Why a key is not there for use. */
 export interface KeyFileError {
-  readonly code: 'key.missing' | 'key.unsafe' | 'key.exists' | 'key.malformed' | 'key.io';
+  readonly code:
+    | 'key.missing'
+    | 'key.unsafe'
+    | 'key.exists'
+    | 'key.malformed'
+    | 'key.io'
+    | 'key.locked'
+    | 'passphrase.wrong'
+    | 'passphrase.weak';
   readonly message: string;
 }
 /** A key with its secret; never leaves the process. */
@@ -34,9 +46,27 @@ export interface FileKey {
   readonly publicKey: Bytes;
   /** 32 bytes. Secret. */
   readonly seed: Bytes;
+  /** How the file holds it; what a vote says about it (PROTOCOL §6). */
+  readonly assurance: Assurance;
+}
+/** A key file that was read and not unlocked: everything but the secret of one that is under a passphrase. */
+export interface KeyFile {
+  readonly label: string;
+  readonly roles: readonly Role[];
+  readonly keyId: string;
+  readonly publicKey: Bytes;
+  readonly assurance: 'file' | 'passphrase';
+  /** The key itself. Without a passphrase only where the file has none (`key.locked`); a wrong one is `passphrase.wrong`. */
+  unlock(passphrase: string | null): Result<FileKey, KeyFileError>;
+}
+/** A key to be written; with `passphrase: null` anybody who can read the file has the key. */
+export interface NewKey {
+  readonly label: string;
+  readonly roles: readonly Role[];
+  readonly seed: Bytes;
+  readonly passphrase?: string | null;
 }
 
-const SEED_BYTES = 32;
 const MAX_BYTES = 4096;
 const LABEL = /^[a-z][a-z0-9-]{0,63}$/;
 const SUFFIX = '.key';
@@ -53,39 +83,83 @@ export function secureFolder(folder: string): Result<void, KeyFileError> {
 }
 
 /** Writes a new key file; a name that is taken is refused. Durable when it returns. */
-export function writeKey(
-  folder: string,
-  key: { readonly label: string; readonly roles: readonly Role[]; readonly seed: Bytes },
-): Result<FileKey, KeyFileError> {
-  if (!LABEL.test(key.label))
-    return err({
-      code: 'key.malformed',
-      message: `"${key.label.slice(0, 64)}" is no label for a key: lower-case letters, digits and dashes`,
-    });
-  const secured = secureFolder(folder);
-  if (!secured.ok) return secured;
+export function writeKey(folder: string, key: NewKey): Result<FileKey, KeyFileError> {
+  const checked = checkNew(folder, key);
+  if (!checked.ok) return checked;
   const file = join(folder, `${key.label}${SUFFIX}`);
   try {
-    const handle = openSync(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
-    try {
-      // The mode of open is cut by the umask, never widened; a looser default of the file system is set right here.
-      fchmodSync(handle, 0o600);
-      writeSync(handle, `${JSON.stringify({ v: 1, roles: key.roles, seed: toHex(key.seed) })}\n`);
-      fsyncSync(handle);
-    } finally {
-      closeSync(handle);
-    }
+    writeFresh(file, textOf(key));
     syncFolder(folder);
   } catch (error) {
     if ((error as { code?: string }).code === 'EEXIST')
       return err({ code: 'key.exists', message: `there is a key "${key.label}" already (${file})` });
     return io(file, error);
   }
-  return ok(keyOf(key.label, key.roles, key.seed));
+  return ok(keyOf(key, assuranceOf(key)));
 }
 
-/** Reads one key; refuses a file that is another's, open to others, or no ordinary file. */
+/** Writes a key that is there again, under another passphrase or none. The old file stays until the new one is durable. */
+export function rewriteKey(folder: string, key: NewKey): Result<FileKey, KeyFileError> {
+  const checked = checkNew(folder, key);
+  if (!checked.ok) return checked;
+  const there = readKeyFile(folder, key.label);
+  if (!there.ok) return there;
+  if (there.value.keyId !== keyIdOf(publicKeyOf(key.seed)))
+    return err({ code: 'key.exists', message: `"${key.label}" is another key, which is never replaced` });
+  const file = join(folder, `${key.label}${SUFFIX}`);
+  try {
+    // A name that is no key's: what a crash leaves here is never taken for one.
+    const fresh = `${file}.${randomUUID()}`;
+    writeFresh(fresh, textOf(key));
+    renameSync(fresh, file);
+    syncFolder(folder);
+  } catch (error) {
+    return io(file, error);
+  }
+  return ok(keyOf(key, assuranceOf(key)));
+}
+
+function checkNew(folder: string, key: NewKey): Result<void, KeyFileError> {
+  if (!LABEL.test(key.label))
+    return err({
+      code: 'key.malformed',
+      message: `"${key.label.slice(0, 64)}" is no label for a key: lower-case letters, digits and dashes`,
+    });
+  const weak = typeof key.passphrase === 'string' ? passphraseProblem(key.passphrase) : null;
+  return weak === null ? secureFolder(folder) : err({ code: 'passphrase.weak', message: weak });
+}
+
+function assuranceOf({ passphrase }: NewKey): 'file' | 'passphrase' {
+  return typeof passphrase === 'string' ? 'passphrase' : 'file';
+}
+
+function textOf(key: NewKey): string {
+  const { roles, seed, passphrase } = key;
+  if (typeof passphrase !== 'string') return `${JSON.stringify({ v: 1, roles, seed: toHex(seed) })}\n`;
+  const header = { v: 2 as const, roles: [...roles], publicKey: toHex(publicKeyOf(seed)) };
+  return `${JSON.stringify({ ...header, ...sealSeed({ seed, passphrase, header }) })}\n`;
+}
+
+function writeFresh(file: string, text: string): void {
+  const handle = openSync(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
+  try {
+    // The mode of open is cut by the umask, never widened; a looser default of the file system is set right here.
+    fchmodSync(handle, 0o600);
+    writeSync(handle, text);
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/** One key that needs no passphrase; see {@link readKeyFile}. */
 export function readKey(folder: string, label: string): Result<FileKey, KeyFileError> {
+  const file = readKeyFile(folder, label);
+  return file.ok ? file.value.unlock(null) : file;
+}
+
+/** Reads one key file; refuses one that is another's, open to others, or no ordinary file. */
+export function readKeyFile(folder: string, label: string): Result<KeyFile, KeyFileError> {
   const secured = checkFolder(folder);
   if (!secured.ok) return secured;
   const file = join(folder, `${label}${SUFFIX}`);
@@ -135,21 +209,59 @@ function unsafeOwner(place: string, stat: { readonly uid: number; readonly mode:
   return { code: 'key.unsafe', message: `${place} is open to others (mode ${(stat.mode & 0o777).toString(8)})` };
 }
 
-function parseKey(label: string, bytes: Bytes, file: string): Result<FileKey, KeyFileError> {
+const role = z.enum(ROLES);
+const openFile = z.strictObject({ v: z.literal(1), roles: z.array(role), seed: z.string().regex(/^[0-9a-f]{64}$/) });
+const sealedFile = z.strictObject({
+  v: z.literal(2),
+  roles: z.array(role),
+  publicKey: z.string().regex(/^[0-9a-f]{64}$/),
+  ...sealedPart.shape,
+});
+
+function parseKey(label: string, bytes: Bytes, file: string): Result<KeyFile, KeyFileError> {
   const parsed = parseJson(new Uint8Array(bytes));
-  const malformed = err({ code: 'key.malformed', message: `${file} is not a key file of version 1` } as const);
-  if (!parsed.ok || typeof parsed.value !== 'object' || parsed.value === null || Array.isArray(parsed.value)) return malformed;
-  const { v, roles, seed, ...rest } = parsed.value as { readonly [name: string]: unknown };
-  if (v !== 1 || !Array.isArray(roles) || typeof seed !== 'string' || Object.keys(rest).length > 0) return malformed;
-  const raw = fromHex(seed);
-  if (!raw.ok || raw.value.length !== SEED_BYTES) return malformed;
-  const known = ROLES.filter((role) => roles.includes(role));
-  return known.length === roles.length ? ok(keyOf(label, known, raw.value)) : malformed;
+  const data: unknown = parsed.ok ? parsed.value : null;
+  const plain = openFile.safeParse(data);
+  if (plain.success) return plainKey(label, plain.data);
+  const sealed = sealedFile.safeParse(data);
+  if (sealed.success) return sealedKey(label, sealed.data);
+  const what = sealed.error.issues[0]?.path[0] === 'kdf' ? ': its scrypt parameters are out of bounds' : '';
+  return err({ code: 'key.malformed', message: `${file} is not a key file of version 1 or 2${what}` });
 }
 
-function keyOf(label: string, roles: readonly Role[], seed: Bytes): FileKey {
+function plainKey(label: string, file: z.infer<typeof openFile>): Result<KeyFile, KeyFileError> {
+  const seed = fromHex(file.seed);
+  if (!seed.ok) return err({ code: 'key.malformed', message: `the seed of "${label}" is not hex` });
+  const key = keyOf({ label, roles: file.roles, seed: seed.value }, 'file');
+  const { roles, keyId, publicKey } = key;
+  return ok({ label, roles, keyId, publicKey, assurance: 'file', unlock: () => ok(key) });
+}
+
+function sealedKey(label: string, file: z.infer<typeof sealedFile>): Result<KeyFile, KeyFileError> {
+  const publicKey = fromHex(file.publicKey);
+  if (!publicKey.ok) return err({ code: 'key.malformed', message: `the public key of "${label}" is not hex` });
+  const { v, roles, kdf, cipher, sealed } = file;
+  const header = { v, roles, publicKey: file.publicKey };
+  const part: SealedPart = { kdf, cipher, sealed };
+  return ok({
+    label,
+    roles,
+    keyId: keyIdOf(publicKey.value),
+    publicKey: publicKey.value,
+    assurance: 'passphrase',
+    unlock(passphrase) {
+      if (passphrase === null) return err({ code: 'key.locked', message: `the key "${label}" is under a passphrase` });
+      const seed = openSeed({ part, passphrase, header });
+      const key = seed.ok ? keyOf({ label, roles, seed: seed.value }, 'passphrase') : null;
+      if (key !== null && toHex(key.publicKey) === file.publicKey) return ok(key);
+      return err({ code: 'passphrase.wrong', message: `this passphrase does not open the key "${label}", or its file was changed` });
+    },
+  });
+}
+
+function keyOf({ label, roles, seed }: NewKey, assurance: 'file' | 'passphrase'): FileKey {
   const publicKey = publicKeyOf(seed);
-  return { label, roles, keyId: keyIdOf(publicKey), publicKey, seed };
+  return { label, roles, keyId: keyIdOf(publicKey), publicKey, seed, assurance };
 }
 
 function syncFolder(folder: string): void {

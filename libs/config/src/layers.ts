@@ -5,7 +5,7 @@
 import { err, ok, type Result } from '@openexec/canon';
 import type { Amount, ConfiguredCommand, Prices } from '@openexec/protocol';
 import type { ConfigProblem } from './problems.ts';
-import type { CommandSetting, ConfigFile } from './schema.ts';
+import type { CommandSetting, ConfigFile, SHIPPED_POLICIES } from './schema.ts';
 import type { Source } from './source.ts';
 
 /** From the least to the most specific. */
@@ -31,6 +31,9 @@ export interface Overrides {
   readonly openaiBaseUrl?: string | undefined;
 }
 
+/** Name of a shipped policy. */
+export type ShippedPolicy = (typeof SHIPPED_POLICIES)[number];
+
 /** The configuration in force. */
 export interface Config {
   /** `PROVIDER:NAME`, `scripted:FILE`, `none`, or null where nobody says. */
@@ -48,6 +51,8 @@ export interface Config {
   readonly budgetInUsd: boolean;
   readonly wallMs: number;
   readonly approvals: 'ask' | 'never';
+  /** The shipped policy: `regulated` as soon as one layer says so. */
+  readonly policy: ShippedPolicy;
   readonly provide: readonly string[];
   readonly readPaths: readonly string[];
   readonly writePaths: readonly string[];
@@ -97,6 +102,7 @@ export function mergeLayers(given: readonly Layer[], overrides: Overrides): Resu
     budgetInUsd: usd !== null,
     wallMs: (least((config) => config.wall) ?? DEFAULTS.wallMinutes) * 60_000,
     approvals: overrides.approvals === 'never' || layers.some((layer) => layer.config.approvals === 'never') ? 'never' : 'ask',
+    policy: layers.some((layer) => layer.config.policy === 'regulated') ? 'regulated' : 'solo',
     provide: common(layers.map((layer) => layer.config.sandbox?.provide)) ?? [],
     readPaths: common(layers.map((layer) => layer.config.paths?.read)) ?? EVERYTHING,
     writePaths: common([...layers.map((layer) => layer.config.paths?.write), overrides.writePaths]) ?? EVERYTHING,

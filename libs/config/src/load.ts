@@ -6,7 +6,7 @@ import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } 
 import { basename, join } from 'node:path';
 import { checkBlueprint, type BlueprintContext } from '@openexec/blueprint';
 import { err, type Json, ok, type Result } from '@openexec/canon';
-import { checkBundle } from '@openexec/policy';
+import { checkBundle, readBundle } from '@openexec/policy';
 import { type CheckedBlueprint, nearest, type PolicyBundle } from '@openexec/protocol';
 import { checkConfig } from './check.ts';
 import { type Config, type Layer, type LayerName, mergeLayers, type Overrides } from './layers.ts';
@@ -86,6 +86,23 @@ export function loadPolicies(files: readonly string[]): Result<readonly LoadedPo
     else problems.push(...bundle.error.map((each) => placed(parsed, 'config.policy', each)));
   }
   return problems.length > 0 ? err(problems) : ok(loaded);
+}
+
+/** A bundle whose examples nobody has run yet, and where its parts stand. */
+export interface InspectedPolicy extends LoadedPolicy {
+  /** Place of a part of the bundle, such as `['rules', 0, 'examples', 'match', 1]`. */
+  at(path: readonly (string | number)[]): { readonly line: number; readonly column: number };
+}
+
+/** One bundle without running its examples: for whoever runs them one by one. */
+export function inspectPolicy(file: string): Result<InspectedPolicy, Problems> {
+  const source = readSource(file, { missing: 'refuse' });
+  if (!source.ok) return source;
+  const { value } = source;
+  if (value === null) return err([problem('config.unreadable', file, unreadable('missing'))]);
+  const bundle = readBundle(value.data);
+  if (!bundle.ok) return err(bundle.error.map((each) => placed(value, 'config.policy', each)));
+  return ok({ file, bundle: bundle.value, at: (path) => value.at(path) });
 }
 
 /** Finds and checks a blueprint by name: the project's own first, then what ships in `shipped`. */

@@ -4,6 +4,9 @@
  */
 import * as z from 'zod';
 
+/** The policies that ship, from the laxest to the strictest. */
+export const SHIPPED_POLICIES = ['solo', 'regulated'] as const;
+
 /** Dollars as a decimal with at most six places: micro-dollars are the unit of the protocol. */
 const usd = z
   .number()
@@ -62,6 +65,8 @@ export const configFile = z.strictObject({
   /** Minutes that one run may take, waiting for people not counted. */
   wall: z.number().int().min(1).max(10_080).optional(),
   approvals: z.enum(['ask', 'never']).optional(),
+  /** The shipped policy that decides; of several layers the strictest word counts. */
+  policy: z.enum(SHIPPED_POLICIES).optional(),
   sandbox: z.strictObject({ provide: z.array(path).max(32).optional() }).optional(),
   /** Paths of the repository that a run may read and write, as writ patterns (`**`, `dir/**`, exact). */
   paths: z

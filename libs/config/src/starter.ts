@@ -3,13 +3,13 @@
  * command"): what is missing is written down as missing.
  */
 import type { Findings } from './found.ts';
-import { DEFAULTS } from './layers.ts';
+import { DEFAULTS, type ShippedPolicy } from './layers.ts';
 
 /** What `.openexec/.gitignore` holds: everything there but what people write is local. */
 export const OWN_IGNORE = '/ledger.db*\n/blobs/\n/config.local.yaml\n/*.lock\n';
 
 /** The text of a first `config.yaml`. */
-export function starterConfig(findings: Findings, options: { readonly model: string | null }): string {
+export function starterConfig(findings: Findings, options: { readonly model: string | null; readonly policy: ShippedPolicy }): string {
   const { test, lint, provide } = findings;
   const flow = (words: readonly string[]) => `[${words.map((word) => JSON.stringify(word)).join(', ')}]`;
   return [
@@ -32,6 +32,9 @@ export function starterConfig(findings: Findings, options: { readonly model: str
     '',
     '# Which blueprint a run follows when it names none.',
     `blueprint: ${DEFAULTS.blueprint}`,
+    '',
+    '# The shipped policy: solo (you may approve yourself), or regulated (two others with keys under a passphrase, no network).',
+    `policy: ${options.policy}`,
     '',
     '# Upper bounds of one run; usd needs models.openai.pricing for the model. wall is in minutes.',
     `budget: {tokens: ${DEFAULTS.tokens}, calls: ${DEFAULTS.calls}}`,

@@ -181,22 +181,24 @@ describe('files of a project', () => {
             tokens: fc.integer({ min: 0, max: 1e9 }),
             wall: fc.integer({ min: 1, max: 500 }),
             never: fc.boolean(),
+            regulated: fc.boolean(),
           }),
           { minLength: 1, maxLength: 3 },
         ),
         (said) => {
           const last = new Map(said.map((one) => [one.layer, one]));
           for (const layer of ['system', 'user', 'own']) rmSync(join(folder, layer), { recursive: true, force: true });
-          for (const [layer, { tokens, wall, never }] of last)
+          for (const [layer, { tokens, wall, never, regulated }] of last)
             write(
               `${layer}/config.yaml`,
-              `version: 1\nbudget: {tokens: ${tokens}}\nwall: ${wall}\napprovals: ${never ? 'never' : 'ask'}\n`,
+              `version: 1\nbudget: {tokens: ${tokens}}\nwall: ${wall}\napprovals: ${never ? 'never' : 'ask'}\npolicy: ${regulated ? 'regulated' : 'solo'}\n`,
             );
           const all = [...last.values()];
           const config = loaded({ approvals: 'ask' });
           expect(config.budget.tokens).toBe(Math.min(...all.map((one) => one.tokens)));
           expect(config.wallMs).toBe(Math.min(...all.map((one) => one.wall)) * 60_000);
           expect(config.approvals).toBe(all.some((one) => one.never) ? 'never' : 'ask');
+          expect(config.policy).toBe(all.some((one) => one.regulated) ? 'regulated' : 'solo');
         },
       ),
       { numRuns: 30 },
@@ -301,7 +303,7 @@ describe('files of a project', () => {
   });
 
   test('init finds commands where they are, takes no placeholder for one, and writes a file that it can read', () => {
-    const written = (): readonly string[] => problems(starterConfig(findCommands(folder), { model: 'openai:a' }));
+    const written = (): readonly string[] => problems(starterConfig(findCommands(folder), { model: 'openai:a', policy: 'solo' }));
     expect(findCommands(folder)).toEqual({ test: null, lint: null, provide: [] });
     expect(written()).toEqual([]);
     write('Makefile', 'build:\n\ttrue\ntest:\n\ttrue\n');

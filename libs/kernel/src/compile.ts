@@ -7,7 +7,7 @@ import { type Digest, digestJson, type Instant, type Json, ok, type Result, err 
 import { modeAllows } from '@openexec/blueprint';
 import { checkActionArguments, isAutoRun } from '@openexec/catalogue';
 import type { LawView } from '@openexec/authority';
-import { anyNamed, evaluateSet, type PolicyOutcome, strictest } from '@openexec/policy';
+import { anyNamed, evaluateSet, joinTerms, type PolicyOutcome, strictest } from '@openexec/policy';
 import {
   type ActionContract,
   type Amount,
@@ -287,7 +287,12 @@ function decide(state: RunState, law: LawView, at: Instant, wish: Wish, draft: D
   }
   if (state.law?.opened.approvals === 'never')
     return refuse('approval.notAsked', `${because}; the run was opened with approvals switched off`);
-  const terms = outcome.terms ?? gateTerms(state, law, fields);
+  // A gate that policy closes for everybody is no question any more; where rule and gate both ask, the strictest of both.
+  const opened = gates.length === 0 ? null : gateTerms(state, law, fields);
+  if (opened !== null && !opened.ok) return { verdict: 'deny', by: 'gate', because: bounded(opened.error), rule: null, terms: null };
+  const terms = joinTerms([...(outcome.terms === null ? [] : [outcome.terms]), ...(opened === null ? [] : [opened.value])]);
+  if (terms === null)
+    return refuse('approval.impossible', `${because}; but rule and gate (${gates.join(', ')}) have no approver role in common`);
   return outcome.verdict === 'approve'
     ? { verdict: 'approve', by: 'policy', because: { code: 'policy.asks', message: because }, rule: outcome.rule, terms }
     : {
@@ -299,10 +304,17 @@ function decide(state: RunState, law: LawView, at: Instant, wish: Wish, draft: D
       };
 }
 
-/** Who may open a gate: what policy says about the action `approval.gate`, else one approver who did not open the run. */
-export function gateTerms(state: RunState, law: LawView, fields: { readonly [key: string]: Json }): ApprovalTerms {
+/**
+ * Who may open a gate: the strictest of what each layer asks for the action `approval.gate`, else one approver who did not open the run. A rule that
+ * denies that action keeps the gate shut; that no rule permits it says nothing, since nobody writes a permit for what only asks.
+ */
+export function gateTerms(state: RunState, law: LawView, fields: { readonly [key: string]: Json }): Result<ApprovalTerms, Reason> {
   const asked = askPolicy(state, law, { ...fields, action: { name: 'approval.gate', effect: 'pure', risk: 'low', idempotence: 'none' } });
-  return asked?.verdict === 'approve' && asked.terms !== null ? asked.terms : GATE_TERMS;
+  if (asked?.verdict === 'deny' && asked.rule !== null)
+    return err({ code: 'policy.denied', message: `policy opens no gate: ${cut(asked.because, 1900)}` });
+  if (asked === null || asked.asked.length === 0) return ok(GATE_TERMS);
+  const terms = joinTerms(asked.asked);
+  return terms === null ? err({ code: 'approval.impossible', message: 'the rules that ask have no approver role in common' }) : ok(terms);
 }
 
 function subjectOf(state: RunState, wish: Wish, draft: Draft): Digest {

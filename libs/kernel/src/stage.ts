@@ -186,7 +186,9 @@ export function requestStageApproval(pen: Pen, stage: StageState, contract: Chec
     { name: action, effect: 'pure', risk: 'low', idempotence: 'none' },
     { read: [], write: [], writ, at: pen.at },
   );
-  const terms = gateTerms(state, law, fields);
+  const opened = gateTerms(state, law, fields);
+  if (!opened.ok) return leaveStage(pen, stage, contract, { outcome: 'failed', because: opened.error });
+  const terms = opened.value;
   const digest = approvalDigest({
     action,
     arguments: stage.visit,

@@ -5,6 +5,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { writId } from '@openexec/authority';
 import { pending } from '@openexec/kernel';
+import { REGULATED, SOLO } from '@openexec/policy';
 import { ONE_AGENT, RunDriver, type RunPlan, writeFile } from '@openexec/kernel/fixture';
 import { actionOf, ASKS, bodiesOf, bundleOf, endOf, isAction, lastOf, oneAction, OPEN, openRun, setOf, TERMS } from './support.ts';
 
@@ -105,6 +106,21 @@ describe('a vote does not count', () => {
   });
 });
 
+describe('assurance', () => {
+  test('a vote counts exactly where its signed assurance is at least what was asked', async () => {
+    const order = ['file', 'passphrase', 'hardware'] as const;
+    for (const wanted of order)
+      for (const held of order) {
+        const terms = { ...TERMS, quorum: 1, minAssurance: wanted };
+        const run = await suspended({
+          policySet: setOf(bundleOf('held', [{ when: isAction('apply_patch'), decide: { approve: terms } }])),
+        });
+        await run.vote('anna', 'approve', (vote) => ({ ...vote, assurance: held }));
+        expect([wanted, held, started(run)]).toEqual([wanted, held, order.indexOf(held) >= order.indexOf(wanted) ? 1 : 0]);
+      }
+  });
+});
+
 describe('expiry', () => {
   test('is believed only when the time is up', async () => {
     const run = await suspended();
@@ -174,6 +190,13 @@ describe('an approval is for this exact action under the same policy', () => {
 });
 
 describe('gates and stages', () => {
+  const gated = {
+    version: 1,
+    name: 'gated',
+    defaults: { sandbox: 'workspace_write' },
+    stages: [{ id: 'check', type: 'deterministic', action: 'run_tests', approval_required: true, on_success: 'done', on_failure: 'fail' }],
+  };
+
   test('risk at the threshold asks although policy permits, and the shipped terms exclude the opener', async () => {
     const risky = actionOf('risky', { risk: 'critical' });
     const run = await openRun({ blueprint: oneAction('risky'), actions: [risky], policySet: OPEN, opener: 'anna' });
@@ -185,6 +208,57 @@ describe('gates and stages', () => {
     expect(started(run)).toBe(0);
     await run.vote('ben');
     expect(started(run)).toBe(1);
+  });
+
+  const GATE = isAction('approval.gate');
+  const risky = (decide: 'deny' | { readonly approve: typeof TERMS }, rules: Parameters<typeof bundleOf>[1] = []): RunPlan => ({
+    blueprint: oneAction('risky'),
+    actions: [actionOf('risky', { risk: 'critical' })],
+    policySet: setOf(bundleOf('gates', [{ when: GATE, decide }, ...rules])),
+    opener: 'cleo',
+  });
+
+  test('a policy that says who opens gates is asked, and one that opens none denies', async () => {
+    const asked = await openRun(risky({ approve: TERMS }));
+    expect(lastOf(asked, 'approval.requested')).toMatchObject({ because: { code: 'gate.risk' }, terms: TERMS });
+    const shut = await openRun(risky('deny'));
+    expect(lastOf(shut, 'policy.decided')).toMatchObject({ verdict: 'deny', by: 'gate', because: { code: 'policy.denied' } });
+    expect([bodiesOf(shut, 'approval.requested').length, started(shut)]).toEqual([0, 0]);
+  });
+
+  test('where a rule and a gate both ask, the strictest of both counts', async () => {
+    const lax = { ...TERMS, quorum: 1, minAssurance: 'file' as const, openerMayApprove: true, ttlMs: 60_000 };
+    const run = await openRun(risky({ approve: TERMS }, [{ when: isAction('risky'), decide: { approve: lax } }]));
+    expect(lastOf(run, 'approval.requested')).toMatchObject({ because: { code: 'policy.asks' }, terms: { ...TERMS, ttlMs: 60_000 } });
+    await run.vote('anna');
+    await run.vote('ben');
+    expect(started(run)).toBe(1);
+  });
+
+  test('where a rule and a gate have no approver role in common, nobody is asked and nothing starts', async () => {
+    const policy = { ...TERMS, roles: ['policy' as const] };
+    const run = await openRun(risky({ approve: TERMS }, [{ when: isAction('risky'), decide: { approve: policy } }]));
+    expect(lastOf(run, 'policy.decided')).toMatchObject({ verdict: 'deny', because: { code: 'approval.impossible' } });
+    expect([bodiesOf(run, 'approval.requested').length, started(run)]).toEqual([0, 0]);
+  });
+
+  test('the shipped policies answer for gates: solo the person who is there, regulated two others', async () => {
+    for (const [bundle, openerMayApprove] of [
+      [SOLO, true],
+      [REGULATED, false],
+    ] as const) {
+      const permits = bundleOf('more', []).rules[0];
+      const rules = permits === undefined ? [] : [...bundle.rules, permits];
+      const run = await openRun({ ...risky('deny'), policySet: setOf({ ...bundle, rules }) });
+      expect(lastOf(run, 'approval.requested').terms).toMatchObject({ openerMayApprove, quorum: openerMayApprove ? 1 : 2 });
+    }
+  });
+
+  test('a gate that policy keeps shut fails the stage that wants its result approved', async () => {
+    const run = await openRun({ blueprint: gated, policySet: setOf(bundleOf('shut', [{ when: GATE, decide: 'deny' }])) });
+    await run.test(true);
+    expect(bodiesOf(run, 'approval.requested')).toEqual([]);
+    expect(endOf(run)).toEqual({ outcome: 'denied', code: 'policy.denied' });
   });
 
   test('a blueprint that asks always asks about every write, not about reading', async () => {
@@ -199,13 +273,6 @@ describe('gates and stages', () => {
     await run.perform();
     expect(lastOf(run, 'policy.decided')).toMatchObject({ verdict: 'approve', by: 'gate', because: { code: 'gate.blueprint' } });
   });
-
-  const gated = {
-    version: 1,
-    name: 'gated',
-    defaults: { sandbox: 'workspace_write' },
-    stages: [{ id: 'check', type: 'deterministic', action: 'run_tests', approval_required: true, on_success: 'done', on_failure: 'fail' }],
-  };
 
   test('a stage that wants its result approved waits, and is left when somebody approves', async () => {
     const run = await openRun({ blueprint: gated });

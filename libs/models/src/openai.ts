@@ -92,8 +92,7 @@ async function askOnce(
     // A refusing status makes the library throw as well; the exchange then says what happened.
     if (wire.exchange === null) {
       if (state.stopped) return err(failure('model.stopped', 'the run was stopped while the model was being asked'));
-      if (state.expired)
-        return err(failure('model.timeout', `${base.host} did not answer within ${timeoutMs} ms`, { retryable: true }));
+      if (state.expired) return err(failure('model.timeout', `${base.host} did not answer within ${timeoutMs} ms`, { retryable: true }));
       return err(failureOfFault(wire.fault ?? caught, base.host, options.apiKey));
     }
   } finally {

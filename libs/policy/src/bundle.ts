@@ -5,34 +5,24 @@
 
 import { type Digest, digestJson, err, type Json, ok, type Result } from '@openexec/canon';
 import { nearest, POLICY_OPERATORS, type PolicyBundle, policyBundle, type PolicyRule, type PolicySet } from '@openexec/protocol';
-import { compileCondition, Leaves, unknownFields } from './condition.ts';
+import { failedExamples } from './examples.ts';
 import { POLICY_FIELDS, splitField } from './fields.ts';
-import { FALSE, type PolicyOperator, TRUE, valueProblem } from './operators.ts';
-
-/** Why a bundle is refused. */
-export type PolicyProblemCode =
-  | 'policy.malformed'
-  | 'policy.unknownKey'
-  | 'policy.unknownOperator'
-  | 'policy.unknownField'
-  | 'policy.claim'
-  | 'policy.value'
-  | 'policy.duplicateRule'
-  | 'policy.terms'
-  | 'policy.example';
-
-/** One problem; `path` leads through the parsed data, so that a shell can name file and line. */
-export interface PolicyProblem {
-  readonly code: PolicyProblemCode;
-  readonly message: string;
-  readonly path: readonly (string | number)[];
-}
+import { type PolicyOperator, valueProblem } from './operators.ts';
+import type { PolicyProblem } from './problem.ts';
 
 type Path = readonly (string | number)[];
 const SHAPES = ['all', 'any', 'not', 'field'] as const;
 
-/** The bundle, or every problem it has. */
+/** The bundle with every example as it should be, or every problem it has. */
 export function checkBundle(json: Json): Result<PolicyBundle, readonly PolicyProblem[]> {
+  const read = readBundle(json);
+  if (!read.ok) return read;
+  const failed = failedExamples(read.value);
+  return failed.length === 0 ? read : err(failed);
+}
+
+/** The bundle by its shape, names, fields and values; its examples are not run. */
+export function readBundle(json: Json): Result<PolicyBundle, readonly PolicyProblem[]> {
   const conditions = rulesOf(json).flatMap((rule, index) => shapeProblems(member(rule, 'when'), ['rules', index, 'when']));
   const parsed = policyBundle.safeParse(json);
   if (!parsed.success) return err([...conditions, ...parsed.error.issues.flatMap((issue) => shown(issue, conditions))]);
@@ -148,29 +138,7 @@ function ruleProblems(rule: PolicyRule, index: number): PolicyProblem[] {
     if (ttlMs === 0)
       problems.push({ code: 'policy.terms', message: `rule ${rule.id}: ttlMs 0 leaves no time to approve`, path: [...path, 'ttlMs'] });
   }
-  return [...problems, ...exampleProblems(rule, index)];
-}
-
-/** A match must be true, not merely unknown: an example that matches because of a missing field shows nothing. */
-function exampleProblems(rule: PolicyRule, index: number): PolicyProblem[] {
-  const leaves = new Leaves();
-  const when = compileCondition(rule.when, leaves);
-  const truthOf = (fields: Json) => when.truth(leaves.frame(fields));
-  const applies = (fields: Json) => (rule.decide === 'permit' ? truthOf(fields) === TRUE : truthOf(fields) !== FALSE);
-  const problem = (list: 'match' | 'noMatch', at: number, fields: Json, said: string): PolicyProblem => {
-    const unknown = unknownFields(when, leaves.frame(fields));
-    const open = unknown.length === 0 ? '' : `; unknown: ${unknown.join(', ')}`;
-    return {
-      code: 'policy.example',
-      message: `rule ${rule.id}: example ${list}.${at} ${said}${open}`,
-      path: ['rules', index, 'examples', list, at],
-    };
-  };
-  const { match, noMatch } = rule.examples;
-  return [
-    ...match.flatMap((fields, at) => (truthOf(fields) === TRUE ? [] : [problem('match', at, fields, 'does not match the rule')])),
-    ...noMatch.flatMap((fields, at) => (applies(fields) ? [problem('noMatch', at, fields, 'sets the rule off all the same')] : [])),
-  ];
+  return problems;
 }
 
 /** One schema issue in our words; silent where the walk over conditions has said it better. */

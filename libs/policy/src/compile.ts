@@ -21,6 +21,8 @@ export interface PolicyOutcome extends Voice {
   readonly layers: readonly LayerVerdict[];
   /** Every rule that matched and every rule that was unknown; an unknown permit stands here but did not apply. */
   readonly rules: readonly RuleTrace[];
+  /** What each layer that asks wants of its approvers, whatever the verdict of the whole. */
+  readonly asked: readonly ApprovalTerms[];
 }
 
 interface CompiledRule {
@@ -61,7 +63,7 @@ export function evaluateSet(set: PolicySet, fields: Json): PolicyOutcome {
 
 /** The strictest of two outcomes, with both traces: how a run's own set and what the law has adopted since are joined (PROTOCOL §6). */
 export function strictest(a: PolicyOutcome, b: PolicyOutcome): PolicyOutcome {
-  return { ...joinVoices([a, b]), layers: [...a.layers, ...b.layers], rules: [...a.rules, ...b.rules] };
+  return { ...joinVoices([a, b]), layers: [...a.layers, ...b.layers], rules: [...a.rules, ...b.rules], asked: [...a.asked, ...b.asked] };
 }
 
 function compileRule(source: PolicyRule, leaves: Leaves): CompiledRule {
@@ -87,7 +89,8 @@ function evaluateLayers(layers: readonly CompiledLayer[], frame: Frame): PolicyO
       voices.push(voice);
     }
   }
-  return { ...joinVoices(voices), layers: verdicts, rules };
+  const asked = voices.flatMap(({ terms }) => (terms === null ? [] : [terms]));
+  return { ...joinVoices(voices), layers: verdicts, rules, asked };
 }
 
 /** The rules that take effect; notes every match and every unknown in the trace. */

@@ -3,7 +3,19 @@ import { describe, expect, test } from '@jest/globals';
 import type { Json } from '@openexec/canon';
 import type { ApprovalTerms, PolicyCondition, PolicyLayerName, PolicyRule, PolicySet } from '@openexec/protocol';
 import fc from 'fast-check';
-import { checkBundle, compileSet, evaluateSet, explain, type PolicyOutcome, policySetDigest, SOLO, strictest } from '../src/index.ts';
+import {
+  checkBundle,
+  compileSet,
+  evaluateSet,
+  explain,
+  type PolicyOutcome,
+  policySetDigest,
+  readBundle,
+  REGULATED,
+  SOLO,
+  strictest,
+  testBundle,
+} from '../src/index.ts';
 
 type Layer = [layer: PolicyLayerName, rules: readonly PolicyRule[]];
 const TERMS: ApprovalTerms = { roles: ['approver'], quorum: 1, ttlMs: 1000, minAssurance: 'file', openerMayApprove: true };
@@ -467,5 +479,108 @@ describe('the shipped policy solo', () => {
     expect(explain(ask('shell_exec', 'write'))[0]).toBe(
       'deny by no rule: no rule of shipped/solo, the outermost layer, permits it; what is not permitted is denied',
     );
+  });
+});
+
+describe('the shipped policy regulated', () => {
+  const setFor = (bundle: typeof SOLO): PolicySet => ({ layers: [{ layer: 'shipped', bundle, source: 'shipped' }], riskThreshold: 'high' });
+  const NONE = { read: [], write: [] };
+  const TWO = { quorum: 2, minAssurance: 'passphrase', openerMayApprove: false, roles: ['approver'] };
+
+  test('passes its own check', () => {
+    const checked = checkBundle(JSON.parse(JSON.stringify(REGULATED)) as Json);
+    expect(checked.ok ? [] : checked.error).toEqual([]);
+  });
+  test('asks two others wherever it asks, and about every landing and every gate', () => {
+    const terms = REGULATED.rules.flatMap(({ decide }) => (typeof decide === 'string' ? [] : [decide.approve]));
+    expect(terms).toEqual(terms.map(() => expect.objectContaining(TWO)));
+    expect(terms.length).toBeGreaterThan(3);
+    for (const fields of [
+      {
+        action: { name: 'commit_changes', effect: 'external' },
+        arguments: {},
+        change: { paths: ['src/a.ts'], autoRun: false },
+        paths: NONE,
+        hosts: [],
+      },
+      { action: { name: 'approval.gate', effect: 'pure' }, paths: NONE, hosts: [] },
+      { action: { name: 'apply_patch', effect: 'write' }, paths: { read: [], write: ['package.json'] }, hosts: [] },
+    ])
+      expect(evaluateSet(setFor(REGULATED), fields)).toMatchObject({ verdict: 'approve', terms: TWO });
+  });
+  test('lets nothing but the question to a model reach the network', () => {
+    for (const effect of ['external', 'irreversible', 'write', 'read'])
+      expect(evaluateSet(setFor(REGULATED), { action: { name: 'fetch', effect }, hosts: ['example.org:443'] })).toMatchObject({
+        verdict: 'deny',
+        rule: { rule: 'deny-network' },
+      });
+    expect(
+      evaluateSet(setFor(REGULATED), { action: { name: 'model.ask', effect: 'external' }, paths: NONE, hosts: ['a.example:443'] }).verdict,
+    ).toBe('permit');
+  });
+  test('is nowhere laxer than solo, whatever is asked', () => {
+    const fields = fc.record({
+      action: fc.record({
+        name: fc.constantFrom('read_file', 'apply_patch', 'run_tests', 'commit_changes', 'model.ask', 'approval.gate', 'shell_exec'),
+        effect: fc.constantFrom('pure', 'read', 'write', 'external', 'irreversible'),
+      }),
+      arguments: fc.record({ branch: fc.constantFrom('main', 'openexec/a') }, { requiredKeys: [] }),
+      paths: fc.record({
+        read: fc.subarray(['src/a.ts', '.env', 'keys/id_rsa']),
+        write: fc.subarray(['src/a.ts', 'package.json', '.env', '.husky/x']),
+      }),
+      change: fc.record({ paths: fc.subarray(['src/a.ts', '.github/x.yml']), autoRun: fc.boolean() }),
+      hosts: fc.subarray(['example.org:443']),
+    });
+    fc.assert(
+      fc.property(fields, (given) => {
+        const [strict, lax] = [evaluateSet(setFor(REGULATED), given), evaluateSet(setFor(SOLO), given)];
+        expect(ORDER[strict.verdict]).toBeGreaterThanOrEqual(ORDER[lax.verdict]);
+      }),
+    );
+  });
+});
+
+describe('the examples of a bundle', () => {
+  const example = (when: PolicyCondition, examples: PolicyRule['examples'], decide: PolicyRule['decide'] = 'deny') => ({
+    version: 1 as const,
+    name: 'sample',
+    rules: [
+      { id: 'first', when, decide, because: 'b', examples },
+      {
+        id: 'second',
+        when: { field: 'action.name', op: 'startsWith' as const, value: 'x' },
+        decide: 'deny' as const,
+        because: 'b',
+        examples: { match: [{ action: { name: 'x' } }], noMatch: [{ action: { name: 'y' } }] },
+      },
+    ],
+  });
+  const isX: PolicyCondition = { field: 'action.name', op: 'eq', value: 'x' };
+
+  test('tell which rules each of them set off, and what the bundle says in all', () => {
+    const outcomes = testBundle(example(isX, { match: [{ action: { name: 'x' } }], noMatch: [{ action: { name: 'xy' } }] }));
+    expect(outcomes.map(({ rule: id, list, at, truth, verdict, problem }) => [id, list, at, truth, verdict, problem])).toEqual([
+      ['first', 'match', 0, 'true', 'deny', null],
+      ['first', 'noMatch', 0, 'false', 'deny', null],
+      ['second', 'match', 0, 'true', 'deny', null],
+      ['second', 'noMatch', 0, 'false', 'deny', null],
+    ]);
+    expect(outcomes[0]?.hits.map(({ rule: id }) => id)).toEqual(['first', 'second']);
+    expect(outcomes[1]?.hits.map(({ rule: id }) => id)).toEqual(['second']);
+  });
+  test('that do not come out are each a problem, and the bundle is readable all the same', () => {
+    const broken = example(isX, { match: [{ action: { name: 'y' } }, {}], noMatch: [{ action: { name: 'x' } }, {}] });
+    const failed = testBundle(broken).flatMap(({ problem }) => (problem === null ? [] : [problem.message]));
+    expect(failed).toEqual([
+      'rule first: example match.0 does not match the rule',
+      'rule first: example match.1 does not match the rule; unknown: action.name',
+      'rule first: example noMatch.0 sets the rule off all the same',
+      'rule first: example noMatch.1 sets the rule off all the same; unknown: action.name',
+    ]);
+    const json = JSON.parse(JSON.stringify(broken)) as Json;
+    expect(readBundle(json).ok).toBe(true);
+    const checked = checkBundle(json);
+    expect(checked.ok ? [] : checked.error.map(({ message }) => message)).toEqual(failed);
   });
 });

@@ -17,6 +17,10 @@ export type OwnCode =
   | 'run.busy'
   /** The writ opened its run before. */
   | 'run.exists'
+  /** The chain is no standing writ of the law and one run writ carved from it. */
+  | 'writ.notCarved'
+  /** The standing writ has less left than the run wants. */
+  | 'writ.overdrawn'
   /** Nothing can be added to a closed run. */
   | 'run.closed'
   /** A payload or blob that the run is folded from was erased. */

@@ -20,6 +20,7 @@ import { runTrajectory } from '@openexec/authority';
 import { KERNEL_FLAGS, KERNEL_VERSION } from '@openexec/kernel';
 import type { Blob, LedgerStore } from '@openexec/ledger';
 import type { BlobRef } from '@openexec/protocol';
+import { carve } from './carve.ts';
 import type { CrashPoint } from './crash.ts';
 import { ledgerRefusal, reading, refuse, type RuntimeFailure } from './failure.ts';
 import type { Opening } from './hands.ts';
@@ -28,6 +29,8 @@ const TEXT = 'text/plain; charset=utf-8';
 const JSON_TYPE = 'application/json';
 const DRIVER_BYTES = 16;
 const LAW = 'law' as TrajectoryId; // The one name of its grammar.
+/** Other runs may be carved from the same standing writ meanwhile. */
+const MAX_CARVES = 8;
 
 /** What opening needs of the hands. */
 export interface OpenPorts {
@@ -91,33 +94,47 @@ export async function openRun(opening: Opening, ports: OpenPorts): Promise<Resul
     approvals: opening.approvals,
   };
   const run = runTrajectory({ issuer: writ.issuer, nonce: writ.nonce });
-  const at = ports.clock.now();
-  const lawAt = await timeOfLaw(ports.ledger);
-  if (!lawAt.ok) return lawAt;
-  if (lawAt.value !== null && at < lawAt.value)
-    return refuse('clock.behind', `the clock says ${at}, but the law of this ledger was last changed at ${lawAt.value}; set the clock`);
-  const draft = {
-    kind: 'run.opened' as const,
-    at,
-    actor: `key:${opening.opener}` as const,
-    cause: null,
-    law: null,
-    payload: payload as unknown as Json,
-  };
-  const appended = await ports.ledger.append({ to: [{ trajectory: run, expect: 'none', drafts: [draft] }], blobs });
-  if (!appended.ok && (appended.error.code === 'conflict' || appended.error.code === 'trajectory.closed'))
-    return refuse('run.exists', `the writ's nonce opened ${run} before; a writ opens one run, issue another`);
-  if (!appended.ok) return ledgerRefusal(appended.error);
+  const clock = await checkClock(ports);
+  if (!clock.ok) return clock;
+  const appended = await appendOpening(opening, ports, { run, payload, blobs });
+  if (!appended.ok) return appended;
   ports.crashPoint?.('W1.opened');
   return ok({ run, driver });
 }
 
-/** When the law was last changed, null where there is none yet. */
-function timeOfLaw(ledger: LedgerStore): Promise<Result<Instant | null, RuntimeFailure>> {
+/** Refuses a clock that is before the last change of the law. */
+function checkClock({ ledger, clock }: OpenPorts): Promise<Result<void, RuntimeFailure>> {
   return reading(async () => {
     const head = await ledger.trajectory(LAW);
-    if (head === null) return ok(null);
-    for await (const stored of ledger.read(LAW, head.seq)) return ok(stored.entry.at);
-    return ok(null);
+    if (head === null) return ok(undefined);
+    const now = clock.now();
+    for await (const { entry } of ledger.read(LAW, head.seq)) {
+      if (now < entry.at)
+        return refuse('clock.behind', `the clock says ${now}, but the law of this ledger was last changed at ${entry.at}; set the clock`);
+    }
+    return ok(undefined);
   });
+}
+
+/** With the grant carved from a standing writ in the same append, under the position at which what is left was counted. */
+async function appendOpening(
+  opening: Opening,
+  ports: OpenPorts,
+  made: { readonly run: TrajectoryId; readonly payload: Json; readonly blobs: readonly Blob[] },
+): Promise<Result<void, RuntimeFailure>> {
+  const { run, payload, blobs } = made;
+  for (let tries = 1; ; tries++) {
+    const at = ports.clock.now();
+    const carved = await carve(ports.ledger, { writs: opening.writs, run, at });
+    if (!carved.ok) return carved;
+    const draft = { kind: 'run.opened' as const, at, actor: `key:${opening.opener}` as const, cause: null, law: null, payload };
+    const own = { trajectory: run, expect: 'none' as const, drafts: [draft] };
+    const appended = await ports.ledger.append({ to: carved.value === null ? [own] : [carved.value, own], blobs });
+    if (appended.ok) return ok(undefined);
+    const { error } = appended;
+    if (error.code === 'conflict' && error.trajectory !== run && tries < MAX_CARVES) continue;
+    if ((error.code === 'conflict' && error.trajectory === run) || error.code === 'trajectory.closed')
+      return refuse('run.exists', `the writ's nonce opened ${run} before; a writ opens one run, issue another`);
+    return ledgerRefusal(error);
+  }
 }

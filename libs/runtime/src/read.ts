@@ -6,7 +6,7 @@ import { type Bytes, type Digest, type Instant, type Json, ok, parseCanonical, t
 import { emptyLaw, foldLaw, type LawView } from '@openexec/authority';
 import { evolve, initialState, isFact, neededBlobs, type RunEvent, type RunState } from '@openexec/kernel';
 import type { LedgerStore, Stored } from '@openexec/ledger';
-import type { ApprovalRequested } from '@openexec/protocol';
+import type { ApprovalRequested, SignedWrit } from '@openexec/protocol';
 import { ledgerRefusal, reading, refuse, type RuntimeFailure } from './failure.ts';
 
 const LAW = 'law' as TrajectoryId; // The one name of its grammar.
@@ -19,6 +19,8 @@ export interface Folded {
   /** The highest epoch in the ledger, whether judged or not, and who drives under it. */
   readonly epoch: number;
   readonly driver: string;
+  /** The chain that the run was opened under, root first. */
+  readonly writs: readonly SignedWrit[];
   /** The approval that was asked for last. */
   readonly requested: ApprovalRequested | null;
   /** The execution that was committed last. */
@@ -30,7 +32,7 @@ const NO_BLOBS: Blobs = new Map();
 
 /** The fold of an empty run. */
 export function unopened(run: TrajectoryId): Folded {
-  return { state: initialState(run), factAt: null, epoch: 0, driver: '', requested: null, committed: null };
+  return { state: initialState(run), factAt: null, epoch: 0, driver: '', writs: [], requested: null, committed: null };
 }
 
 function bodyOf(stored: Stored): Result<Json, RuntimeFailure> {
@@ -82,6 +84,7 @@ export async function foldStored(
       factAt: isFact(event) ? at : folded.factAt,
       epoch: drives.epoch,
       driver: drives.driver,
+      writs: event.kind === 'run.opened' ? event.body.writs : folded.writs,
       requested: event.kind === 'approval.requested' ? event.body : folded.requested,
       committed: event.kind === 'commit.recorded' ? event.body.execution : folded.committed,
     },

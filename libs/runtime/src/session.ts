@@ -7,6 +7,7 @@ import type { LawView } from '@openexec/authority';
 import { evolve, judge, type Judgement, neededBlobs, type RunEvent, type RunState } from '@openexec/kernel';
 import type { Actor, AppendBatch, Appended, AppendFailure, Blob, Draft } from '@openexec/ledger';
 import type { Body, FactKind } from '@openexec/protocol';
+import { type CarvePart, settle } from './carve.ts';
 import { ledgerRefusal, refuse, type RuntimeFailure } from './failure.ts';
 import type { Hands } from './hands.ts';
 import { type Folded, foldStored, foldTail, loadLaw } from './read.ts';
@@ -138,7 +139,7 @@ export class Session {
   async #append(drafts: readonly Draft[], blobs: readonly Blob[], law: number | undefined): Promise<Result<Progress, RuntimeFailure>> {
     this.hands.crashPoint?.('W2.appending');
     const batch: AppendBatch = {
-      to: [{ trajectory: this.state.run, expect: this.state.nextSeq - 1, drafts }],
+      to: [{ trajectory: this.state.run, expect: this.state.nextSeq - 1, drafts }, ...this.#givenBack(drafts)],
       blobs,
       ...(law === undefined ? {} : { law }),
     };
@@ -147,6 +148,7 @@ export class Session {
     this.hands.crashPoint?.('W3.appended');
     const known = new Map<Digest, Bytes>(blobs.map((blob) => [blob.digest, blob.bytes]));
     for (const stored of appended.value.stored) {
+      if (stored.entry.trajectory !== this.state.run) continue;
       const next = await foldStored(this.hands.ledger, this.#folded, stored, known);
       if (!next.ok) return next;
       this.#folded = next.value.folded;
@@ -155,6 +157,16 @@ export class Session {
       this.hands.observe?.(stored, next.value.body);
     }
     return ok('appended');
+  }
+
+  /** What a close gives back to the standing writ that the run was carved from. */
+  #givenBack(drafts: readonly Draft[]): readonly CarvePart[] {
+    const close = drafts.find(({ kind }) => kind === 'run.closed');
+    if (close === undefined) return [];
+    // The kernel wrote it just now.
+    const { spend } = close.payload as unknown as Body<'run.closed'>;
+    const part = settle({ writs: this.#folded.writs, run: this.state.run, at: close.at, spend });
+    return part === null ? [] : [part];
   }
 
   /** The port promises that nothing was stored when it was busy; every other refusal is the caller's to look at. */

@@ -3,48 +3,69 @@
  */
 import process from 'node:process';
 import { createInterface } from 'node:readline/promises';
-import type { Digest } from '@openexec/canon';
 import type { ApprovalQuestion, Approver, StopSignal } from '@openexec/catalogue';
-import type { FileKey } from '@openexec/config';
-import type { LedgerStore } from '@openexec/ledger';
-import type { CommandContext } from '../context.ts';
+import type { KeyFile } from '@openexec/config';
+import type { CommandContext, OpenLedger } from '../context.ts';
+import { keysFolder } from '../keyring.ts';
+import { lawOf } from '../law.ts';
 import { safe, safeLine } from '../output.ts';
+import { unlock } from '../passphrase.ts';
 import { shortRequest } from '../run/finish.ts';
-import { contentOf, findApproval } from './requests.ts';
+import { contentOf, findApproval, termsText } from './requests.ts';
 import { signVote } from './vote.ts';
+import { chooseVoter } from './voter.ts';
 
-/** An approver at this terminal; answers null where the person gives no decision. */
-export function terminalApprover(
-  context: CommandContext,
-  options: { readonly key: FileKey; readonly ledger: Digest; readonly store: LedgerStore; readonly root: string },
-): Approver {
+/** An approver at this terminal; answers null where the person gives no decision, or holds no key whose vote could count. */
+export function terminalApprover(context: CommandContext, options: { readonly ledger: OpenLedger; readonly root: string }): Approver {
+  const { ledger, root } = options;
   return {
     async ask(question, stop) {
       const { output } = context;
       const { bold, yellow } = output.progressStyle;
-      const found = await findApproval(options.store, question.request);
-      const content = found.ok ? await contentOf(found.value, options) : question.detail;
+      const found = await findApproval(ledger.store, question.request);
+      const law = await lawOf(ledger);
+      const opener = found.ok ? found.value.state.law?.opened.opener : undefined;
+      if (!found.ok || !law.ok || opener === undefined) return null;
+      const { request } = found.value;
       output.progress(
         `${yellow(bold('approval wanted'))} ${safeLine(question.action)} by rule ${safeLine(question.rule)}: ${safeLine(question.because)}`,
       );
-      output.progress(safe(content).replace(/^/gm, '    '));
+      output.progress(safe(await contentOf(found.value, { store: ledger.store, root })).replace(/^/gm, '    '));
+      output.progress(termsText(request));
+      const voter = chooseVoter(keysFolder(ledger.stateFolder), undefined, { request, opener, law: law.value, at: context.clock.now() });
+      if (!voter.ok) {
+        output.progress(safeLine(voter.error.message));
+        return null;
+      }
       const decision = await answer(question, stop);
-      if (decision === null) return null;
-      const { key, ledger } = options;
-      const { request, run, digest, until } = question;
-      return signVote({
-        key,
-        randomness: context.randomness,
-        ledger,
-        run,
-        request,
-        digest,
-        until,
-        decision,
-        because: 'decided at the terminal',
-      });
+      return decision === null ? null : signed(context, options, { question, decision, voter: voter.value });
     },
   };
+}
+
+/** Unlocks the key only after the decision; without it nothing was decided. */
+async function signed(
+  context: CommandContext,
+  { ledger }: { readonly ledger: OpenLedger },
+  said: { readonly question: ApprovalQuestion; readonly decision: 'approve' | 'deny'; readonly voter: KeyFile },
+): ReturnType<Approver['ask']> {
+  const key = await unlock(said.voter, {}, context);
+  if (!key.ok) {
+    context.output.progress(safeLine(key.error.message));
+    return null;
+  }
+  const { request, run, digest, until } = said.question;
+  return signVote({
+    key: key.value,
+    randomness: context.randomness,
+    ledger: ledger.fingerprint,
+    run,
+    request,
+    digest,
+    until,
+    decision: said.decision,
+    because: 'decided at the terminal',
+  });
 }
 
 async function answer(question: ApprovalQuestion, stop: StopSignal): Promise<'approve' | 'deny' | null> {

@@ -1,20 +1,25 @@
 /**
  * The common part of `approve` and `deny`: find, sign, record, and say how to go on.
  */
-import { ok } from '@openexec/canon';
-import type { CommandContext, CommandResult } from '../context.ts';
-import { EXIT } from '../exit.ts';
+import { ok, type Result } from '@openexec/canon';
+import type { FileKey } from '@openexec/config';
+import type { CommandContext, CommandResult, OpenLedger } from '../context.ts';
+import { EXIT, type Refusal, refuse } from '../exit.ts';
 import { shortRun } from '../findRun.ts';
-import { KEY_LABELS, keysFolder, loadKey } from '../keyring.ts';
+import { keysFolder } from '../keyring.ts';
+import { lawOf } from '../law.ts';
 import { safeLine } from '../output.ts';
-import { findApproval } from './requests.ts';
+import { type PassphraseOptions, unlock } from '../passphrase.ts';
+import { findApproval, type OpenApproval } from './requests.ts';
 import { vote } from './vote.ts';
+import { chooseVoter } from './voter.ts';
 
 /** Options of both commands. */
-export interface DecideOptions {
+export interface DecideOptions extends PassphraseOptions {
   readonly because?: string;
   readonly key?: string;
   readonly json?: boolean;
+  readonly ledger?: string;
 }
 
 /** Records a decision on the request `wanted`. */
@@ -24,14 +29,15 @@ export async function decide(
   options: DecideOptions,
   context: CommandContext,
 ): Promise<CommandResult> {
-  const ledger = await context.openLedger({ access: 'write' });
+  // An approver needs neither the runtime's key nor the log's: a vote carries its own signature.
+  const ledger = await context.openLedger({ access: 'append', ledger: options.ledger });
   if (!ledger.ok) return ledger;
-  const { store, fingerprint, stateFolder } = ledger.value;
+  const { store, fingerprint } = ledger.value;
   try {
-    const key = loadKey(keysFolder(stateFolder), options.key ?? KEY_LABELS.operator);
-    if (!key.ok) return key;
     const approval = await findApproval(store, wanted);
     if (!approval.ok) return approval;
+    const key = await voterFor(approval.value, options, context, ledger.value);
+    if (!key.ok) return key;
     const { clock, randomness, output } = context;
     const cast = await vote({
       store,
@@ -47,7 +53,8 @@ export async function decide(
     const { run, request, asked } = approval.value;
     const resume = `openexec resume ${shortRun(run)}`;
     if (options.json === true) {
-      output.json({ v: 1, request: request.id, run, decision, key: key.value.keyId, seq: cast.value.seq, resume });
+      const { keyId, assurance } = key.value;
+      output.json({ v: 1, request: request.id, run, decision, key: keyId, assurance, seq: cast.value.seq, resume });
       return ok(EXIT.ok);
     }
     output.result(
@@ -58,4 +65,22 @@ export async function decide(
   } finally {
     await ledger.value.close();
   }
+}
+
+/** The approver's key, unlocked last: nobody types a passphrase for a vote that could not count. */
+async function voterFor(
+  approval: OpenApproval,
+  options: DecideOptions,
+  context: CommandContext,
+  ledger: OpenLedger,
+): Promise<Result<FileKey, Refusal>> {
+  const law = await lawOf(ledger);
+  if (!law.ok) return law;
+  const { request, state, run } = approval;
+  const at = context.clock.now();
+  if (at > request.until) return refuse('approval.refused', `the request expired: votes counted until ${request.until}`);
+  const opener = state.law?.opened.opener;
+  if (opener === undefined) return refuse('approval.unknown', `${run} does not say who opened it`);
+  const file = chooseVoter(keysFolder(ledger.stateFolder), options.key, { request, opener, law: law.value, at });
+  return file.ok ? unlock(file.value, options, context) : file;
 }

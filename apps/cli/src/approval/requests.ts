@@ -67,6 +67,16 @@ async function askedFor(store: LedgerStore, run: TrajectoryId, id: Digest): Prom
   return found;
 }
 
+/** Who may decide, until when, how far it is, and what a yes allows. */
+export function termsText({ terms, votes, until }: OpenRequest): string {
+  const opener = terms.openerMayApprove ? 'whoever opened the run may approve' : 'not by whoever opened the run';
+  const held = terms.minAssurance === 'file' ? '' : `, key held by ${terms.minAssurance} or better`;
+  return [
+    `needs     ${terms.quorum} of ${terms.roles.join(' or ')}, ${opener}${held}, until ${until}; ${votes.length} of ${terms.quorum} voted`,
+    'allows    exactly this, once, under this policy and writ; nothing else',
+  ].join('\n');
+}
+
 /** What exactly is asked, as text: a change of files line by line, a result as the diff of its files, anything else as canonical JSON. */
 export async function contentOf(
   approval: OpenApproval,
@@ -75,8 +85,15 @@ export async function contentOf(
   const { arguments: args, asked } = approval;
   const change = args !== null && asked.action === 'apply_patch' ? changeText(args) : null;
   if (change !== null) return change;
-  if (args !== null && asked.action !== 'commit_changes') return canonicalText(args);
+  if (args !== null && asked.action !== 'commit_changes') return `${commandOf(approval)}${canonicalText(args)}`;
   return resultDiff(approval, options);
+}
+
+/** The words that the action runs, as the run's own catalogue fixes them; no shell is between. */
+function commandOf({ state, asked }: OpenApproval): string {
+  const name = state.law?.actions.get(asked.action)?.command ?? null;
+  const command = name === null ? undefined : state.law?.catalogue.commands[name];
+  return command === undefined || command === 'none' ? '' : `runs ${JSON.stringify(command.argv)}\n`;
 }
 
 async function resultDiff(approval: OpenApproval, options: { readonly store: LedgerStore; readonly root: string | null }): Promise<string> {

@@ -14,7 +14,7 @@ import type { OpenApproval } from './requests.ts';
 
 const BECAUSE_MAX = 2000;
 
-/** A signed vote by a key from a file. */
+/** A signed vote by a key from a file; how the file holds the key is part of what is signed. */
 export function signVote(options: {
   readonly key: FileKey;
   readonly randomness: Randomness;
@@ -35,7 +35,7 @@ export function signVote(options: {
     digest,
     expiry: until,
     nonce: nonceOf(randomness),
-    assurance: 'file',
+    assurance: key.assurance,
     because: because.slice(0, BECAUSE_MAX),
   };
   const signed = signBody({ type: VOTE_TYPE, body: body, seeds: [key.seed] });
@@ -79,6 +79,6 @@ export async function vote(voting: Voting): Promise<Result<{ readonly seq: numbe
   // Key files hold checked ids.
   if (request.votes.some((cast) => cast.key === (key.keyId as KeyId)))
     return refuse('approval.refused', `key ${key.keyId} has voted on this request already`);
-  const cast = await castVote({ ledger: store, clock, run, signedVote, assurance: 'file' });
+  const cast = await castVote({ ledger: store, clock, run, signedVote, assurance: key.assurance });
   return cast.ok ? cast : err(storeRefusal(cast.error));
 }

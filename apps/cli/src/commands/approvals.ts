@@ -3,10 +3,11 @@
  */
 import { ok } from '@openexec/canon';
 import type { Command } from 'commander';
-import { contentOf, type OpenApproval, openApprovals } from '../approval/requests.ts';
+import { contentOf, type OpenApproval, openApprovals, termsText } from '../approval/requests.ts';
 import type { CommandContext, CommandResult, OpenLedger } from '../context.ts';
 import { EXIT } from '../exit.ts';
-import { type Output, safe, safeLine } from '../output.ts';
+import { shortRun } from '../findRun.ts';
+import { safe, safeLine } from '../output.ts';
 import { withLedger } from '../read/guard.ts';
 import { shortRequest } from '../run/finish.ts';
 
@@ -39,14 +40,14 @@ async function approvals(options: ApprovalsOptions, context: CommandContext, led
     open.value.map(async (approval) => ({ approval, content: await contentOf(approval, { store: ledger.store, root }) })),
   );
   if (options.json === true)
-    context.output.json({ v: 1, approvals: shown.map(({ approval, content }) => ({ ...described(approval), content })) });
-  else for (const { approval, content } of shown) print(context.output, approval, content);
+    context.output.json({ v: 1, approvals: shown.map(({ approval, content }) => ({ ...described(approval, context), content })) });
+  else for (const { approval, content } of shown) print(context, approval, content);
   if (options.json !== true && shown.length === 0) context.output.progress('nothing waits for an approval');
   return ok(EXIT.ok);
 }
 
 /** A request as a program reads it. */
-function described({ run, request, asked }: OpenApproval) {
+function described({ run, request, asked, state }: OpenApproval, { clock }: CommandContext) {
   const { terms, votes, until, digest } = request;
   return {
     id: request.id,
@@ -59,11 +60,13 @@ function described({ run, request, asked }: OpenApproval) {
     digest,
     terms,
     until,
+    expired: clock.now() > until,
+    opener: state.law?.opened.opener ?? null,
     votes,
   };
 }
 
-function print(output: Output, approval: OpenApproval, content: string): void {
+function print({ output, clock }: CommandContext, approval: OpenApproval, content: string): void {
   const { bold, yellow, dim } = output.style;
   const { request, asked, run } = approval;
   const id = shortRequest(request.id);
@@ -73,11 +76,12 @@ function print(output: Output, approval: OpenApproval, content: string): void {
   output.result(
     `rule      ${asked.rule === null ? 'a gate of the runtime' : safeLine(`${asked.rule.layer}/${asked.rule.rule}`)}: ${safeLine(asked.because.message)}`,
   );
-  output.result(
-    `needs     ${request.terms.quorum} of ${request.terms.roles.join(' or ')} until ${request.until}; ${request.votes.length} voted`,
-  );
+  output.result(termsText(request));
+  for (const { key, decision } of request.votes) output.result(`vote      ${decision} by ${key}`);
   output.result(`content   ${request.digest}`);
   output.result(safe(content.endsWith('\n') ? content.slice(0, -1) : content).replace(/^/gm, '    '));
+  if (clock.now() > request.until)
+    return output.result(`expired   votes counted until ${request.until}; openexec resume ${shortRun(run)} goes on\n`);
   output.result(`approve   openexec approve ${id}`);
   output.result(`deny      openexec deny ${id} --because "…"\n`);
 }

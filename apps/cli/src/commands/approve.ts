@@ -4,16 +4,18 @@
 import type { Command } from 'commander';
 import { decide, type DecideOptions } from '../approval/decide.ts';
 import type { CommandContext } from '../context.ts';
+import { withPassphrase } from '../passphrase.ts';
 
 /** Adds the command. */
 export function register(program: Command, context: CommandContext): void {
-  program
+  const command = program
     .command('approve')
     .description('approve one request with your key; look at it first with openexec approvals')
     .argument('<id>', 'id of the request, or a prefix of it')
     .option('--because <text>', 'why, for the record')
-    .option('--key <label>', 'the approver key to sign with (default: operator)')
+    .option('--key <label>', 'the approver key to sign with (default: the first key here whose vote can count)')
     .option('--json', 'print one JSON document')
-    .addHelpText('after', '\nExample:\n  openexec approve 3f9c2a71')
-    .action(context.act((id: string, options: DecideOptions) => decide(id, 'approve', options, context)));
+    .option('--ledger <url>', 'another ledger, sqlite:PATH')
+    .addHelpText('after', '\nExample:\n  openexec approve 3f9c2a71');
+  withPassphrase(command).action(context.act((id: string, options: DecideOptions) => decide(id, 'approve', options, context)));
 }

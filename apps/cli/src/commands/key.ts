@@ -1,96 +1,94 @@
 /**
- * `openexec key new|list`: key files of this ledger. A new key counts once a root key vouches for it in the ledger, which `new` does with the root
- * key on this machine. Secrets are never printed (SECURITY §7).
+ * `openexec key new|list|trust|retire|passwd`: keys of this ledger. A key counts once a root key vouches for it in the ledger. Secrets are never
+ * printed (SECURITY §7). CLI.md.
  */
-import { bodyType, signBody } from '@openexec/authority';
-import { err, ok, toHex } from '@openexec/canon';
-import { listKeys, readKey, writeKey } from '@openexec/config';
 import type { Role } from '@openexec/protocol';
-import { loadLaw } from '@openexec/runtime';
-import { type Command, Option } from 'commander';
-import type { CommandContext, CommandResult, OpenLedger } from '../context.ts';
-import { EXIT, refuse } from '../exit.ts';
-import { KEY_LABELS, keyRefusal, keysFolder, loadKey } from '../keyring.ts';
-import { storeRefusal } from '../openLedger.ts';
-import { appendLaw, nonceOf, trustBody } from '../setup/found.ts';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { CommandContext, LedgerChoice } from '../context.ts';
+import { listAll } from '../keys/list.ts';
+import { changePassphrase, newKey, type NewKeyOptions, type PasswdOptions } from '../keys/make.ts';
+import { retire, type RetireOptions, ROOT_LABEL, trust, type TrustOptions } from '../keys/trust.ts';
+import { withPassphrase } from '../passphrase.ts';
+import { withLedger } from '../read/guard.ts';
 
-interface KeyOptions {
-  readonly role: Role;
-  readonly label?: string;
-  readonly json?: boolean;
+interface LedgerOption {
+  readonly ledger?: string;
 }
 
 /** A runtime or log key belongs to one installation and is made by init; a new root would be another trust root. */
 const OFFERED: readonly Role[] = ['issuer', 'approver', 'policy'];
-const SEED_BYTES = 32;
+/** A second root key makes the first replaceable; a second runtime key lets another machine drive runs. */
+const TRUSTABLE: readonly Role[] = ['root', 'issuer', 'policy', 'approver', 'runtime'];
+const APPEND = { access: 'append' } as const;
 
 /** Adds the command. */
 export function register(program: Command, context: CommandContext): void {
   const key = program
     .command('key')
-    .description('make and list keys')
+    .description('make, list, trust and retire keys')
     .addHelpText('after', '\nExamples:\n  openexec key new --role approver --label alice\n  openexec key list');
-  key
-    .command('new')
-    .description('make a key and let the root key of this ledger vouch for it')
+  const sub = (name: string, description: string, example: string): Command =>
+    key
+      .command(name)
+      .description(description)
+      .option('--json', 'print one JSON document')
+      .option('--ledger <url>', 'another ledger, sqlite:PATH')
+      .addHelpText('after', `\nExample:\n  ${example}`);
+  const choice = (options: LedgerOption, access: LedgerChoice): LedgerChoice => ({ ...access, ledger: options.ledger });
+
+  withPassphrase(sub('new', 'make a key; the root key here vouches for it, or its public half is written for others', NEW_EXAMPLE))
     .addOption(new Option('--role <role>', 'what the key may do').choices(OFFERED).makeOptionMandatory())
     .option('--label <name>', 'its name; default: the role')
-    .option('--json', 'print one JSON document')
-    .addHelpText('after', '\nExample:\n  openexec key new --role approver --label alice')
-    .action(context.act((options: KeyOptions) => withWriter(context, (ledger) => newKey(options, context, ledger))));
-  key
-    .command('list')
-    .description('the keys of this ledger, and which of them are on this machine')
-    .option('--json', 'print one JSON document')
-    .addHelpText('after', '\nExample:\n  openexec key list')
-    .action(context.act((options: { readonly json?: boolean }) => withWriter(context, (ledger) => listAll(options, context, ledger))));
-}
-
-async function withWriter(context: CommandContext, work: (ledger: OpenLedger) => Promise<CommandResult>): Promise<CommandResult> {
-  const ledger = await context.openLedger({ access: 'write' });
-  if (!ledger.ok) return ledger;
-  try {
-    return await work(ledger.value);
-  } finally {
-    await ledger.value.close();
-  }
-}
-
-async function newKey(options: KeyOptions, context: CommandContext, ledger: OpenLedger): Promise<CommandResult> {
-  const folder = keysFolder(ledger.stateFolder);
-  const root = loadKey(folder, KEY_LABELS.root);
-  if (!root.ok) return root;
-  const label = options.label ?? options.role;
-  if (listKeys(folder).includes(label)) return refuse('key.exists', `there is a key "${label}" already; give another --label`);
-  const made = writeKey(folder, { label, roles: [options.role], seed: context.randomness.bytes(SEED_BYTES) });
-  if (!made.ok) return err(keyRefusal(made.error));
-  const at = context.clock.now();
-  const body = trustBody({ fingerprint: ledger.fingerprint, nonce: nonceOf(context.randomness), key: made.value, at });
-  const signed = signBody({ type: bodyType('key.trusted'), body, seeds: [root.value.seed] });
-  const written = await appendLaw(ledger.store, at, 'key.trusted', root.value, signed);
-  if (!written.ok) return written;
-  const { keyId, publicKey } = made.value;
-  if (options.json === true) context.output.json({ v: 1, label, keyId, publicKey: toHex(publicKey), roles: [options.role] });
-  else context.output.result(`${label}  ${keyId}  ${options.role}\n  file ${folder}/${label}.key (mode 0600); trusted from ${at}`);
-  return ok(EXIT.ok);
-}
-
-async function listAll(options: { readonly json?: boolean }, context: CommandContext, ledger: OpenLedger): Promise<CommandResult> {
-  const folder = keysFolder(ledger.stateFolder);
-  const law = await loadLaw(ledger.store);
-  if (!law.ok) return err(storeRefusal(law.error));
-  const here = new Map(
-    listKeys(folder).flatMap((label) => {
-      const key = readKey(folder, label);
-      return key.ok ? [[key.value.keyId, label]] : [];
-    }),
+    .option('--no-passphrase', 'leave the key open to whoever can read its file (assurance: file)')
+    .option('--export-public <file>', 'do not trust it here: write its public half for somebody who holds a root key')
+    .option('--root-passphrase-file <file>', 'passphrase of the root key, where it has one')
+    .action(
+      context.act((options: NewKeyOptions & LedgerOption) =>
+        withLedger(context, choice(options, APPEND), (ledger) => newKey(options, context, ledger)),
+      ),
+    );
+  sub('list', 'the keys of this ledger: roles, windows, and which of them are on this machine', 'openexec key list').action(
+    context.act((options: { readonly json?: boolean } & LedgerOption) =>
+      withLedger(context, choice(options, {}), (ledger) => listAll(options, context, ledger)),
+    ),
   );
-  const rows = [...law.value.keys].map(([keyId, record]) => ({ keyId, roles: record.roles, label: here.get(keyId) ?? null }));
-  if (options.json === true) {
-    context.output.json({ v: 1, keys: rows });
-    return ok(EXIT.ok);
-  }
-  for (const { keyId, roles, label } of rows)
-    context.output.result(`${keyId}  ${roles.join(', ').padEnd(18)}  ${label === null ? 'not on this machine' : `${label} (here)`}`);
-  return ok(EXIT.ok);
+  withPassphrase(sub('trust', 'let a root key vouch for a key', 'openexec key trust bob.pub --role approver --name "Bob, security"'))
+    .argument('<key>', 'a public half that openexec key new exported, or the id of a known key')
+    .addOption(new Option('--role <role>', 'what it may do from now on; may be given several times').argParser(roles).makeOptionMandatory())
+    .option('--name <text>', 'whose key it is, for the record')
+    .option('--until <moment>', 'it counts no longer than this, such as 2027-01-31T00:00:00.000Z')
+    .option('--root <label>', 'the root key that signs', ROOT_LABEL)
+    .action(
+      context.act((wanted: string, options: TrustOptions & LedgerOption) =>
+        withLedger(context, choice(options, APPEND), (ledger) => trust(wanted, options, context, ledger)),
+      ),
+    );
+  withPassphrase(sub('retire', 'let a key count for nothing from here on, for good', 'openexec key retire 3f… --because "Bob has left"'))
+    .argument('<key>', 'the id of the key, or the label of a file here')
+    .requiredOption('--because <text>', 'why, for the record')
+    .option('--root <label>', 'the root key that signs', ROOT_LABEL)
+    .action(
+      context.act((wanted: string, options: RetireOptions & LedgerOption) =>
+        withLedger(context, choice(options, APPEND), (ledger) => retire(wanted, options, context, ledger)),
+      ),
+    );
+  withPassphrase(sub('passwd', 'put a key under another passphrase', 'openexec key passwd alice'))
+    .argument('<key>', 'the label of the file, or the id of the key')
+    .option('--new-passphrase-fd <n>', 'read the new passphrase from this open descriptor')
+    .option('--new-passphrase-file <file>', 'read the new passphrase from this file, which only you may read')
+    .option('--no-passphrase', 'take the passphrase off')
+    .action(
+      context.act((wanted: string, options: PasswdOptions & LedgerOption) =>
+        withLedger(context, choice(options, {}), (ledger) => changePassphrase(wanted, options, context, ledger)),
+      ),
+    );
+}
+
+const NEW_EXAMPLE =
+  'openexec key new --role approver --label alice\n  openexec key new --role approver --label bob --export-public bob.pub';
+
+function roles(text: string, before: readonly Role[] | undefined): readonly Role[] {
+  const role = TRUSTABLE.find((each) => each === text);
+  if (role === undefined) throw new InvalidArgumentError(`one of ${TRUSTABLE.join(', ')}`);
+  return [...(before ?? []), role];
 }

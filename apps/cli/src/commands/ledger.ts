@@ -2,7 +2,9 @@
  * `openexec ledger …`: the ledger itself. What is printed for other tools (entries, checkpoints, proofs) is exactly their format and
  * nothing else.
  */
-import { type Digest, ok, parseDecimal, type Result, toHex, utf8Decode } from '@openexec/canon';
+import { mkdirSync } from 'node:fs';
+import { type Digest, ok, parseDecimal, parseDigest, type Result, toHex, utf8Decode } from '@openexec/canon';
+import { writePin } from '@openexec/config';
 import type { Command } from 'commander';
 import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { EXIT, type Refusal, refuse } from '../exit.ts';
@@ -35,6 +37,9 @@ export const register: Register = (program, context) => {
   sub('info', 'origin, fingerprint, size, root, keys, trajectories', 'openexec ledger info --json')
     .option('--json', 'one JSON document')
     .action(context.act((options: LedgerOption & { readonly json?: boolean }) => info(context, options)));
+  sub('pin', 'trust this ledger, founded elsewhere, by the fingerprint that you were given', 'openexec ledger pin sha256:…')
+    .argument('<fingerprint>', 'sha256: and 64 hex digits, from whoever founded it and not from the ledger itself')
+    .action(context.act((fingerprint: string, options: LedgerOption) => pin(context, fingerprint, options)));
   sub('read', 'entries in ledger order', 'openexec ledger read --from 0 --limit 10 --jsonl')
     .option('--from <index>', 'first entry', '0')
     .option('--limit <count>', 'how many at most')
@@ -55,6 +60,26 @@ export const register: Register = (program, context) => {
 function whole(text: string, what: string): Result<bigint, Refusal> {
   const number = parseDecimal(text);
   return number.ok ? number : refuse('usage.invalid', `${what} is a whole number from 0 on, not ${JSON.stringify(text)}`);
+}
+
+/** Never replaces a pin: another fingerprint at the same place is what a pin is there to find. */
+async function pin(context: CommandContext, fingerprint: string, options: LedgerOption): Promise<CommandResult> {
+  const wanted = parseDigest(fingerprint);
+  if (!wanted.ok) return refuse('usage.invalid', 'a fingerprint is sha256: and 64 lower-case hex digits');
+  return withLedger(context, { ledger: options.ledger }, async (opened) => {
+    if (opened.fingerprint !== wanted.value)
+      return refuse('ledger.otherFingerprint', `the ledger here has fingerprint ${opened.fingerprint}, not ${wanted.value}`);
+    if (opened.pinned === null) {
+      mkdirSync(context.places.state, { recursive: true, mode: 0o711 });
+      mkdirSync(opened.stateFolder, { recursive: true, mode: 0o711 });
+      const written = writePin(context.places.user, opened.path, wanted.value);
+      if (!written.ok) return refuse('config.invalid', written.error.message);
+    }
+    context.output.result(
+      `pinned  ${wanted.value}\n  at ${safeLine(opened.path)}; openexec key new --export-public FILE makes a key for it`,
+    );
+    return ok(EXIT.ok);
+  });
 }
 
 async function info(context: CommandContext, options: LedgerOption & { readonly json?: boolean }): Promise<CommandResult> {

@@ -76,12 +76,11 @@ export function approverFor(options: {
   readonly context: CommandContext;
   readonly project: Project;
   readonly ledger: OpenLedger;
-  readonly operator: FileKey;
   readonly approvals: 'ask' | 'never';
 }): Approver | null {
-  const { context, project, ledger, operator, approvals } = options;
+  const { context, project, ledger, approvals } = options;
   if (!context.interactive || approvals === 'never') return null;
-  return terminalApprover(context, { key: operator, ledger: ledger.fingerprint, store: ledger.store, root: project.root });
+  return terminalApprover(context, { ledger, root: project.root });
 }
 
 /** A run that was opened before, to be driven from here. */
@@ -126,7 +125,7 @@ export async function takeOver(options: TakeOver): Promise<CommandResult> {
     sandbox: sandbox.value,
     redactor,
     model: model.value,
-    approver: approverFor({ context, project, ledger, operator, approvals: opened.approvals }),
+    approver: approverFor({ context, project, ledger, approvals: opened.approvals }),
     observe: (stored) => display.observe(stored),
   });
   if (!made.ok) return made;

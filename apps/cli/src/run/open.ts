@@ -11,11 +11,12 @@ import { describeToolchain, type Redactor, type RepositoryFacts, seccompArch, se
 import type { CommandContext, CommandResult, OpenLedger, Project } from '../context.ts';
 import { type Refusal, refuse } from '../exit.ts';
 import { shortRun } from '../findRun.ts';
+import { lawOf } from '../law.ts';
 import { storeRefusal } from '../openLedger.ts';
 import { createDisplay } from './display.ts';
 import { approverFor, drive, keepScript, loadOperating, type Operating, type Telling } from './drive.ts';
 import { openHands, provideOf, soundSandbox } from './hands.ts';
-import { type RunPlan, writFor, writFromFile } from './plan.ts';
+import { type RunPlan, writFor, writsFromFile } from './plan.ts';
 import { redactorOf } from './redact.ts';
 
 /** The repository and the commit that the run starts from. */
@@ -42,9 +43,11 @@ export async function openAndDrive(fresh: NewRun): Promise<CommandResult> {
   const redactor = redactorOf(context.env, [operator, runtime], runtime);
   const sandbox = await soundSandbox({ redactor, root: project.root, provide: plan.config.provide.map(provideOf) });
   if (!sandbox.ok) return sandbox;
-  const writ = writOf(fresh, operating.value);
-  if (!writ.ok) return writ;
-  const run = runTrajectory({ issuer: writ.value.body.issuer, nonce: writ.value.body.nonce });
+  const writs = await writsOf(fresh, operating.value);
+  if (!writs.ok) return writs;
+  const writ = writs.value.at(-1);
+  if (writ === undefined) return refuse('writ.invalid', 'the chain is empty');
+  const run = runTrajectory({ issuer: writ.body.issuer, nonce: writ.body.nonce });
   const display = createDisplay(context.output, { jsonl: telling.jsonl === true });
   const stop = context.stopOnInterrupt();
   const opened = await openHands({
@@ -56,13 +59,13 @@ export async function openAndDrive(fresh: NewRun): Promise<CommandResult> {
     sandbox: sandbox.value,
     redactor,
     model: plan.model?.adapter ?? null,
-    approver: approverFor({ context, project, ledger, operator, approvals: plan.config.approvals }),
+    approver: approverFor({ context, project, ledger, approvals: plan.config.approvals }),
     observe: (stored) => display.observe(stored),
   });
   if (!opened.ok) return opened;
   const { hands, base } = opened.value;
   if (plan.model !== null && plan.model.script !== null) keepScript(ledger, run, plan.model.script);
-  const opening = openingOf(fresh, { operating: operating.value, redactor, writ: writ.value, base });
+  const opening = openingOf(fresh, { operating: operating.value, redactor, writs: writs.value, writ, base });
   if (!opening.ok) return opening;
   const started = await openRun(opening.value, hands);
   if (!started.ok) return err(storeRefusal(started.error));
@@ -71,15 +74,20 @@ export async function openAndDrive(fresh: NewRun): Promise<CommandResult> {
   return drive({ context, run, hands, stop, telling, driver: started.value.driver });
 }
 
-function writOf(fresh: NewRun, { operator, runtime }: Operating): Result<SignedWrit, Refusal> {
+async function writsOf(fresh: NewRun, { operator, runtime }: Operating): Promise<Result<readonly SignedWrit[], Refusal>> {
   const { context, ledger, plan, writFile } = fresh;
-  if (writFile === undefined) return ok(writFor({ context, ledger, operator, runtime, plan }));
-  return writFromFile(resolve(context.cwd, writFile), { ledger, runtime });
+  if (writFile === undefined) return ok([writFor({ context, ledger, operator, runtime, plan })]);
+  const law = await lawOf(ledger);
+  if (!law.ok) return law;
+  return writsFromFile(resolve(context.cwd, writFile), { ledger, runtime, law: law.value, at: context.clock.now() });
 }
 
 interface OpeningParts {
   readonly operating: Operating;
   readonly redactor: Redactor;
+  /** Root first. */
+  readonly writs: readonly SignedWrit[];
+  /** The run's own, the last of them. */
   readonly writ: SignedWrit;
   readonly base: BaseTree;
 }
@@ -100,7 +108,7 @@ function openingOf(fresh: NewRun, parts: OpeningParts): Result<Opening, Refusal>
     session: null,
     // Key files hold checked ids.
     opener: parts.operating.operator.keyId as KeyId,
-    writs: [parts.writ],
+    writs: parts.writs,
     blueprint: plan.blueprint,
     policySet: plan.policySet,
     catalogue: plan.catalogue,

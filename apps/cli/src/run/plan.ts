@@ -2,10 +2,10 @@
  * Everything that a new run is opened with, from configuration, files and flags; any flaw refuses before the ledger, the model or the tree is
  * touched (GOALS E02). Must never decide what policy or writ allow: they are only carried together here.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { instantFromMs, instantToMs, type KeyId, ok, parseJson, type Result } from '@openexec/canon';
-import { issueWrit } from '@openexec/authority';
+import { type Instant, instantFromMs, instantToMs, type KeyId, ok, parseJson, type Result } from '@openexec/canon';
+import { checkChain, issueWrit, type LawView } from '@openexec/authority';
 import type { BlueprintContext } from '@openexec/blueprint';
 import { argumentProblem, builtinActions, builtinToolsets } from '@openexec/catalogue';
 import {
@@ -18,21 +18,23 @@ import {
   loadPolicies,
   loadProjectPolicies,
   type Overrides,
+  type ShippedPolicy,
 } from '@openexec/config';
-import { SOLO } from '@openexec/policy';
+import { REGULATED, SOLO } from '@openexec/policy';
 import {
   type Catalogue,
   type CheckedBlueprint,
+  type PolicyBundle,
   type PolicySet,
   type Prices,
   type SignedWrit,
-  signedWrit,
   type Writ,
 } from '@openexec/protocol';
 import type { CommandContext, OpenLedger, Project } from '../context.ts';
 import { type Refusal, refuse } from '../exit.ts';
 import { safeLine } from '../output.ts';
 import { nonceOf } from '../setup/found.ts';
+import { readChain } from '../writ/file.ts';
 import { type ChosenModel, chooseModel } from './model.ts';
 import { configRefusal } from './problems.ts';
 
@@ -51,6 +53,8 @@ export interface RunPlan {
   readonly prices: Prices;
 }
 
+/** The policies that ship, by the names that the configuration knows. */
+export const SHIPPED: { readonly [name in ShippedPolicy]: PolicyBundle } = { solo: SOLO, regulated: REGULATED };
 const MAX_LAYERS = 8;
 const SOURCE_MAX = 256;
 /** A run may wait for people; this long its writ holds at most. */
@@ -89,7 +93,7 @@ export function planRun(context: CommandContext, project: Project, flags: RunFla
     context: blueprintContext(commands),
   });
   if (!blueprint.ok) return configRefusal(blueprint.error, project.root);
-  const policySet = policySetOf(context, project, flags.policies);
+  const policySet = policySetOf(context, project, { base: config.value.policy, files: flags.policies });
   if (!policySet.ok) return policySet;
   const grant = grantOf({ blueprint: blueprint.value, toolsets: builtinToolsets, actions: builtinActions });
   const base = config.value.modelFrom === 'flag' ? context.cwd : project.root;
@@ -110,14 +114,19 @@ export function planRun(context: CommandContext, project: Project, flags: RunFla
 }
 
 /** The shipped policy decides; project and run may only narrow it (PROTOCOL §7, GOALS E20). */
-function policySetOf(context: CommandContext, project: Project, files: readonly string[]): Result<PolicySet, Refusal> {
+export function policySetOf(
+  context: CommandContext,
+  project: Project,
+  of: { readonly base: ShippedPolicy; readonly files: readonly string[] },
+): Result<PolicySet, Refusal> {
+  const { base, files } = of;
   const own = loadProjectPolicies(project.folder);
   if (!own.ok) return configRefusal(own.error, project.root);
   const given = loadPolicies(files.map((file) => resolve(context.cwd, file)));
   if (!given.ok) return configRefusal(given.error, project.root);
   const named = (file: string) => file.replace(`${project.root}/`, '').slice(-SOURCE_MAX);
   const layers: PolicySet['layers'] = [
-    { layer: 'shipped', bundle: SOLO, source: 'solo' },
+    { layer: 'shipped', bundle: SHIPPED[base], source: base },
     ...own.value.map(({ file, bundle }) => ({ layer: 'project' as const, bundle, source: named(file) })),
     ...given.value.map(({ file, bundle }) => ({ layer: 'run' as const, bundle, source: named(file) })),
   ];
@@ -170,28 +179,23 @@ export function writFor(options: {
   return issueWrit({ writ, seed: operator.seed });
 }
 
-/** A signed writ from a file: of this ledger, for this runtime. Signature and window are judged by the kernel. */
-export function writFromFile(
+/**
+ * A chain of writs from a file: of this ledger, for this runtime, and counting by the law as it stands. The kernel judges it again at the opening and
+ * at every use.
+ */
+export function writsFromFile(
   file: string,
-  options: { readonly ledger: OpenLedger; readonly runtime: FileKey },
-): Result<SignedWrit, Refusal> {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch {
-    return refuse('writ.invalid', `the writ "${safeLine(file)}" cannot be read`);
-  }
-  const json = parseJson(text);
-  const parsed = json.ok ? signedWrit.safeParse(json.value) : null;
-  if (parsed?.success !== true)
-    return refuse(
-      'writ.invalid',
-      `"${safeLine(file)}" is not a signed writ: ${json.ok ? (parsed?.error.issues[0]?.message ?? '') : json.error.message}`,
-    );
-  const { body } = parsed.data;
-  if (body.ledger !== options.ledger.fingerprint)
-    return refuse('writ.invalid', `the writ is for ledger ${body.ledger}, this one is ${options.ledger.fingerprint}`);
-  if (body.subject !== options.runtime.keyId)
-    return refuse('writ.invalid', `the writ is for key ${body.subject}, the runtime here is ${options.runtime.keyId}`);
-  return ok(parsed.data);
+  options: { readonly ledger: OpenLedger; readonly runtime: FileKey; readonly law: LawView; readonly at: Instant },
+): Result<readonly SignedWrit[], Refusal> {
+  const { ledger, runtime, law, at } = options;
+  const chain = readChain(file);
+  if (!chain.ok) return chain;
+  const leaf = chain.value.at(-1)?.body;
+  if (leaf === undefined) return refuse('writ.invalid', 'the chain is empty');
+  if (leaf.ledger !== ledger.fingerprint)
+    return refuse('writ.invalid', `the writ is for ledger ${leaf.ledger}, this one is ${ledger.fingerprint}`);
+  if (leaf.subject !== runtime.keyId)
+    return refuse('writ.invalid', `the writ is for key ${leaf.subject}, the runtime here is ${runtime.keyId}`);
+  const checked = checkChain({ writs: chain.value, law, at, ledger: ledger.fingerprint });
+  return checked.ok ? chain : refuse('writ.notInForce', `${checked.error.code}: ${checked.error.message}`);
 }

@@ -18,13 +18,13 @@ import {
   toHex,
   type TrajectoryId,
 } from '@openexec/canon';
-import { type FileKey, listKeys, type Places, readKey, secureFolder, writeKey, writePin } from '@openexec/config';
+import { type FileKey, type Places, readKey, secureFolder, writeKey, writePin } from '@openexec/config';
 import type { LedgerStore } from '@openexec/ledger';
 import type { Role } from '@openexec/protocol';
 import { loadLaw } from '@openexec/runtime';
 import { openSqliteLedger } from '@openexec/stores';
 import { type Refusal, refuse } from '../exit.ts';
-import { headFileOf, KEY_LABELS, keyRefusal, keysFolder, loadSigners, originOf, stateFolderOf } from '../keyring.ts';
+import { headFileOf, KEY_LABELS, keyFiles, keyRefusal, keysFolder, loadSigners, originOf, stateFolderOf } from '../keyring.ts';
 import { storeRefusal } from '../openLedger.ts';
 
 /** Where and with what a ledger is founded. */
@@ -78,10 +78,7 @@ export async function found(options: FoundOptions): Promise<Result<Founded, Refu
   if (home === pending) renameSync(pending, stateFolder);
   const pinned = writePin(places.user, realpathSync(path), founded.value.fingerprint);
   if (!pinned.ok) return refuse('config.invalid', pinned.error.message);
-  const shown = listKeys(keysFolder(stateFolder)).flatMap((label) => {
-    const key = readKey(keysFolder(stateFolder), label);
-    return key.ok ? [{ label, keyId: key.value.keyId, roles: key.value.roles }] : [];
-  });
+  const shown = keyFiles(keysFolder(stateFolder)).map(({ label, keyId, roles }) => ({ label, keyId, roles }));
   return ok({ ...founded.value, stateFolder, fresh: before.value === null, keys: shown });
 }
 
