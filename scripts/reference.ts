@@ -1,6 +1,7 @@
 /**
- * Writes docs/reference/cli.md from what the built command says of itself, docs/reference/exit-codes.md from its table of refusals and
- * docs/reference/actions.md from the catalogue, or with `--check` says which is not what the program says: `npm run reference`, `npm run reference:check`. Must never hold a word of the help itself.
+ * Writes docs/reference/cli.md from what the built command says of itself, docs/reference/exit-codes.md from its table of refusals,
+ * docs/reference/actions.md from the catalogue and docs/reference/sdk.md from the SDK's types, or with `--check` says which is not what the program
+ * says: `npm run reference`, `npm run reference:check`. Must never hold a word of the help itself.
  * CLI.md "Commands", "Exit codes".
  */
 import { spawnSync } from 'node:child_process';
@@ -140,6 +141,15 @@ function withBuilt<T>(work: (help: Help) => T): T {
   }
 }
 
+/** The page of the SDK: the very text of its types. */
+export function sdkPage(types: string): string {
+  const [, head = '', rest = ''] = /^\/\*\*\n(.*?)\*\/\n\n(.*)$/s.exec(types) ?? [];
+  if (head === '' || rest === '') throw new Error('the types of the SDK have no comment at their head');
+  const intro =
+    "`import { startRun, openLedger, verifyLedger } from 'openexec'`, in JavaScript or TypeScript; [how to use it](../how-to/use-the-sdk.md).";
+  return ['# The SDK', NOTE, `${intro} This is the whole of its types.`, `\`\`\`ts\n${rest.trimEnd()}\n\`\`\``].join('\n\n').concat('\n');
+}
+
 function main(args: readonly string[]): number {
   const unknown = args.find((arg) => arg !== '--check');
   if (unknown !== undefined) {
@@ -150,6 +160,7 @@ function main(args: readonly string[]): number {
     ['docs/reference/cli.md', withBuilt(commandPage)],
     ['docs/reference/exit-codes.md', exitPage()],
     ['docs/reference/actions.md', actionPage()],
+    ['docs/reference/sdk.md', sdkPage(fs.readFileSync(path.join(root, 'apps/cli/src/sdk/public.ts'), 'utf8'))],
   ]);
   const stale = [...pages].filter(
     ([file, text]) => !fs.existsSync(path.join(root, file)) || fs.readFileSync(path.join(root, file), 'utf8') !== text,

@@ -1,12 +1,14 @@
 /**
- * Builds the one thing that is ever executed: dist/openexec.mjs with its chunks. Must never leave a workspace sibling outside the bundle.
- * MECHANICS part 1 "One tarball".
+ * Builds the one thing that is ever executed: dist/openexec.mjs and dist/sdk.mjs with their common chunks, the types of the SDK, and the licences of
+ * what was bundled. Must never leave a workspace sibling outside the bundle. MECHANICS part 1 "One tarball".
  */
 import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { noticesOf } from './notices.mjs';
+import { publicTypes } from './types.mjs';
 
 const here = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const house = path.resolve(here, '../..');
@@ -28,8 +30,9 @@ const ownModulesArePure = {
 };
 
 fs.rmSync(outdir, { recursive: true, force: true });
-await build({
-  entryPoints: { openexec: path.join(here, 'src/main.ts') },
+const { metafile } = await build({
+  entryPoints: { openexec: path.join(here, 'src/main.ts'), sdk: path.join(here, 'src/sdk.ts') },
+  metafile: true,
   outdir,
   outExtension: { '.js': '.mjs' },
   chunkNames: 'chunks/[name]-[hash]',
@@ -51,6 +54,8 @@ await build({
   absWorkingDir: house,
 });
 fs.chmodSync(path.join(outdir, 'openexec.mjs'), 0o755);
+fs.writeFileSync(path.join(outdir, 'sdk.d.ts'), publicTypes(path.join(here, 'src/sdk/public.ts')));
+fs.writeFileSync(path.join(outdir, 'THIRD-PARTY-NOTICES.txt'), noticesOf(metafile, house));
 
 // What ships beside the code: our own assets, the blueprints of the house, and what the demo works with.
 const assets = path.join(outdir, 'assets');

@@ -1,39 +1,26 @@
 /**
- * The context of the real process: node's streams, clock and randomness, the checkout around the working folder, its ledger. The only file that
- * reads the environment. Must never fall back to another ledger or a key that was not asked for.
+ * The context of the real process: node's streams, the checkout around the working folder, its ledger. Must never fall back to another ledger or a
+ * key that was not asked for.
  */
-import { randomFillSync } from 'node:crypto';
-import { existsSync, realpathSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
 import process from 'node:process';
-import { type Clock, instantFromMs, ok, type Randomness, type Result } from '@openexec/canon';
 import type { StopSignal } from '@openexec/catalogue';
-import { findPlaces, type Places } from '@openexec/config';
-import type { CommandContext, CommandResult, Project } from './context.ts';
+import type { CommandContext, CommandResult } from './context.ts';
 import { EXIT, type Refusal, REFUSALS, refuse } from './exit.ts';
 import { createOutput, type Output, safe } from './output.ts';
+import { createSurroundings, findProject } from './surroundings.ts';
 
 const SECOND_INTERRUPT = 'interrupted again: ending at once; openexec resume goes on from the last acknowledged event';
 
 /** Builds the context of this process. `assets` is the folder of shipped files. */
 export function createContext(options: { readonly assets: string; readonly version: string }): CommandContext {
-  const { env } = process;
-  const cwd = process.cwd();
+  const surroundings = createSurroundings({ env: process.env, cwd: process.cwd(), assets: options.assets });
+  const { env, cwd, places, clock, randomness } = surroundings;
   const output = createOutput({ stdout: process.stdout, stderr: process.stderr, env });
-  const places = findPlaces({ env, home: homedir(), root: process.getuid?.() === 0 });
-  const clock: Clock = { now: () => instantFromMs(Date.now()) };
-  const randomness: Randomness = { bytes: (count) => randomFillSync(new Uint8Array(count)) };
   return {
-    env,
-    cwd,
+    ...surroundings,
     output,
     interactive: process.stdin.isTTY === true && process.stderr.isTTY === true && (env['CI'] ?? '') === '',
-    clock,
-    randomness,
-    assets: options.assets,
     version: options.version,
-    places,
     act:
       (work) =>
       async (...args) =>
@@ -90,14 +77,6 @@ function report(output: Output, refusal: Refusal, json: boolean): void {
   const { red, dim } = output.progressStyle;
   output.progress(`${red('refused')} ${safe(refusal.message)}`);
   output.progress(dim(`  ${refusal.code} (exit ${row.exit}) · ${row.remedy}`));
-}
-
-/** Walks up to the folder that holds `.git`: a folder, or the file of a linked worktree. */
-function findProject(cwd: string, places: Places): Result<Project, Refusal> {
-  for (let folder = realpathSync(cwd); ; folder = dirname(folder)) {
-    if (existsSync(join(folder, '.git'))) return ok({ root: folder, folder: join(folder, '.openexec'), places });
-    if (folder === dirname(folder)) return refuse('workspace.notARepository', `"${safe(resolve(cwd))}" is not inside a git checkout`);
-  }
 }
 
 function stopOnInterrupt(output: Output): StopSignal {

@@ -44,21 +44,25 @@ export interface LedgerChoice {
 /** What the action of a command comes to. */
 export type CommandResult = Result<ExitCode, Refusal>;
 
-/** What every command is given. */
-export interface CommandContext {
+/** What governing a run needs of the machine around it, whoever asks for it: a command or a program that uses the SDK. */
+export interface Surroundings {
   readonly env: { readonly [name: string]: string | undefined };
   readonly cwd: string;
-  readonly output: Output;
-  /** Whether a person can be asked: both streams are terminals and CI is not set. */
-  readonly interactive: boolean;
   readonly clock: Clock;
   readonly randomness: Randomness;
   /** Folder of the files that ship with the command (`assets/`), absolute. */
   readonly assets: string;
-  /** Version of the command. */
-  readonly version: string;
   /** Where configuration and state of this user live. */
   readonly places: Places;
+}
+
+/** What every command is given. */
+export interface CommandContext extends Surroundings {
+  readonly output: Output;
+  /** Whether a person can be asked: both streams are terminals and CI is not set. */
+  readonly interactive: boolean;
+  /** Version of the command. */
+  readonly version: string;
   /**
    * Turns work into an action for commander: prints a refusal (code, message, what to do; as JSON on stdout under `--json`), sets the exit code.
    * A throw of `work` is `internal.fault`.

@@ -27,12 +27,17 @@ export interface Overrides {
   readonly budgetUsd?: number | undefined;
   /** Write patterns that narrow further what the files say. */
   readonly writePaths?: readonly string[] | undefined;
+  readonly budgetTokens?: number | undefined;
+  readonly budgetCalls?: number | undefined;
   /** Base address of provider openai, from the environment. */
   readonly openaiBaseUrl?: string | undefined;
 }
 
 /** Name of a shipped policy. */
 export type ShippedPolicy = (typeof SHIPPED_POLICIES)[number];
+/** The bounds of a command that a file may state. */
+export type Limits = NonNullable<NonNullable<ConfigFile['sandbox']>['limits']>;
+const LIMITS = ['memoryBytes', 'processes', 'cpuMs', 'fileBytes', 'diskBytes', 'inodes'] as const satisfies readonly (keyof Limits)[];
 
 /** The configuration in force. */
 export interface Config {
@@ -54,6 +59,8 @@ export interface Config {
   /** The shipped policy: `regulated` as soon as one layer says so. */
   readonly policy: ShippedPolicy;
   readonly provide: readonly string[];
+  /** Bounds of one command that any layer states, the narrowest of each. */
+  readonly limits: Limits;
   readonly readPaths: readonly string[];
   readonly writePaths: readonly string[];
   readonly prices: Prices;
@@ -95,15 +102,21 @@ export function mergeLayers(given: readonly Layer[], overrides: Overrides): Resu
     commands: commandsOf(layers),
     blueprint: overrides.blueprint ?? last((config) => config.blueprint) ?? DEFAULTS.blueprint,
     budget: {
-      tokens: least((config) => config.budget?.tokens) ?? DEFAULTS.tokens,
+      tokens: least((config) => config.budget?.tokens, overrides.budgetTokens) ?? DEFAULTS.tokens,
       usdMicros: usd === null ? DEFAULTS.usdMicros : Math.round(usd * 1e6),
-      calls: least((config) => config.budget?.calls) ?? DEFAULTS.calls,
+      calls: least((config) => config.budget?.calls, overrides.budgetCalls) ?? DEFAULTS.calls,
     },
     budgetInUsd: usd !== null,
     wallMs: (least((config) => config.wall) ?? DEFAULTS.wallMinutes) * 60_000,
     approvals: overrides.approvals === 'never' || layers.some((layer) => layer.config.approvals === 'never') ? 'never' : 'ask',
     policy: layers.some((layer) => layer.config.policy === 'regulated') ? 'regulated' : 'solo',
     provide: common(layers.map((layer) => layer.config.sandbox?.provide)) ?? [],
+    limits: Object.fromEntries(
+      LIMITS.flatMap((name) => {
+        const most = least((config) => config.sandbox?.limits?.[name]);
+        return most === null ? [] : [[name, most]];
+      }),
+    ),
     readPaths: common(layers.map((layer) => layer.config.paths?.read)) ?? EVERYTHING,
     writePaths: common([...layers.map((layer) => layer.config.paths?.write), overrides.writePaths]) ?? EVERYTHING,
     prices: pricesOf(layers),

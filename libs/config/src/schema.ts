@@ -67,7 +67,22 @@ export const configFile = z.strictObject({
   approvals: z.enum(['ask', 'never']).optional(),
   /** The shipped policy that decides; of several layers the strictest word counts. */
   policy: z.enum(SHIPPED_POLICIES).optional(),
-  sandbox: z.strictObject({ provide: z.array(path).max(32).optional() }).optional(),
+  sandbox: z
+    .strictObject({
+      provide: z.array(path).max(32).optional(),
+      /** Bounds of one command, each below what the runtime allows anyway; a larger one changes nothing. */
+      limits: z
+        .strictObject({
+          memoryBytes: whole.min(67_108_864).optional(),
+          processes: whole.min(8).optional(),
+          cpuMs: whole.min(1000).optional(),
+          fileBytes: whole.min(4096).optional(),
+          diskBytes: whole.min(4096).optional(),
+          inodes: whole.min(16).optional(),
+        })
+        .optional(),
+    })
+    .optional(),
   /** Paths of the repository that a run may read and write, as writ patterns (`**`, `dir/**`, exact). */
   paths: z
     .strictObject({

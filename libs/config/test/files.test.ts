@@ -125,6 +125,12 @@ describe('the configuration file', () => {
     ['a negative budget', 'version: 1\nbudget: {calls: -1}\n', 'config.value c.yaml:2:17: budget.calls: '],
     ['less than a micro-dollar', 'version: 1\nbudget: {usd: 0.0000001}\n', 'dollars have at most six decimal places'],
     ['a folder outside', 'version: 1\nsandbox: {provide: [../secrets]}\n', 'config.value c.yaml:2:21: sandbox.provide.0: '],
+    ['a limit that is none', 'version: 1\nsandbox: {limits: {procesess: 9}}\n', 'config.unknownKey c.yaml:2:20: '],
+    [
+      'a limit too small to start',
+      'version: 1\nsandbox: {limits: {processes: 1}}\n',
+      'config.value c.yaml:2:31: sandbox.limits.processes: ',
+    ],
     ['an absolute folder', 'version: 1\nsandbox: {provide: [/etc]}\n', 'config.value c.yaml:2:21: sandbox.provide.0: '],
   ];
   test.each(refused)('with %s is refused at its place', (_name, text, expected) => {
@@ -208,11 +214,11 @@ describe('files of a project', () => {
   test('a flag cannot widen the budget in dollars, prices cannot be talked down, paths and folders are cut to what all allow', () => {
     write(
       'user/config.yaml',
-      'version: 1\nbudget: {usd: 0.5}\nmodels: {openai: {pricing: {m: {input: 2, output: 8}}}}\npaths: {write: [src/**, docs/**]}\nsandbox: {provide: [node_modules, vendor]}\n',
+      'version: 1\nbudget: {usd: 0.5}\nmodels: {openai: {pricing: {m: {input: 2, output: 8}}}}\npaths: {write: [src/**, docs/**]}\nsandbox: {provide: [node_modules, vendor], limits: {processes: 64, diskBytes: 1000000}}\n',
     );
     write(
       'own/config.yaml',
-      'version: 1\nbudget: {usd: 3}\nmodels: {openai: {pricing: {m: {input: 0.1, output: 9}}}}\npaths: {write: ["**"], read: [src/**]}\nsandbox: {provide: [node_modules]}\n',
+      'version: 1\nbudget: {usd: 3}\nmodels: {openai: {pricing: {m: {input: 0.1, output: 9}}}}\npaths: {write: ["**"], read: [src/**]}\nsandbox: {provide: [node_modules], limits: {processes: 128, diskBytes: 4096}}\n',
     );
     const config = loaded({ budgetUsd: 10 });
     expect(config.budget.usdMicros).toBe(500_000);
@@ -221,6 +227,7 @@ describe('files of a project', () => {
     expect(config.writePaths).toEqual(['src/**', 'docs/**']);
     expect(config.readPaths).toEqual(['src/**']);
     expect(config.provide).toEqual(['node_modules']);
+    expect(config.limits).toEqual({ processes: 64, diskBytes: 4096 });
   });
 
   test('a repository cannot send prompts and keys elsewhere: only the user, the system, the environment, or this very machine', () => {

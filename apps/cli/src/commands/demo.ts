@@ -13,6 +13,7 @@ import { type Finished, openexec } from '../demo/child.ts';
 import { git, makeRepository } from '../demo/repository.ts';
 import { forge, parseEntries } from '../demo/tamper.ts';
 import { EXIT, type ExitCode, REFUSALS, type Refusal, refuse } from '../exit.ts';
+import { hostileDemo } from '../hostile/demo.ts';
 import { safeLine, wantsColour } from '../output.ts';
 
 const SAMPLE = 'duration';
@@ -22,6 +23,8 @@ const REFUSED_WISHES = 3;
 
 interface DemoOptions {
   readonly keep?: string;
+  readonly hostile?: boolean;
+  readonly json?: boolean;
 }
 
 /** Adds the command. */
@@ -30,19 +33,33 @@ export const register: Register = (program, context) => {
     .command('demo')
     .description('the whole main job on a shipped sample repository with a real bug, offline')
     .option('--keep <dir>', 'work in this new folder and keep it')
-    .addHelpText('after', '\nExample:\n  openexec demo --keep /tmp/openexec-demo')
+    .option('--hostile', 'instead: the model is an attacker; what stopped each attempt, with the evidence')
+    .option('--json', 'with --hostile: one JSON document')
+    .addHelpText('after', '\nExamples:\n  openexec demo --keep /tmp/openexec-demo\n  openexec demo --hostile')
     .action(context.act((options: DemoOptions) => demo(context, options)));
 };
 
 async function demo(context: CommandContext, options: DemoOptions): Promise<CommandResult> {
+  if (options.json === true && options.hostile !== true) return refuse('usage.invalid', '--json goes with --hostile');
   const folder = makeFolder(options.keep);
   if (!folder.ok) return folder;
+  if (options.hostile === true) return hostile(context, folder.value, options);
   const stage = new Stage(context, folder.value);
   const result = await stage.play();
   const kept = options.keep !== undefined || !result.ok || result.value !== EXIT.ok;
   if (kept) stage.sayWhere();
   else rmSync(folder.value, { recursive: true, force: true });
   return result;
+}
+
+/** The attack leaves nothing behind unless it is to be kept; what is found on a failure is printed, not left lying about. */
+async function hostile(context: CommandContext, folder: string, options: DemoOptions): Promise<CommandResult> {
+  try {
+    return await hostileDemo(context, folder, options.json === true);
+  } finally {
+    if (options.keep === undefined) rmSync(folder, { recursive: true, force: true });
+    else context.output.progress(`everything is in ${safeLine(folder)}; evidence.json holds what was seen`);
+  }
 }
 
 function makeFolder(keep: string | undefined): Result<string, Refusal> {

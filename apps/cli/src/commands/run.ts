@@ -1,16 +1,15 @@
 /**
  * `openexec run "TASK"`: one governed run in the present repository. Must never touch ledger, model or tree before everything was checked. CLI.md.
  */
-import { err, ok, type Result } from '@openexec/canon';
+import type { TrajectoryId } from '@openexec/canon';
 import { pathPattern } from '@openexec/protocol';
-import { inspectRepository, resolveCommit } from '@openexec/workspace';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { CommandContext, CommandResult, Project } from '../context.ts';
-import { type Refusal, refusalFor, refuse } from '../exit.ts';
-import { safeLine } from '../output.ts';
-import type { Telling } from '../run/drive.ts';
-import { type Base, openAndDrive } from '../run/open.ts';
-import { planRun, type RunPlan } from '../run/plan.ts';
+import { shortRun } from '../findRun.ts';
+import { createDisplay } from '../run/display.ts';
+import { approverFor, tell, type Telling } from '../run/drive.ts';
+import type { Company } from '../run/open.ts';
+import { startGoverned } from '../run/start.ts';
 
 interface RunOptions extends Telling {
   readonly blueprint?: string;
@@ -22,8 +21,6 @@ interface RunOptions extends Telling {
   readonly budgetUsd?: number;
   readonly base?: string;
 }
-
-const MAX_TASK = 64 * 1024;
 
 /** Adds the command. */
 export function register(program: Command, context: CommandContext): void {
@@ -69,59 +66,37 @@ function dollars(text: string): number {
 }
 
 async function run(task: string, options: RunOptions, context: CommandContext): Promise<CommandResult> {
-  if (task.trim() === '') return refuse('usage.invalid', 'the task is empty; say what is to be done');
-  if (task.length > MAX_TASK) return refuse('usage.invalid', `the task has more than ${MAX_TASK} characters`);
   const project = await context.project();
   if (!project.ok) return project;
-  const repository = await checkRepository(project.value, options, context);
-  if (!repository.ok) return repository;
-  const plan = planRun(context, project.value, {
+  const flags = {
     policies: options.policy,
     model: options.model,
     blueprint: options.blueprint,
     approvals: options.approve,
     budgetUsd: options.budgetUsd,
     writePaths: options.write.length === 0 ? undefined : options.write,
-  });
-  if (!plan.ok) return plan;
-  const scope = options.writ === undefined ? scopeRefusal(plan.value) : null;
-  if (scope !== null) return scope;
-  const ledger = await context.openLedger({ access: 'write' });
-  if (!ledger.ok) return ledger;
-  try {
-    return await openAndDrive({
-      task,
-      writFile: options.writ,
-      telling: options,
-      context,
-      project: project.value,
-      repository: repository.value,
-      plan: plan.value,
-      ledger: ledger.value,
-    });
-  } finally {
-    await ledger.value.close();
-  }
+  };
+  const company = atTheTerminal(context, project.value, options);
+  const driven = await startGoverned(context, project.value, { task, flags, writ: options.writ, base: options.base }, company);
+  return tell(context, { run: company.run(), driven }, options);
 }
 
-/** What the kernel would deny anyway is refused before anything is opened. A writ from a file says its paths itself. */
-function scopeRefusal({ blueprint, config }: RunPlan) {
-  if (blueprint.scope !== 'declared' || !config.writePaths.includes('**')) return null;
-  return refuse('config.scopeMissing', `blueprint ${blueprint.name} changes only paths that were declared, and none are`);
-}
-
-/** A clean checkout, or a commit that was named. */
-async function checkRepository(project: Project, options: RunOptions, context: CommandContext): Promise<Result<Base, Refusal>> {
-  const facts = await inspectRepository(project.root);
-  if (!facts.ok) return err(refusalFor(facts.error, 'workspace.failed'));
-  const { dirty, untracked, head } = facts.value;
-  if (options.base === undefined && dirty.length > 0) {
-    return refuse(
-      'workspace.dirty',
-      `${dirty.length} tracked file(s) differ from HEAD, first "${safeLine(dirty[0] ?? '')}"; a run starts from a commit`,
-    );
-  }
-  if (untracked > 0) context.output.warn(`${untracked} untracked file(s) are not part of the run: it starts from the commit`);
-  const commit = options.base === undefined ? ok(head) : await resolveCommit(facts.value, options.base);
-  return commit.ok ? ok({ ...facts.value, commit: commit.value }) : err(refusalFor(commit.error, 'workspace.failed'));
+/** The person who typed the command: sees what happens, may interrupt and is asked. */
+function atTheTerminal(context: CommandContext, project: Project, telling: Telling): Company & { run(): TrajectoryId | null } {
+  const { output } = context;
+  const display = createDisplay(output, { jsonl: telling.jsonl === true });
+  let run: TrajectoryId | null = null;
+  return {
+    get stop() {
+      return context.stopOnInterrupt();
+    },
+    approver: ({ ledger, approvals }) => approverFor({ context, project, ledger, approvals }),
+    opened(opened) {
+      run = opened.run;
+      if (telling.jsonl !== true) output.progress(`run ${shortRun(opened.run)} follows blueprint ${opened.blueprint}`);
+    },
+    observe: (stored) => display.observe(stored),
+    warn: (text) => output.warn(text),
+    run: () => run,
+  };
 }

@@ -3,23 +3,15 @@
  * what was not; exit 20 when integrity fails, 21 when a judgement differs, and 0 with a statement when a run can no longer be derived
  * (CLI.md, PROTOCOL §10).
  */
-import { type DeepReport, deepVerify, type RunReport } from '@openexec/audit';
-import { type Digest, ok, parseDigest, type Result, type TrajectoryId } from '@openexec/canon';
+import type { RunReport } from '@openexec/audit';
+import { ok } from '@openexec/canon';
 import type { CommandContext, CommandResult, Register } from '../context.ts';
-import { EXIT, type Refusal, refuse } from '../exit.ts';
 import { safeLine, type Style } from '../output.ts';
 import { divergenceLines } from '../read/divergence.ts';
-import { type Evidence, type Integrity, openEvidence } from '../read/evidence.ts';
+import type { Integrity } from '../read/evidence.ts';
+import { checkedLists, documentOf, exitOf, LAWFULLY_GONE, unlawful, type Verdict, verdictOf } from '../read/verdict.ts';
 
 const PROGRESS_ENTRIES = 50_000;
-/** What the check of blobs adds to what the verifier checks. */
-const BLOBS_CHECKED = 'every blob that a payload names: there, and of that digest, or erased lawfully';
-const DEEP_CHECKED = 'every judgement of every run named: derived again and compared by kind, payload, cause, law position and time';
-const NO_HEAD = 'a head kept elsewhere: this ledger is not pinned here, so nobody remembers how far it had come';
-/** Lines of the verifier that `--deep` answers. */
-const DEEP_MARK = '(verify --deep)';
-/** Why a run may lawfully be underivable (PROTOCOL §10). */
-const LAWFULLY_GONE = ['payload.erased', 'blob.erased'];
 
 interface VerifyOptions {
   readonly deep?: boolean;
@@ -46,40 +38,10 @@ export const register: Register = (program, context) => {
 };
 
 async function verify(context: CommandContext, run: string | undefined, options: VerifyOptions): Promise<CommandResult> {
-  const trust = readTrust(options.trust);
-  if (!trust.ok) return trust;
-  const evidence = await openEvidence(context, { ledger: options.ledger, trust: trust.value });
-  if (!evidence.ok) return evidence;
-  try {
-    return await report(context, evidence.value, run, options);
-  } finally {
-    await evidence.value.close();
-  }
-}
-
-function readTrust(text: string | undefined): Result<Digest | undefined, Refusal> {
-  if (text === undefined) return ok(undefined);
-  const digest = parseDigest(text);
-  return digest.ok ? digest : refuse('usage.invalid', '--trust takes a fingerprint: sha256: and 64 lower-case hex digits');
-}
-
-async function report(
-  context: CommandContext,
-  evidence: Evidence,
-  wanted: string | undefined,
-  options: VerifyOptions,
-): Promise<CommandResult> {
-  const integrity = await evidence.check(progress(context));
-  let only: readonly TrajectoryId[] | undefined;
-  let deep: DeepReport | null = null;
-  // What is not sound cannot be judged again: its entries may be anybody's.
-  if (integrity.sound && wanted !== undefined) {
-    const run = await context.findRun(evidence.store, wanted);
-    if (!run.ok) return run;
-    only = [run.value];
-  }
-  if (integrity.sound && options.deep === true) deep = await deepVerify(evidence.store, only === undefined ? {} : { runs: only });
-  const verdict = { integrity, deep, asked: options.deep === true };
+  const { deep, trust, ledger } = options;
+  const reached = await verdictOf(context, { run, deep: deep === true, trust, ledger, onProgress: progress(context) });
+  if (!reached.ok) return reached;
+  const verdict = reached.value;
   if (options.json === true) context.output.json(documentOf(verdict));
   else for (const line of verdictLines(verdict, context.output.style)) context.output.result(line);
   return ok(exitOf(verdict));
@@ -91,64 +53,6 @@ function progress(context: CommandContext): (entries: number) => void {
     if (entries - said < PROGRESS_ENTRIES) return;
     said = entries;
     context.output.progress(`${entries} entries checked`);
-  };
-}
-
-/** A verification's outcome; `asked` says that judgements were to be derived, which damage forbids. */
-interface Verdict {
-  readonly integrity: Integrity;
-  readonly deep: DeepReport | null;
-  readonly asked: boolean;
-}
-
-/** Runs that cannot be derived for another reason than a lawful erasure: bytes are missing or are not what they should be. */
-function unlawful(deep: DeepReport): readonly RunReport[] {
-  return deep.runs.filter(({ from, verdict }) => verdict === 'notDerivable' && from !== undefined && !LAWFULLY_GONE.includes(from.code));
-}
-
-/** The exit code of a verdict. */
-function exitOf({ integrity, deep }: Verdict): typeof EXIT.ok | typeof EXIT.integrity | typeof EXIT.diverged {
-  if (!integrity.sound || (deep !== null && unlawful(deep).length > 0)) return EXIT.integrity;
-  return deep !== null && (deep.totals.divergences > 0 || deep.lawProblems.length > 0) ? EXIT.diverged : EXIT.ok;
-}
-
-function checkedLists({ integrity, deep }: Verdict): { readonly checked: readonly string[]; readonly notChecked: readonly string[] } {
-  const { checked } = integrity.report;
-  const notChecked = integrity.headKept ? integrity.report.notChecked : [...integrity.report.notChecked, NO_HEAD];
-  if (deep === null) return { checked: [...checked, BLOBS_CHECKED], notChecked };
-  const selfTests = deep.totals.selfTestJudgements === 0 ? [] : [`${deep.totals.selfTestJudgements} judgements of self-tests`];
-  return {
-    checked: [...checked, BLOBS_CHECKED, DEEP_CHECKED],
-    notChecked: [...notChecked.filter((line) => !line.endsWith(DEEP_MARK)), ...selfTests],
-  };
-}
-
-/** The JSON document of a verdict, version 1. */
-function documentOf(verdict: Verdict): object {
-  const { integrity, deep } = verdict;
-  const { report, faults, faultsOmitted } = integrity;
-  const { checked, notChecked } = checkedLists(verdict);
-  return {
-    v: 1,
-    exit: exitOf(verdict),
-    sound: integrity.sound,
-    level: integrity.sound ? report.level : null,
-    trust: report.trust,
-    anchor: report.anchor,
-    entries: report.entries,
-    origin: report.origin,
-    fingerprint: report.fingerprint,
-    root: report.root,
-    signatures: report.signatures,
-    checkpoints: report.checkpoints,
-    erased: report.erased,
-    blobs: integrity.blobs,
-    firstBad: integrity.firstBad,
-    findings: [...report.findings, ...faults],
-    omitted: report.omitted + faultsOmitted,
-    checked,
-    notChecked,
-    deep,
   };
 }
 

@@ -10,7 +10,7 @@ import { readPin } from '@openexec/config';
 import type { LedgerStore, Row } from '@openexec/ledger';
 import { openSqliteLedger } from '@openexec/stores';
 import { type LedgerSource, type VerifyReport, verifyLedger } from '@openexec/verify';
-import type { CommandContext } from '../context.ts';
+import type { Project, Surroundings } from '../context.ts';
 import { type Refusal, refuse } from '../exit.ts';
 import { headFileOf, stateFolderOf } from '../keyring.ts';
 import { ledgerPathOf, storeRefusal } from '../openLedger.ts';
@@ -51,9 +51,14 @@ export interface Evidence {
   close(): Promise<void>;
 }
 
+/** Where evidence is looked for. */
+export interface EvidenceContext extends Pick<Surroundings, 'cwd' | 'clock' | 'randomness' | 'places'> {
+  project(): Promise<Result<Project, Refusal>>;
+}
+
 /** Opens a ledger as evidence. `trust` is what the reader pinned elsewhere. */
 export async function openEvidence(
-  context: CommandContext,
+  context: EvidenceContext,
   options: { readonly ledger?: string | undefined; readonly trust?: Digest | undefined },
 ): Promise<Result<Evidence, Refusal>> {
   const place = await placeOf(context, options.ledger);
@@ -84,7 +89,7 @@ export async function openEvidence(
 }
 
 /** Whether the ledger continues the head that this user remembers; null when it does. */
-async function rolledBack(context: CommandContext, path: string, headFile: string): Promise<Result<StoreFault | null, Refusal>> {
+async function rolledBack(context: EvidenceContext, path: string, headFile: string): Promise<Result<StoreFault | null, Refusal>> {
   const { clock, randomness } = context;
   const opened = await openSqliteLedger({ path, clock, randomness, access: 'readOnly', headFile });
   if (opened.ok) {
@@ -95,7 +100,7 @@ async function rolledBack(context: CommandContext, path: string, headFile: strin
   return code === 'ledger.rolledBack' ? ok({ index: null, code, message }) : err(storeRefusal(opened.error));
 }
 
-async function placeOf(context: CommandContext, ledger: string | undefined): Promise<Result<string, Refusal>> {
+async function placeOf(context: EvidenceContext, ledger: string | undefined): Promise<Result<string, Refusal>> {
   let path: string;
   if (ledger === undefined) {
     const project = await context.project();

@@ -1,5 +1,5 @@
 /**
- * Driving a run from the command line: the same for `run`, `resume` and `cancel`. Must never swallow why a drive ended.
+ * Driving a run: the same for a new one, whoever asks for it, and for one that a command takes over. Must never swallow why a drive ended.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { err, type Json, ok, parseJson, type Result, type TrajectoryId } from '@openexec/canon';
@@ -17,7 +17,7 @@ import { KEY_LABELS, keysFolder, loadKey } from '../keyring.ts';
 import { storeRefusal } from '../openLedger.ts';
 import { blobJson, readEvent } from '../read/events.ts';
 import { createDisplay } from './display.ts';
-import { printSummary, summaryOf } from './finish.ts';
+import { printSummary, type RunSummary, summaryOf } from './finish.ts';
 import { openHands, runFolder, soundSandbox } from './hands.ts';
 import { reopenModel } from './model.ts';
 import { configFor } from './plan.ts';
@@ -47,25 +47,32 @@ export function loadOperating(ledger: OpenLedger): Result<Operating, Refusal> {
 
 /** What a drive needs. */
 export interface DriveOptions {
-  readonly context: CommandContext;
   readonly run: TrajectoryId;
   readonly hands: Hands;
   readonly stop: StopSignal;
-  readonly telling: Telling;
   /** The driver that opened the run just now; left out, the run is taken over. */
   readonly driver?: string;
 }
 
-/** Drives, tells how it ended, and answers with the exit code. */
-export async function drive(options: DriveOptions): Promise<CommandResult> {
-  const { context, run, hands, stop, telling, driver } = options;
+/** Drives until the run is closed, parked or stopped, and says how that came out. */
+export async function drive({ run, hands, stop, driver }: DriveOptions): Promise<Result<RunSummary, Refusal>> {
   const onAwait = 'park' as const;
   const driven = await driveRun({ run, hands, stop, onAwait, resume: driver === undefined, ...(driver === undefined ? {} : { driver }) });
+  return driven.ok ? ok(summaryOf(driven.value)) : err(storeRefusal(driven.error));
+}
+
+/** Tells a person or a program how a drive ended, and answers with the exit code. `run` is null where none was opened. */
+export function tell(
+  context: CommandContext,
+  ended: { readonly run: TrajectoryId | null; readonly driven: Result<RunSummary, Refusal> },
+  telling: Telling,
+): CommandResult {
+  const { run, driven } = ended;
   if (!driven.ok) {
-    if (driven.error.code !== 'run.busy') context.output.progress(`to go on: openexec resume ${shortRun(run)}`);
-    return err(storeRefusal(driven.error));
+    if (run !== null && driven.error.code !== 'run.busy') context.output.progress(`to go on: openexec resume ${shortRun(run)}`);
+    return driven;
   }
-  const summary = summaryOf(driven.value);
+  const summary = driven.value;
   if (telling.json === true) context.output.json(summary);
   else if (telling.jsonl !== true && telling.quiet !== true) printSummary(context.output, summary);
   return ok(summary.exit);
@@ -129,7 +136,8 @@ export async function takeOver(options: TakeOver): Promise<CommandResult> {
     observe: (stored) => display.observe(stored),
   });
   if (!made.ok) return made;
-  return drive({ context, run, hands: made.value.hands, stop: context.stopOnInterrupt(), telling });
+  const driven = await drive({ run, hands: made.value.hands, stop: context.stopOnInterrupt() });
+  return tell(context, { run, driven }, telling);
 }
 
 async function readOpening(

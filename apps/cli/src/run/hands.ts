@@ -12,7 +12,7 @@ import type { SandboxProfile } from '@openexec/protocol';
 import type { Hands, Lease } from '@openexec/runtime';
 import { acquireLease } from '@openexec/stores';
 import { createSandbox, openWorkspace, type Redactor, type RepositoryPlace, sandboxIdentity } from '@openexec/workspace';
-import type { CommandContext, OpenLedger } from '../context.ts';
+import type { OpenLedger, Surroundings } from '../context.ts';
 import { type Refusal, refusalFor, refuse } from '../exit.ts';
 
 /** Marks a folder of the checkout in a profile; host paths never stand there (MECHANICS part 2). */
@@ -45,7 +45,7 @@ export async function soundSandbox(options: {
 
 /** What the hands of a run are built from. */
 export interface HandsOptions {
-  readonly context: CommandContext;
+  readonly context: Pick<Surroundings, 'clock' | 'randomness'>;
   readonly ledger: OpenLedger;
   readonly repository: RepositoryPlace;
   readonly run: TrajectoryId;

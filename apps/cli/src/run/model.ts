@@ -6,7 +6,7 @@ import { isAbsolute, resolve } from 'node:path';
 import { err, type Json, ok, type Result } from '@openexec/canon';
 import type { ModelAdapter } from '@openexec/catalogue';
 import { type Config, loadData } from '@openexec/config';
-import { hostOf, OPENAI_BASE_URL, openModel } from '@openexec/models';
+import { hostOf, OPENAI_BASE_URL, openModel, PROVIDERS } from '@openexec/models';
 import type { ModelChoice } from '@openexec/protocol';
 import { type Refusal, type RefusalCode, refuse } from '../exit.ts';
 import { safeLine } from '../output.ts';
@@ -28,7 +28,18 @@ export interface ModelPlaces {
   readonly root: string;
 }
 
+/** A model that a program brings along. */
+export interface OwnModel {
+  readonly adapter: ModelAdapter;
+  /** What the ledger calls the model. */
+  readonly name: string;
+  /** Where the adapter asks, `host:port` as writs name hosts; null where it stays on this machine. */
+  readonly host: string | null;
+  readonly maxOutputTokens: number | undefined;
+}
+
 const NAME_MAX = 128;
+const PROVIDER = /^[a-z][a-z0-9_.-]{0,63}$/;
 
 /** Chooses and opens the model of a new run. */
 export function chooseModel(places: ModelPlaces): Result<ChosenModel, Refusal> {
@@ -46,6 +57,41 @@ export function chooseModel(places: ModelPlaces): Result<ChosenModel, Refusal> {
   const host = hostOf(baseUrlOf(config));
   if (!host.ok) return err(modelRefusal(host.error));
   return ok({ choice: { ...choice, host: host.value }, adapter: adapter.value, script: null });
+}
+
+/** A program's own adapter as the model of a new run; never under the name of a provider that this version opens itself. */
+export function ownModel(own: OwnModel, config: Config): Result<ChosenModel, Refusal> {
+  const { provider } = own.adapter;
+  if (!PROVIDER.test(provider)) return refuse('model.invalid', `"${safeLine(provider, 80)}" is no name of a provider: a lower-case word`);
+  if ((PROVIDERS as readonly string[]).includes(provider))
+    return refuse('model.invalid', `"${provider}" is a provider of openexec itself; give the adapter a name of its own`);
+  if (own.name === '' || own.name.length > NAME_MAX)
+    return refuse('model.invalid', `the name of the model has 1 to ${NAME_MAX} characters`);
+  const maxOutputTokens = Math.min(own.maxOutputTokens ?? config.maxOutputTokens, config.maxOutputTokens);
+  return ok({ choice: { provider, model: own.name, host: own.host, maxOutputTokens }, adapter: unrejecting(own.adapter), script: null });
+}
+
+/** A throw of a foreign adapter is an unknown outcome at its provider, not a defect of the run. */
+function unrejecting(adapter: ModelAdapter): ModelAdapter {
+  return {
+    provider: adapter.provider,
+    async ask(request, stop) {
+      try {
+        return await adapter.ask(request, stop);
+      } catch (error) {
+        const { message } = (error ?? {}) as { readonly message?: unknown };
+        const said = typeof message === 'string' ? message : String(error);
+        return err({
+          code: 'model.unreachable',
+          message: `the adapter threw: ${safeLine(said, 500)}`,
+          retryable: false,
+          retryAfterMs: null,
+          status: null,
+          raw: null,
+        });
+      }
+    },
+  };
 }
 
 /** Opens the model that an open run recorded; refuses when it would be asked at another host than its writ grants. */

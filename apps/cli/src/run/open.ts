@@ -3,40 +3,54 @@
  */
 import { resolve } from 'node:path';
 import { runTrajectory } from '@openexec/authority';
-import { err, type KeyId, ok, type Result } from '@openexec/canon';
-import { type BaseTree, builtinToolsets, compileProfile } from '@openexec/catalogue';
+import { err, type KeyId, ok, type Result, type TrajectoryId } from '@openexec/canon';
+import { type Approver, type BaseTree, builtinToolsets, compileProfile, DEFAULT_LIMITS, type StopSignal } from '@openexec/catalogue';
+import type { Config, FileKey } from '@openexec/config';
+import type { Stored } from '@openexec/ledger';
 import type { SignedWrit } from '@openexec/protocol';
 import { type Opening, openRun } from '@openexec/runtime';
 import { describeToolchain, type Redactor, type RepositoryFacts, seccompArch, seccompDigest } from '@openexec/workspace';
-import type { CommandContext, CommandResult, OpenLedger, Project } from '../context.ts';
+import type { OpenLedger, Project, Surroundings } from '../context.ts';
 import { type Refusal, refuse } from '../exit.ts';
-import { shortRun } from '../findRun.ts';
 import { lawOf } from '../law.ts';
 import { storeRefusal } from '../openLedger.ts';
-import { createDisplay } from './display.ts';
-import { approverFor, drive, keepScript, loadOperating, type Operating, type Telling } from './drive.ts';
+import { drive, keepScript, loadOperating, type Operating } from './drive.ts';
+import type { RunSummary } from './finish.ts';
 import { openHands, provideOf, soundSandbox } from './hands.ts';
 import { type RunPlan, writFor, writsFromFile } from './plan.ts';
 import { redactorOf } from './redact.ts';
 
 /** The repository and the commit that the run starts from. */
 export type Base = RepositoryFacts & { readonly commit: string };
+/** Who is there while a run is driven: a person at a terminal, or a program. */
+export interface Company {
+  /** Once stopped, the run comes to rest as soon as it may; it can be taken up again. */
+  readonly stop: StopSignal;
+  /** Who decides requests while the run waits; null parks the run. `key` signs the votes. */
+  approver(asked: { readonly ledger: OpenLedger; readonly key: FileKey; readonly approvals: 'ask' | 'never' }): Approver | null;
+  /** The run is open: everything that follows has its name. */
+  opened(opened: { readonly run: TrajectoryId; readonly blueprint: string; readonly ledger: OpenLedger; readonly operator: KeyId }): void;
+  /** Told of each entry of the run once it is durable. */
+  observe(stored: Stored): void;
+  /** Something that does not stop the run, but that its caller should know. */
+  warn(text: string): void;
+}
 /** Everything that was checked before. */
 export interface NewRun {
   readonly task: string;
-  readonly context: CommandContext;
+  readonly context: Surroundings;
   readonly project: Project;
   readonly repository: Base;
   readonly plan: RunPlan;
   readonly ledger: OpenLedger;
   /** A signed writ instead of one by the operator key. */
   readonly writFile: string | undefined;
-  readonly telling: Telling;
+  readonly company: Company;
 }
 
 /** Opens the run and drives it to its end, to an approval, or until it is stopped. */
-export async function openAndDrive(fresh: NewRun): Promise<CommandResult> {
-  const { context, project, repository, plan, ledger, telling } = fresh;
+export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Refusal>> {
+  const { context, project, repository, plan, ledger, company } = fresh;
   const operating = loadOperating(ledger);
   if (!operating.ok) return operating;
   const { operator, runtime } = operating.value;
@@ -48,8 +62,8 @@ export async function openAndDrive(fresh: NewRun): Promise<CommandResult> {
   const writ = writs.value.at(-1);
   if (writ === undefined) return refuse('writ.invalid', 'the chain is empty');
   const run = runTrajectory({ issuer: writ.body.issuer, nonce: writ.body.nonce });
-  const display = createDisplay(context.output, { jsonl: telling.jsonl === true });
-  const stop = context.stopOnInterrupt();
+  // From here on an interruption is answered by a run that rests.
+  const { stop } = company;
   const opened = await openHands({
     context,
     ledger,
@@ -59,8 +73,8 @@ export async function openAndDrive(fresh: NewRun): Promise<CommandResult> {
     sandbox: sandbox.value,
     redactor,
     model: plan.model?.adapter ?? null,
-    approver: approverFor({ context, project, ledger, approvals: plan.config.approvals }),
-    observe: (stored) => display.observe(stored),
+    approver: company.approver({ ledger, key: operator, approvals: plan.config.approvals }),
+    observe: (stored) => company.observe(stored),
   });
   if (!opened.ok) return opened;
   const { hands, base } = opened.value;
@@ -69,9 +83,10 @@ export async function openAndDrive(fresh: NewRun): Promise<CommandResult> {
   if (!opening.ok) return opening;
   const started = await openRun(opening.value, hands);
   if (!started.ok) return err(storeRefusal(started.error));
-  if (telling.jsonl !== true) context.output.progress(`run ${shortRun(run)} follows blueprint ${plan.blueprint.name}`);
-  for await (const stored of ledger.store.read(run, 0, 1)) display.observe(stored);
-  return drive({ context, run, hands, stop, telling, driver: started.value.driver });
+  // Key files hold checked ids.
+  company.opened({ run, blueprint: plan.blueprint.name, ledger, operator: operator.keyId as KeyId });
+  for await (const stored of ledger.store.read(run, 0, 1)) company.observe(stored);
+  return drive({ run, hands, stop, driver: started.value.driver });
 }
 
 async function writsOf(fresh: NewRun, { operator, runtime }: Operating): Promise<Result<readonly SignedWrit[], Refusal>> {
@@ -92,6 +107,12 @@ interface OpeningParts {
   readonly base: BaseTree;
 }
 
+/** Configuration may only make a bound smaller than the runtime's own. */
+function narrowed(limits: Config['limits']): Partial<typeof DEFAULT_LIMITS> {
+  const names = Object.keys(limits) as (keyof Config['limits'])[]; // Its own keys, which Object.keys forgets.
+  return Object.fromEntries(names.map((name) => [name, Math.min(limits[name] ?? Number.POSITIVE_INFINITY, DEFAULT_LIMITS[name])]));
+}
+
 function openingOf(fresh: NewRun, parts: OpeningParts): Result<Opening, Refusal> {
   const { plan, task } = fresh;
   const arch = seccompArch();
@@ -102,6 +123,7 @@ function openingOf(fresh: NewRun, parts: OpeningParts): Result<Opening, Refusal>
     provide: plan.config.provide.map(provideOf),
     toolchain: [describeToolchain().symbol],
     seccompDigest: seccompDigest(arch),
+    limits: narrowed(plan.config.limits),
   });
   return ok({
     task: parts.redactor.redactText(task),

@@ -30,17 +30,19 @@ import {
   type SignedWrit,
   type Writ,
 } from '@openexec/protocol';
-import type { CommandContext, OpenLedger, Project } from '../context.ts';
+import type { OpenLedger, Project, Surroundings } from '../context.ts';
 import { type Refusal, refuse } from '../exit.ts';
 import { safeLine } from '../output.ts';
 import { nonceOf } from '../setup/found.ts';
 import { readChain } from '../writ/file.ts';
-import { type ChosenModel, chooseModel } from './model.ts';
+import { type ChosenModel, chooseModel, type OwnModel, ownModel } from './model.ts';
 import { configRefusal } from './problems.ts';
 
-/** Flags of `openexec run` that steer what is opened. */
+/** What the caller of one run says, beside the configuration. */
 export interface RunFlags extends Overrides {
   readonly policies: readonly string[];
+  /** A program's own adapter, in the place of a configured model. */
+  readonly own?: OwnModel | undefined;
 }
 /** A checked plan of a run. */
 export interface RunPlan {
@@ -65,7 +67,7 @@ const DAY_MS = 86_400_000;
 const TENANT = 'default';
 
 /** The configuration in force for this call. */
-export function configFor(context: CommandContext, project: Project, flags: Overrides): Result<Config, Refusal> {
+export function configFor(context: Surroundings, project: Project, flags: Overrides): Result<Config, Refusal> {
   const openaiBaseUrl = flags.openaiBaseUrl ?? context.env['OPENAI_BASE_URL'];
   const config = loadConfig({
     folder: project.folder,
@@ -81,7 +83,7 @@ export function blueprintContext(commands: Config['commands']): BlueprintContext
 }
 
 /** Reads and checks everything; opens the model's adapter but asks nothing. */
-export function planRun(context: CommandContext, project: Project, flags: RunFlags): Result<RunPlan, Refusal> {
+export function planRun(context: Surroundings, project: Project, flags: RunFlags): Result<RunPlan, Refusal> {
   const config = configFor(context, project, flags);
   if (!config.ok) return config;
   if (!existsSync(join(project.folder, 'config.yaml'))) return refuse('config.missing', 'this checkout has no .openexec/config.yaml');
@@ -97,7 +99,8 @@ export function planRun(context: CommandContext, project: Project, flags: RunFla
   if (!policySet.ok) return policySet;
   const grant = grantOf({ blueprint: blueprint.value, toolsets: builtinToolsets, actions: builtinActions });
   const base = config.value.modelFrom === 'flag' ? context.cwd : project.root;
-  const model = grant.asksModel ? chooseModel({ env: context.env, config: config.value, base, root: project.root }) : ok(null);
+  const places = { env: context.env, config: config.value, base, root: project.root };
+  const model = !grant.asksModel ? ok(null) : flags.own === undefined ? chooseModel(places) : ownModel(flags.own, config.value);
   if (!model.ok) return model;
   const prices = pricesFor(config.value, model.value);
   if (!prices.ok) return prices;
@@ -115,7 +118,7 @@ export function planRun(context: CommandContext, project: Project, flags: RunFla
 
 /** The shipped policy decides; project and run may only narrow it (PROTOCOL §7, GOALS E20). */
 export function policySetOf(
-  context: CommandContext,
+  context: Surroundings,
   project: Project,
   of: { readonly base: ShippedPolicy; readonly files: readonly string[] },
 ): Result<PolicySet, Refusal> {
@@ -145,7 +148,7 @@ function pricesFor(config: Config, model: ChosenModel | null): Result<Prices, Re
 
 /** A writ for one run of this plan, by the operator for the runtime (PROTOCOL §5). */
 export function writFor(options: {
-  readonly context: CommandContext;
+  readonly context: Surroundings;
   readonly ledger: OpenLedger;
   readonly operator: FileKey;
   readonly runtime: FileKey;

@@ -1,0 +1,125 @@
+/**
+ * What verifying a ledger comes to: integrity of the whole, and where asked every judgement derived again. The same verdict for the command and for
+ * programs. Must never print, nor judge again what is not sound (PROTOCOL §10).
+ */
+import { type DeepReport, deepVerify, type RunReport } from '@openexec/audit';
+import { type Digest, ok, parseDigest, type Result, type TrajectoryId } from '@openexec/canon';
+import { EXIT, type Refusal, refuse } from '../exit.ts';
+import { findRun } from '../findRun.ts';
+import { type Evidence, type EvidenceContext, type Integrity, openEvidence } from './evidence.ts';
+
+/** What the check of blobs adds to what the verifier checks. */
+const BLOBS_CHECKED = 'every blob that a payload names: there, and of that digest, or erased lawfully';
+const DEEP_CHECKED = 'every judgement of every run named: derived again and compared by kind, payload, cause, law position and time';
+const NO_HEAD = 'a head kept elsewhere: this ledger is not pinned here, so nobody remembers how far it had come';
+/** Lines of the verifier that `--deep` answers. */
+const DEEP_MARK = '(verify --deep)';
+/** Why a run may lawfully be underivable (PROTOCOL §10). */
+export const LAWFULLY_GONE: readonly string[] = ['payload.erased', 'blob.erased'];
+
+/** What is to be verified. */
+export interface Verifying {
+  /** `sqlite:PATH`; left out: the ledger of the checkout. */
+  readonly ledger: string | undefined;
+  /** The fingerprint that the reader knows from elsewhere. */
+  readonly trust: string | undefined;
+  readonly deep: boolean;
+  /** With `deep`: only this run. */
+  readonly run: string | undefined;
+  readonly onProgress?: (entries: number) => void;
+}
+
+/** Opens the ledger as evidence and checks it. */
+export async function verdictOf(context: EvidenceContext, verifying: Verifying): Promise<Result<Verdict, Refusal>> {
+  const trust = readTrust(verifying.trust);
+  if (!trust.ok) return trust;
+  const evidence = await openEvidence(context, { ledger: verifying.ledger, trust: trust.value });
+  if (!evidence.ok) return evidence;
+  try {
+    return await check(evidence.value, verifying);
+  } finally {
+    await evidence.value.close();
+  }
+}
+
+function readTrust(text: string | undefined): Result<Digest | undefined, Refusal> {
+  if (text === undefined) return ok(undefined);
+  const digest = parseDigest(text);
+  return digest.ok ? digest : refuse('usage.invalid', '--trust takes a fingerprint: sha256: and 64 lower-case hex digits');
+}
+
+async function check(evidence: Evidence, { run: wanted, deep: asked, onProgress }: Verifying): Promise<Result<Verdict, Refusal>> {
+  const integrity = await evidence.check(onProgress);
+  let only: readonly TrajectoryId[] | undefined;
+  let deep: DeepReport | null = null;
+  // What is not sound cannot be judged again: its entries may be anybody's.
+  if (integrity.sound && wanted !== undefined) {
+    const run = await findRun(evidence.store, wanted);
+    if (!run.ok) return run;
+    only = [run.value];
+  }
+  if (integrity.sound && asked) deep = await deepVerify(evidence.store, only === undefined ? {} : { runs: only });
+  return ok({ integrity, deep, asked });
+}
+
+/** A verification's outcome; `asked` says that judgements were to be derived, which damage forbids. */
+export interface Verdict {
+  readonly integrity: Integrity;
+  readonly deep: DeepReport | null;
+  readonly asked: boolean;
+}
+
+/** Runs that cannot be derived for another reason than a lawful erasure: bytes are missing or are not what they should be. */
+export function unlawful(deep: DeepReport): readonly RunReport[] {
+  return deep.runs.filter(({ from, verdict }) => verdict === 'notDerivable' && from !== undefined && !LAWFULLY_GONE.includes(from.code));
+}
+
+/** The exit code of a verdict. */
+export function exitOf({ integrity, deep }: Verdict): typeof EXIT.ok | typeof EXIT.integrity | typeof EXIT.diverged {
+  if (!integrity.sound || (deep !== null && unlawful(deep).length > 0)) return EXIT.integrity;
+  return deep !== null && (deep.totals.divergences > 0 || deep.lawProblems.length > 0) ? EXIT.diverged : EXIT.ok;
+}
+
+/** What a verdict rests on, and what it says nothing about. */
+export function checkedLists({ integrity, deep }: Verdict): {
+  readonly checked: readonly string[];
+  readonly notChecked: readonly string[];
+} {
+  const { checked } = integrity.report;
+  const notChecked = integrity.headKept ? integrity.report.notChecked : [...integrity.report.notChecked, NO_HEAD];
+  if (deep === null) return { checked: [...checked, BLOBS_CHECKED], notChecked };
+  const selfTests = deep.totals.selfTestJudgements === 0 ? [] : [`${deep.totals.selfTestJudgements} judgements of self-tests`];
+  return {
+    checked: [...checked, BLOBS_CHECKED, DEEP_CHECKED],
+    notChecked: [...notChecked.filter((line) => !line.endsWith(DEEP_MARK)), ...selfTests],
+  };
+}
+
+/** The JSON document of a verdict, version 1. */
+export function documentOf(verdict: Verdict): object {
+  const { integrity, deep } = verdict;
+  const { report, faults, faultsOmitted } = integrity;
+  const { checked, notChecked } = checkedLists(verdict);
+  return {
+    v: 1,
+    exit: exitOf(verdict),
+    sound: integrity.sound,
+    level: integrity.sound ? report.level : null,
+    trust: report.trust,
+    anchor: report.anchor,
+    entries: report.entries,
+    origin: report.origin,
+    fingerprint: report.fingerprint,
+    root: report.root,
+    signatures: report.signatures,
+    checkpoints: report.checkpoints,
+    erased: report.erased,
+    blobs: integrity.blobs,
+    firstBad: integrity.firstBad,
+    findings: [...report.findings, ...faults],
+    omitted: report.omitted + faultsOmitted,
+    checked,
+    notChecked,
+    deep,
+  };
+}
