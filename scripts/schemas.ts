@@ -10,7 +10,7 @@ import { generateSchemas } from './schemas/generate.ts';
 /** The generated files below `folder` that differ from `files`, are missing, or are generated no more. */
 export function staleFiles(folder: string, files: ReadonlyMap<string, string>): string[] {
   const changed = [...files].filter(([file, text]) => readOrNull(path.join(folder, file)) !== text).map(([file]) => file);
-  const orphans = ['', 'events'].flatMap((part) => {
+  const orphans = ['', 'events', 'cli'].flatMap((part) => {
     const absolute = path.join(folder, part);
     if (!fs.existsSync(absolute)) return [];
     return fs

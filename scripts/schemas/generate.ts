@@ -7,6 +7,7 @@ import {
   blueprint,
   catalogue,
   checkedBlueprint,
+  cliDocuments,
   entry,
   KINDS,
   type Kind,
@@ -45,6 +46,10 @@ export function generateSchemas(): Map<string, string> {
   }
   for (const [name, { schema, title }] of Object.entries(OBJECTS)) {
     const path = `${name}.schema.json`;
+    files.set(path, schemaText(schema, path, title));
+  }
+  for (const [name, { schema, title }] of Object.entries(cliDocuments)) {
+    const path = `cli/${name}.schema.json`;
     files.set(path, schemaText(schema, path, title));
   }
   files.set('events.md', eventsPage());

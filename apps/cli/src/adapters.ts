@@ -73,7 +73,12 @@ function wantsJson(args: readonly unknown[]): boolean {
 
 function report(output: Output, refusal: Refusal, json: boolean): void {
   const row = REFUSALS[refusal.code];
-  if (json) output.json({ error: { code: refusal.code, exit: row.exit, where: row.where, message: refusal.message, remedy: row.remedy } });
+  if (json) {
+    const details = refusal.details === undefined ? {} : { details: refusal.details };
+    output.json({
+      error: { code: refusal.code, exit: row.exit, where: row.where, message: refusal.message, remedy: row.remedy, ...details },
+    });
+  }
   const { red, dim } = output.progressStyle;
   output.progress(`${red('refused')} ${safe(refusal.message)}`);
   output.progress(dim(`  ${refusal.code} (exit ${row.exit}) · ${row.remedy}`));

@@ -2,7 +2,7 @@
  * How the command ends: the exit codes, and the one closed table of refusals (code, exit, where, what to do). Must never hold a message that
  * depends on data; a refusal's message comes with it. CLI.md "Exit codes", MECHANICS part 2 "refusals".
  */
-import { err } from '@openexec/canon';
+import { err, type Json } from '@openexec/canon';
 
 /** Every exit code of the command (CLI.md). */
 export const EXIT = {
@@ -94,6 +94,11 @@ export const REFUSALS = {
   'model.unknownProvider': { exit: 2, where: 'model', remedy: 'name a model as PROVIDER:NAME' },
   'model.invalid': { exit: 2, where: 'model', remedy: 'correct the model options or the script' },
   'model.keyMissing': { exit: 30, where: 'model', remedy: 'set the API key of the provider in the environment' },
+  'model.testFailed': {
+    exit: 30,
+    where: 'model',
+    remedy: 'look at the code at the beginning: the key, the address, the name of the model, or the network',
+  },
   // keys and ledger
   'key.missing': {
     exit: 2,
@@ -155,7 +160,11 @@ export const REFUSALS = {
   'workspace.objectMissing': { exit: 2, where: 'repository', remedy: 'make a first commit, or fetch what is missing' },
   'workspace.pathRefused': { exit: 2, where: 'repository', remedy: 'rename or remove the file named, and commit' },
   'workspace.quota': { exit: 2, where: 'repository', remedy: 'make the commit smaller: generated and large files do not belong into it' },
-  'workspace.conflict': { exit: 1, where: 'repository', remedy: SEE_STATUS },
+  'workspace.conflict': {
+    exit: 1,
+    where: 'repository',
+    remedy: 'nothing was changed: merge the branch by hand with git merge, or start the run again from the present commit',
+  },
   'workspace.refExists': { exit: 1, where: 'repository', remedy: SEE_STATUS },
   'workspace.failed': { exit: 1, where: 'workspace', remedy: 'openexec doctor looks at the state folder and the disk' },
   // checks
@@ -176,11 +185,13 @@ export type RefusalCode = keyof typeof REFUSALS;
 export interface Refusal {
   readonly code: RefusalCode;
   readonly message: string;
+  /** What a program wants to read apart from the message: `error.details` of the JSON document. */
+  readonly details?: Json;
 }
 
 /** A refusal as a failed result. */
-export function refuse(code: RefusalCode, message: string): { readonly ok: false; readonly error: Refusal } {
-  return err({ code, message });
+export function refuse(code: RefusalCode, message: string, details?: Json): { readonly ok: false; readonly error: Refusal } {
+  return err(details === undefined ? { code, message } : { code, message, details });
 }
 
 /** The refusal for an error of a library: its own code where the table has it, else `otherwise`. */

@@ -31,6 +31,7 @@ const COMMANDS: readonly CommandRow[] = [
   { name: 'runs', summary: 'list the runs', load: () => import('./commands/runs.ts') },
   { name: 'show', summary: 'show one run', load: () => import('./commands/show.ts') },
   { name: 'timeline', summary: 'what happened in a run, event by event', load: () => import('./commands/timeline.ts') },
+  { name: 'diff', summary: 'the change of a run, or how two runs differ', load: () => import('./commands/diff.ts') },
   { name: 'approvals', summary: 'list what waits for an approval', load: () => import('./commands/approvals.ts') },
   { name: 'approve', summary: 'approve one request with your key', load: () => import('./commands/approve.ts') },
   { name: 'deny', summary: 'deny one request with your key', load: () => import('./commands/deny.ts') },
@@ -45,8 +46,15 @@ const COMMANDS: readonly CommandRow[] = [
   { name: 'policy', summary: 'check, test, explain, list and adopt policies', load: () => import('./commands/policy.ts') },
   { name: 'writ', summary: 'issue, narrow, look at, verify and revoke writs', load: () => import('./commands/writ.ts') },
   { name: 'action', summary: 'what the runtime can do: every action with its contract', load: () => import('./commands/action.ts') },
+  { name: 'model', summary: 'list the configured models, or try one', load: () => import('./commands/model.ts') },
+  { name: 'config', summary: 'the configuration in force, and who said what', load: () => import('./commands/config.ts') },
   { name: 'doctor', summary: 'what is missing on this machine and how to get it', load: () => import('./commands/doctor.ts') },
+  { name: 'completion', summary: 'print the completion script of bash, zsh or fish', load: () => import('./commands/completion.ts') },
 ];
+/** For completion scripts, not for people. */
+const HIDDEN: CommandRow = { name: '__complete', summary: '', load: () => import('./commands/complete.ts') };
+/** The one command that looks at all others. */
+const WHOLE_TREE = 'completion';
 
 /** The command that the arguments name: the first that is no option, or what `help` is asked about. */
 function named(args: readonly string[]): string | undefined {
@@ -64,8 +72,9 @@ async function main(): Promise<void> {
     .addHelpText('after', '\nExample:\n  openexec init && openexec run "Fix the failing test"')
     .exitOverride();
   const wanted = named(process.argv.slice(2));
+  if (wanted === HIDDEN.name) (await HIDDEN.load()).register(program, context);
   for (const row of COMMANDS) {
-    if (row.name === wanted) (await row.load()).register(program, context);
+    if (row.name === wanted || wanted === WHOLE_TREE) (await row.load()).register(program, context);
     else program.command(row.name).description(row.summary);
   }
   await program.parseAsync(process.argv);

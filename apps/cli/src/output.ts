@@ -7,6 +7,8 @@
 export interface Sink {
   write(text: string): unknown;
   readonly isTTY?: boolean | undefined;
+  /** Width of the terminal in characters. */
+  readonly columns?: number | undefined;
 }
 /** Marks text for a terminal; the identity where colour is off. */
 export interface Style {
@@ -29,6 +31,13 @@ export interface Output {
   progress(text: string): void;
   /** A line that starts with "warning:", on stderr. */
   warn(text: string): void;
+  /**
+   * One line below the progress that is written over in place, or null for none. Only on a terminal that is not dumb and never under CI; elsewhere
+   * nothing is written. Text from outside goes through {@link safeLine} first.
+   */
+  status(text: string | null): void;
+  /** Whether long text goes through a pager: stdout is a terminal and CI is not set. */
+  readonly paged: boolean;
   /** For text on stdout. */
   readonly style: Style;
   /** For text on stderr. */
@@ -64,6 +73,28 @@ function styleOf(colour: boolean): Style {
   return { bold: mark(1, 22), dim: mark(2, 22), red: mark(31, 39), green: mark(32, 39), yellow: mark(33, 39), cyan: mark(36, 39) };
 }
 
+const ERASE_LINE = '\r\u001b[K';
+const NARROWEST = 20;
+
+/** The line that is written over in place: every other write takes it away first and puts it back after. */
+function statusOn(sink: Sink, env: { readonly [name: string]: string | undefined }) {
+  const live = sink.isTTY === true && env['TERM'] !== 'dumb' && (env['CI'] ?? '') === '';
+  let shown: string | null = null;
+  const fit = (text: string): string => [...text].slice(0, Math.max(NARROWEST, sink.columns ?? 80) - 1).join('');
+  return {
+    set(text: string | null): void {
+      if (!live || (text === null && shown === null)) return;
+      shown = text === null ? null : fit(text);
+      sink.write(`${ERASE_LINE}${shown ?? ''}`);
+    },
+    around(write: () => void): void {
+      if (shown !== null) sink.write(ERASE_LINE);
+      write();
+      if (shown !== null) sink.write(shown);
+    },
+  };
+}
+
 /** Bigints as decimal strings: JSON has no safe number for them. */
 function plain(_key: string, value: unknown): unknown {
   return typeof value === 'bigint' ? value.toString() : value;
@@ -84,12 +115,16 @@ export function createOutput(options: {
   const { stdout, stderr, env } = options;
   const style = styleOf(wantsColour(env, stdout));
   const progressStyle = styleOf(wantsColour(env, stderr));
+  const status = statusOn(stderr, env);
+  const write = (sink: Sink, text: string): void => status.around(() => void sink.write(`${text}\n`));
   return {
-    result: (text) => void stdout.write(`${text}\n`),
-    json: (document) => void stdout.write(`${printable(document, 2)}\n`),
-    jsonLine: (document) => void stdout.write(`${printable(document)}\n`),
-    progress: (text) => void stderr.write(`${text}\n`),
-    warn: (text) => void stderr.write(`${progressStyle.yellow('warning:')} ${text}\n`),
+    result: (text) => write(stdout, text),
+    json: (document) => write(stdout, printable(document, 2)),
+    jsonLine: (document) => write(stdout, printable(document)),
+    progress: (text) => write(stderr, text),
+    warn: (text) => write(stderr, `${progressStyle.yellow('warning:')} ${text}`),
+    status: (text) => status.set(text),
+    paged: stdout.isTTY === true && env['TERM'] !== 'dumb' && (env['CI'] ?? '') === '',
     style,
     progressStyle,
   };

@@ -94,6 +94,7 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
     'project policy really works and only narrows',
     cli('run', 'by the same policy in the repository ends the same way, and a permit in the repository grants nothing'),
     cli('law', 'binds by law: no file of the repository takes it back, and a permit there grants nothing'),
+    lib('config', 'narrow', 'is what the narrower says, whoever says it and whoever is wider, and its origin names the narrower'),
   ),
   E21: proven(
     'the approver is a person with a key',

@@ -2,10 +2,19 @@
  * Audit: judging a recorded ledger again. Deep verification of every run, exact replay of one, drift as a list. Reads, never writes; asks no
  * model and performs no effect (PROTOCOL §10).
  */
+export {
+  compareOutlines,
+  compareRuns,
+  type FacetDifference,
+  type FileDifference,
+  type PlacedDifference,
+  type RunComparison,
+} from './compare.ts';
 export { deepVerify, type DeepOptions } from './deep.ts';
 export { driftOf, type Difference } from './drift.ts';
 export { BlobReader } from './event.ts';
 export { nextLaw, type LawStep } from './law.ts';
+export { outlineRun, type RunOutline } from './outline.ts';
 export { replayRun } from './replay.ts';
 export type {
   AuditSource,

@@ -3,7 +3,9 @@
  * decide anything about a run. ARCHITECTURE §3 floor 5, CLI.md "Files".
  */
 export { checkConfig } from './check.ts';
-export { findCommands, type Findings, type FoundCommand } from './found.ts';
+export { environmentConfig } from './environment.ts';
+export { findCommands, type Finding, type Findings } from './found.ts';
+export { COMMAND_NAMES, type CommandName, type FoundCommand } from './foundTools.ts';
 export { type Grant, grantOf } from './grant.ts';
 export {
   type FileKey,
@@ -17,20 +19,34 @@ export {
   secureFolder,
   writeKey,
 } from './keys.ts';
-export { type Config, DEFAULTS, type Layer, type LayerName, LAYERS, mergeLayers, type Overrides, type ShippedPolicy } from './layers.ts';
+export {
+  type Config,
+  DEFAULTS,
+  type Layer,
+  type LayerName,
+  LAYERS,
+  mergeLayers,
+  type Overrides,
+  type ShippedPolicy,
+  type Speaker,
+  wordsOf,
+} from './layers.ts';
 export {
   checkBlueprintFile,
   findBlueprints,
   type FoundBlueprint,
   inspectPolicy,
+  type InspectedPolicy,
+  layerFiles,
   loadBlueprint,
   loadConfig,
   loadData,
-  type InspectedPolicy,
+  loadLayers,
   type LoadedPolicy,
   loadPolicies,
   loadProjectPolicies,
 } from './load.ts';
+export { type ConfigValue, originsOf } from './origins.ts';
 export { type PinError, pinsFile, readPin, writePin } from './pins.ts';
 export { findPlaces, type Places } from './places.ts';
 export { type PublicKey, type PublicKeyError, readPublicKey, writePublicKey } from './publicKey.ts';

@@ -18,7 +18,16 @@ export interface Layer {
   readonly source: Source;
   readonly config: ConfigFile;
 }
-/** What the environment and the flags of one call say; they are the user's own present word. */
+/** Who may say something, from the least to the most specific; environment and flags are the user's own present word. */
+export const SPEAKERS = [...LAYERS, 'environment', 'flag'] as const;
+/** One of {@link SPEAKERS}. */
+export type Speaker = (typeof SPEAKERS)[number];
+/** What one of them says. */
+export interface Word {
+  readonly from: Speaker;
+  readonly config: ConfigFile;
+}
+/** What the environment and the flags of one call say; they are the user's own present word. For safety they too can only narrow. */
 export interface Overrides {
   readonly model?: string | undefined;
   readonly blueprint?: string | undefined;
@@ -31,6 +40,8 @@ export interface Overrides {
   readonly budgetCalls?: number | undefined;
   /** Base address of provider openai, from the environment. */
   readonly openaiBaseUrl?: string | undefined;
+  /** What variables of our own say (environment.ts). */
+  readonly environment?: ConfigFile | undefined;
 }
 
 /** Name of a shipped policy. */
@@ -43,8 +54,8 @@ const LIMITS = ['memoryBytes', 'processes', 'cpuMs', 'fileBytes', 'diskBytes', '
 export interface Config {
   /** `PROVIDER:NAME`, `scripted:FILE`, `none`, or null where nobody says. */
   readonly model: string | null;
-  /** Layer whose word `model` is: a script's path is relative to it. */
-  readonly modelFrom: LayerName | 'flag' | null;
+  /** Whose word `model` is: a script's path is relative to the checkout, or for the environment and flags to the working folder. */
+  readonly modelFrom: Speaker | null;
   readonly openaiBaseUrl: string | null;
   readonly maxOutputTokens: number;
   /** How long the provider may take for one answer, or null: then the timeout class of the question alone counts. */
@@ -84,47 +95,80 @@ export function mergeLayers(given: readonly Layer[], overrides: Overrides): Resu
   const layers = LAYERS.flatMap((name) => given.filter((layer) => layer.name === name));
   const untrusted = overrides.openaiBaseUrl === undefined ? untrustedAddress(layers) : null;
   if (untrusted !== null) return err([untrusted]);
+  const words = wordsOf(layers, overrides);
   const last = <T>(read: (config: ConfigFile) => T | undefined): T | null =>
-    layers.reduce<T | null>((found, layer) => read(layer.config) ?? found, null);
-  const least = (read: (config: ConfigFile) => number | undefined, more?: number): number | null =>
-    [...layers.map((layer) => read(layer.config)), more].reduce<number | null>(
-      (low, value) => (value === undefined ? low : Math.min(value, low ?? value)),
-      null,
-    );
-  const usd = least((config) => config.budget?.usd, overrides.budgetUsd);
-  const modelFrom = overrides.model === undefined ? (layers.findLast((layer) => layer.config.model !== undefined)?.name ?? null) : 'flag';
+    words.reduce<T | null>((found, word) => read(word.config) ?? found, null);
+  const least = (read: (config: ConfigFile) => number | undefined): number | null =>
+    words.reduce<number | null>((low, { config }) => {
+      const value = read(config);
+      return value === undefined ? low : Math.min(value, low ?? value);
+    }, null);
+  const usd = least((config) => config.budget?.usd);
   return ok({
-    model: overrides.model ?? last((config) => config.model),
-    modelFrom,
-    openaiBaseUrl: overrides.openaiBaseUrl ?? last((config) => config.models?.openai?.baseUrl),
+    model: last((config) => config.model),
+    modelFrom: words.findLast(({ config }) => config.model !== undefined)?.from ?? null,
+    openaiBaseUrl: last((config) => config.models?.openai?.baseUrl),
     maxOutputTokens: least((config) => config.models?.openai?.maxOutputTokens) ?? DEFAULTS.maxOutputTokens,
     modelTimeoutMs: milliseconds(least((config) => config.models?.openai?.timeoutSeconds)),
-    commands: commandsOf(layers),
-    blueprint: overrides.blueprint ?? last((config) => config.blueprint) ?? DEFAULTS.blueprint,
+    commands: commandsOf(words),
+    blueprint: last((config) => config.blueprint) ?? DEFAULTS.blueprint,
     budget: {
-      tokens: least((config) => config.budget?.tokens, overrides.budgetTokens) ?? DEFAULTS.tokens,
+      tokens: least((config) => config.budget?.tokens) ?? DEFAULTS.tokens,
       usdMicros: usd === null ? DEFAULTS.usdMicros : Math.round(usd * 1e6),
-      calls: least((config) => config.budget?.calls, overrides.budgetCalls) ?? DEFAULTS.calls,
+      calls: least((config) => config.budget?.calls) ?? DEFAULTS.calls,
     },
     budgetInUsd: usd !== null,
     wallMs: (least((config) => config.wall) ?? DEFAULTS.wallMinutes) * 60_000,
-    approvals: overrides.approvals === 'never' || layers.some((layer) => layer.config.approvals === 'never') ? 'never' : 'ask',
-    policy: layers.some((layer) => layer.config.policy === 'regulated') ? 'regulated' : 'solo',
-    provide: common(layers.map((layer) => layer.config.sandbox?.provide)) ?? [],
+    approvals: words.some(({ config }) => config.approvals === 'never') ? 'never' : 'ask',
+    policy: words.some(({ config }) => config.policy === 'regulated') ? 'regulated' : 'solo',
+    provide: common(words.map(({ config }) => config.sandbox?.provide)) ?? [],
     limits: Object.fromEntries(
       LIMITS.flatMap((name) => {
         const most = least((config) => config.sandbox?.limits?.[name]);
         return most === null ? [] : [[name, most]];
       }),
     ),
-    readPaths: common(layers.map((layer) => layer.config.paths?.read)) ?? EVERYTHING,
-    writePaths: common([...layers.map((layer) => layer.config.paths?.write), overrides.writePaths]) ?? EVERYTHING,
-    prices: pricesOf(layers),
+    readPaths: common(words.map(({ config }) => config.paths?.read)) ?? EVERYTHING,
+    writePaths: common(words.map(({ config }) => config.paths?.write)) ?? EVERYTHING,
+    prices: pricesOf(words),
   });
 }
 
 function milliseconds(seconds: number | null): number | null {
   return seconds === null ? null : seconds * 1000;
+}
+
+/** Every word in order: the layers, then the environment, then the flags of this call. */
+export function wordsOf(given: readonly Layer[], overrides: Overrides): readonly Word[] {
+  const layers = LAYERS.flatMap((name) => given.filter((layer) => layer.name === name));
+  const { openaiBaseUrl, environment } = overrides;
+  const variables: ConfigFile = {
+    version: 1,
+    ...environment,
+    ...(openaiBaseUrl === undefined ? {} : { models: { openai: { baseUrl: openaiBaseUrl } } }),
+  };
+  return [
+    ...layers.map(({ name, config }) => ({ from: name, config })),
+    { from: 'environment', config: variables },
+    { from: 'flag', config: flagsOf(overrides) },
+  ];
+}
+
+/** The flags of this call as the file that would say the same. */
+function flagsOf({ model, blueprint, approvals, budgetUsd, budgetTokens, budgetCalls, writePaths }: Overrides): ConfigFile {
+  const budget = {
+    ...(budgetUsd === undefined ? {} : { usd: budgetUsd }),
+    ...(budgetTokens === undefined ? {} : { tokens: budgetTokens }),
+    ...(budgetCalls === undefined ? {} : { calls: budgetCalls }),
+  };
+  return {
+    version: 1,
+    ...(model === undefined ? {} : { model }),
+    ...(blueprint === undefined ? {} : { blueprint }),
+    ...(approvals === undefined ? {} : { approvals }),
+    ...(Object.keys(budget).length === 0 ? {} : { budget }),
+    ...(writePaths === undefined ? {} : { paths: { write: [...writePaths] } }),
+  };
 }
 
 /** What every list that is given contains (by exact word; `**` contains all); null where none is given. */
@@ -142,10 +186,10 @@ function contains(list: readonly string[], wanted: string): boolean {
   return list.some((one) => one === '**' || one === wanted || (one.endsWith('/**') && wanted.startsWith(one.slice(0, -2))));
 }
 
-function commandsOf(layers: readonly Layer[]): Readonly<Record<string, ConfiguredCommand>> {
+function commandsOf(words: readonly Word[]): Readonly<Record<string, ConfiguredCommand>> {
   const commands: Record<string, ConfiguredCommand> = {};
-  for (const layer of layers) {
-    for (const [name, setting] of Object.entries<CommandSetting | undefined>(layer.config.commands ?? {})) {
+  for (const { config } of words) {
+    for (const [name, setting] of Object.entries<CommandSetting | undefined>(config.commands ?? {})) {
       if (setting !== undefined)
         commands[name] = setting === 'none' ? 'none' : { argv: setting.argv, timeout: setting.timeout ?? 'medium' };
     }
@@ -154,10 +198,10 @@ function commandsOf(layers: readonly Layer[]): Readonly<Record<string, Configure
 }
 
 /** The dearest price that any layer states: none can make a budget in dollars last longer. */
-function pricesOf(layers: readonly Layer[]): Prices {
+function pricesOf(words: readonly Word[]): Prices {
   const models: Prices['models'] = {};
-  for (const layer of layers) {
-    for (const [name, price] of Object.entries(layer.config.models?.openai?.pricing ?? {})) {
+  for (const { config } of words) {
+    for (const [name, price] of Object.entries(config.models?.openai?.pricing ?? {})) {
       const key = `openai:${name}`;
       const before = models[key];
       models[key] = {

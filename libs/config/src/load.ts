@@ -34,29 +34,38 @@ export function loadData(file: string): Result<Json, Problems> {
   return source.ok ? ok(source.value?.data ?? null) : source;
 }
 
-/** The configuration in force for a checkout whose own folder is `folder` (`.openexec`). */
-export function loadConfig(options: {
-  readonly folder: string;
-  readonly places: Places;
-  readonly overrides: Overrides;
-}): Result<Config, Problems> {
-  const { folder, places } = options;
-  const files: readonly (readonly [LayerName, string])[] = [
+/** Where the file of each layer is looked for, whether it is there or not. */
+export function layerFiles(folder: string, places: Places): readonly (readonly [LayerName, string])[] {
+  return [
     ['system', join(places.system, 'config.yaml')],
     ['user', join(places.user, 'config.yaml')],
     ['project', join(folder, 'config.yaml')],
     ['local', join(folder, 'config.local.yaml')],
   ];
+}
+
+/** Every layer that is there, checked; one problem in any of them refuses all. */
+export function loadLayers(folder: string, places: Places): Result<readonly Layer[], Problems> {
   const layers: Layer[] = [];
   const problems: ConfigProblem[] = [];
-  for (const [name, file] of files) {
+  for (const [name, file] of layerFiles(folder, places)) {
     const source = readSource(file, { missing: 'null' });
     const config = source.ok && source.value !== null ? checkConfig(source.value) : null;
     if (!source.ok) problems.push(...source.error);
     else if (config?.ok === false) problems.push(...config.error);
     else if (source.value !== null && config !== null) layers.push({ name, source: source.value, config: config.value });
   }
-  return problems.length > 0 ? err(problems) : mergeLayers(layers, options.overrides);
+  return problems.length > 0 ? err(problems) : ok(layers);
+}
+
+/** The configuration in force for a checkout whose own folder is `folder` (`.openexec`). */
+export function loadConfig(options: {
+  readonly folder: string;
+  readonly places: Places;
+  readonly overrides: Overrides;
+}): Result<Config, Problems> {
+  const layers = loadLayers(options.folder, options.places);
+  return layers.ok ? mergeLayers(layers.value, options.overrides) : layers;
 }
 
 /** A policy bundle with the file it came from. */

@@ -14,7 +14,6 @@ import {
   type Config,
   type ConfigProblem,
   configJsonSchema,
-  findCommands,
   grantOf,
   loadBlueprint,
   loadConfig,
@@ -24,7 +23,6 @@ import {
   type Overrides,
   parseYaml,
   problemText,
-  starterConfig,
 } from '../src/index.ts';
 
 const BLUEPRINTS = resolve(dirname(fileURLToPath(import.meta.url)), '../../../blueprints');
@@ -307,21 +305,5 @@ describe('files of a project', () => {
     );
     const own = named('quick_fix', TEST_COMMAND);
     expect(own.ok && own.value.name).toBe('mine');
-  });
-
-  test('init finds commands where they are, takes no placeholder for one, and writes a file that it can read', () => {
-    const written = (): readonly string[] => problems(starterConfig(findCommands(folder), { model: 'openai:a', policy: 'solo' }));
-    expect(findCommands(folder)).toEqual({ test: null, lint: null, provide: [] });
-    expect(written()).toEqual([]);
-    write('Makefile', 'build:\n\ttrue\ntest:\n\ttrue\n');
-    expect(findCommands(folder).test?.argv).toEqual(['make', 'test']);
-    write('package.json', '{"scripts": {"test": "echo \\"Error: no test specified\\" && exit 1", "lint": "eslint ."}}');
-    expect(findCommands(folder)).toMatchObject({ test: { argv: ['make', 'test'] }, lint: { argv: ['npm', 'run', 'lint'] } });
-    write('package.json', '{"scripts": {"test": "node --test"}}');
-    mkdirSync(join(folder, 'node_modules'));
-    expect(findCommands(folder)).toMatchObject({ test: { argv: ['npm', 'test'] }, lint: null, provide: ['node_modules'] });
-    expect(written()).toEqual([]);
-    write('package.json', 'not json');
-    expect(findCommands(folder).test?.argv).toEqual(['make', 'test']);
   });
 });

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { ok, type Result } from '@openexec/canon';
 import type { WorkspaceFailure } from '@openexec/catalogue';
 import { guarded, refuse, shown } from './failure.ts';
-import { type GitPlace, git, gitAnswer, gitLine } from './git.ts';
+import { type GitPlace, git, gitAnswer } from './git.ts';
 
 /** The parts of a repository that stay the same while it is used. */
 export interface RepositoryPlace {
@@ -120,10 +120,10 @@ async function trustedFolders(): Promise<Result<readonly string[], WorkspaceFail
 }
 
 /**
- * Compares the checkout with HEAD through a git directory of our own: a copy of the user's index, their objects as an alternate, no drivers.
- * A file whose times differ from the index is compared byte by byte without filters, so an error can only be towards "dirty".
+ * Compares the checkout with a commit or tree through a git directory of our own: a copy of the user's index, their objects as an alternate, no
+ * drivers. A file whose times differ from the index is compared byte by byte without filters, so an error can only be towards "dirty".
  */
-async function readCheckout(
+export async function readCheckout(
   place: RepositoryPlace,
   head: string,
 ): Promise<Result<{ readonly dirty: readonly string[]; readonly untracked: number }, WorkspaceFailure>> {
@@ -170,69 +170,4 @@ async function readCheckout(
   } finally {
     rmSync(own, { recursive: true, force: true });
   }
-}
-
-/** Which landed branch goes into which checkout. */
-export interface ApplyOptions {
-  readonly repository: RepositoryFacts;
-  /** Short branch name, such as `openexec/…`. */
-  readonly branch: string;
-}
-/** `already`: HEAD was there before. */
-export interface Applied {
-  readonly commit: string;
-  readonly outcome: 'forwarded' | 'already';
-}
-
-/**
- * Brings a landed branch into the user's checkout, only as a fast-forward of a clean one. Uses `read-tree -m -u` and `update-ref` with the old
- * value: no hook runs, unlike in `git merge`; line-ending and filter drivers are those of the user's own configuration, as in `git merge`, since
- * the files are written for the user. Anything else is refused with the command to type.
- */
-export async function applyBranch(options: ApplyOptions): Promise<Result<Applied, WorkspaceFailure>> {
-  const { repository, branch } = options;
-  return guarded<Applied>('applying the branch', async () => {
-    const commit = await resolveCommit(repository, `refs/heads/${branch}`);
-    if (!commit.ok)
-      return refuse(
-        'workspace.objectMissing',
-        `there is no branch "${shown(branch)}"; git branch --list 'openexec/*' shows what has landed`,
-      );
-    const fresh = await inspectRepository(repository.root);
-    if (!fresh.ok) return fresh;
-    const { head, dirty } = fresh.value;
-    if (head === commit.value) return ok({ commit: head, outcome: 'already' });
-    if (dirty.length > 0) {
-      return refuse(
-        'workspace.dirty',
-        `${dirty.length} tracked file(s) differ from HEAD, first "${shown(dirty[0] ?? '')}"; commit or stash them, then apply again`,
-        dirty[0] ?? '',
-      );
-    }
-    const at: GitPlace = { gitDir: fresh.value.gitDir, workTree: fresh.value.root, directory: fresh.value.root, userConfig: true };
-    const parent = await gitLine({ at, args: ['rev-parse', '--verify', '--end-of-options', `${commit.value}^1`] });
-    if (!parent.ok) return parent;
-    if (parent.value !== head) {
-      return refuse(
-        'workspace.conflict',
-        `HEAD has moved from ${parent.value} to ${head} since the run began, so this is no fast-forward; type: git merge ${branch}`,
-      );
-    }
-    const moved = await git({ at, args: ['read-tree', '-m', '-u', head, commit.value] });
-    if (!moved.ok)
-      return refuse(
-        'workspace.conflict',
-        `git would not update the checkout (${moved.error.message}); move the files it names away, then type: git merge --ff-only ${branch}`,
-      );
-    const updated = await git({ at, args: ['update-ref', '-m', `openexec apply ${branch}`, 'HEAD', commit.value, head] });
-    if (updated.ok) return ok({ commit: commit.value, outcome: 'forwarded' });
-    // HEAD moved between the two steps: the checkout goes back to what it was.
-    const back = await git({ at, args: ['read-tree', '-m', '-u', commit.value, head] });
-    return back.ok
-      ? updated
-      : refuse(
-          'workspace.conflict',
-          `HEAD moved while applying and the checkout could not be put back; git status shows the files, git restore . discards them (${updated.error.message})`,
-        );
-  });
 }

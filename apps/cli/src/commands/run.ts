@@ -6,8 +6,8 @@ import { pathPattern } from '@openexec/protocol';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { CommandContext, CommandResult, Project } from '../context.ts';
 import { shortRun } from '../findRun.ts';
-import { createDisplay } from '../run/display.ts';
-import { approverFor, tell, type Telling } from '../run/drive.ts';
+import type { Display } from '../run/display.ts';
+import { approverFor, displayFor, tell, type Telling } from '../run/drive.ts';
 import type { Company } from '../run/open.ts';
 import { startGoverned } from '../run/start.ts';
 
@@ -78,15 +78,26 @@ async function run(task: string, options: RunOptions, context: CommandContext): 
   };
   const company = atTheTerminal(context, project.value, options);
   const driven = await startGoverned(context, project.value, { task, flags, writ: options.writ, base: options.base }, company);
+  company.end();
   return tell(context, { run: company.run(), driven }, options);
 }
 
+/** A company that knows at the end what it has seen. */
+interface Attended extends Company {
+  /** The run that was opened, or null. */
+  run(): TrajectoryId | null;
+  end(): void;
+}
+
 /** The person who typed the command: sees what happens, may interrupt and is asked. */
-function atTheTerminal(context: CommandContext, project: Project, telling: Telling): Company & { run(): TrajectoryId | null } {
+function atTheTerminal(context: CommandContext, project: Project, telling: Telling): Attended {
   const { output } = context;
-  const display = createDisplay(output, { jsonl: telling.jsonl === true });
+  let display: Display | null = null;
   let run: TrajectoryId | null = null;
   return {
+    counted(tally) {
+      display = displayFor(context, telling, tally);
+    },
     get stop() {
       return context.stopOnInterrupt();
     },
@@ -95,8 +106,9 @@ function atTheTerminal(context: CommandContext, project: Project, telling: Telli
       run = opened.run;
       if (telling.jsonl !== true) output.progress(`run ${shortRun(opened.run)} follows blueprint ${opened.blueprint}`);
     },
-    observe: (stored) => display.observe(stored),
+    observe: (stored) => display?.observe(stored),
     warn: (text) => output.warn(text),
     run: () => run,
+    end: () => display?.end(),
   };
 }

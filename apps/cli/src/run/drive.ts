@@ -2,11 +2,11 @@
  * Driving a run: the same for a new one, whoever asks for it, and for one that a command takes over. Must never swallow why a drive ended.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { err, type Json, ok, parseJson, type Result, type TrajectoryId } from '@openexec/canon';
+import { err, instantToMs, type Json, ok, parseJson, type Result, type TrajectoryId } from '@openexec/canon';
 import type { Approver, ModelAdapter, StopSignal } from '@openexec/catalogue';
 import type { FileKey } from '@openexec/config';
 import type { RunState } from '@openexec/kernel';
-import { type ModelChoice, type RunOpened, type SandboxProfile, sandboxProfile } from '@openexec/protocol';
+import { type ModelChoice, type Prices, prices, type RunOpened, type SandboxProfile, sandboxProfile } from '@openexec/protocol';
 import { driveRun, type Hands, loadRun } from '@openexec/runtime';
 import { inspectRepository } from '@openexec/workspace';
 import { terminalApprover } from '../approval/ask.ts';
@@ -16,7 +16,8 @@ import { shortRun } from '../findRun.ts';
 import { KEY_LABELS, keysFolder, loadKey } from '../keyring.ts';
 import { storeRefusal } from '../openLedger.ts';
 import { blobJson, readEvent } from '../read/events.ts';
-import { createDisplay } from './display.ts';
+import { Tally } from '../read/tally.ts';
+import { createDisplay, type Display } from './display.ts';
 import { printSummary, type RunSummary, summaryOf } from './finish.ts';
 import { openHands, runFolder, soundSandbox } from './hands.ts';
 import { reopenModel } from './model.ts';
@@ -50,15 +51,17 @@ export interface DriveOptions {
   readonly run: TrajectoryId;
   readonly hands: Hands;
   readonly stop: StopSignal;
+  /** Counts what is observed; begun with what was there before. */
+  readonly tally: Tally;
   /** The driver that opened the run just now; left out, the run is taken over. */
   readonly driver?: string;
 }
 
 /** Drives until the run is closed, parked or stopped, and says how that came out. */
-export async function drive({ run, hands, stop, driver }: DriveOptions): Promise<Result<RunSummary, Refusal>> {
+export async function drive({ run, hands, stop, tally, driver }: DriveOptions): Promise<Result<RunSummary, Refusal>> {
   const onAwait = 'park' as const;
   const driven = await driveRun({ run, hands, stop, onAwait, resume: driver === undefined, ...(driver === undefined ? {} : { driver }) });
-  return driven.ok ? ok(summaryOf(driven.value)) : err(storeRefusal(driven.error));
+  return driven.ok ? ok(summaryOf(driven.value, tally)) : err(storeRefusal(driven.error));
 }
 
 /** Tells a person or a program how a drive ended, and answers with the exit code. `run` is null where none was opened. */
@@ -121,8 +124,12 @@ export async function takeOver(options: TakeOver): Promise<CommandResult> {
   if (!sandbox.ok) return sandbox;
   const model = options.withoutModel === true ? ok(null) : modelOf(options, opened.model);
   if (!model.ok) return model;
-  const display = createDisplay(context.output, { jsonl: telling.jsonl === true });
-  for await (const stored of ledger.store.read(run)) display.recall(stored);
+  const tally = new Tally(priceOf(opened.model, await pricesOf(ledger, opened)));
+  const display = displayFor(context, telling, tally);
+  for await (const stored of ledger.store.read(run)) {
+    tally.take(readEvent(stored));
+    display.recall(stored);
+  }
   const made = await openHands({
     context,
     ledger,
@@ -133,11 +140,30 @@ export async function takeOver(options: TakeOver): Promise<CommandResult> {
     redactor,
     model: model.value,
     approver: approverFor({ context, project, ledger, approvals: opened.approvals }),
-    observe: (stored) => display.observe(stored),
+    observe: (stored) => {
+      tally.take(readEvent(stored));
+      display.observe(stored);
+    },
   });
   if (!made.ok) return made;
-  const driven = await drive({ run, hands: made.value.hands, stop: context.stopOnInterrupt() });
+  const driven = await drive({ run, hands: made.value.hands, stop: context.stopOnInterrupt(), tally });
+  display.end();
   return tell(context, { run, driven }, telling);
+}
+
+/** The display of a drive, over the output of this call. */
+export function displayFor(context: CommandContext, telling: Telling, tally: Tally): Display {
+  return createDisplay(context.output, { jsonl: telling.jsonl === true, tally, nowMs: () => instantToMs(context.clock.now()) });
+}
+
+/** The price of a model as the kernel looks it up; null where it has none. */
+export function priceOf(model: ModelChoice | null, table: Prices | null): Prices['models'][string] | null {
+  return model === null ? null : (table?.models[`${model.provider}:${model.model}`] ?? null);
+}
+
+async function pricesOf(ledger: OpenLedger, opened: RunOpened): Promise<Prices | null> {
+  const table = prices.safeParse(await blobJson(ledger.store, opened.prices));
+  return table.success ? table.data : null;
 }
 
 async function readOpening(
@@ -165,7 +191,9 @@ function modelOf(options: TakeOver, choice: ModelChoice | null): Result<ModelAda
 
 async function closedAlready({ context, ledger, telling }: TakeOver, state: RunState): Promise<CommandResult> {
   // A driver that died after the close has made no tree head; one that is there is only looked up.
-  const summary = summaryOf({ state, status: 'closed', checkpoint: await ledger.store.checkpoint() });
+  const tally = new Tally(priceOf(state.law?.model ?? null, state.law?.prices ?? null));
+  for await (const stored of ledger.store.read(state.run)) tally.take(readEvent(stored));
+  const summary = summaryOf({ state, status: 'closed', checkpoint: await ledger.store.checkpoint() }, tally);
   if (telling.json === true) context.output.json(summary);
   else if (telling.quiet !== true) printSummary(context.output, summary);
   return refuse('run.closed', `${state.run} is closed: ${state.closed?.outcome ?? ''}`);

@@ -1,13 +1,20 @@
 /**
  * How a drive ends for the caller: the exit code, and the exact commands that go on from here. Must never call a run done that is not (GOALS E12).
  */
-import type { RunState } from '@openexec/kernel';
+import { changedFiles, type RunState } from '@openexec/kernel';
 import type { Amount, Reason } from '@openexec/protocol';
 import type { RunReport } from '@openexec/runtime';
 import { EXIT, type ExitCode } from '../exit.ts';
 import { shortRun } from '../findRun.ts';
 import { type Output, safeLine } from '../output.ts';
-import { amountText } from '../read/narrator.ts';
+import type { CheckTally, Tally } from '../read/tally.ts';
+import { elapsed } from './display.ts';
+
+/** A file of the committed tree that differs from the base. */
+export interface FileChange {
+  readonly path: string;
+  readonly change: 'added' | 'modified' | 'deleted';
+}
 
 /** What a program is told at the end of `run` and `resume`. */
 export interface RunSummary {
@@ -18,7 +25,20 @@ export interface RunSummary {
   readonly because: Reason | null;
   /** The open request that the run waits for, or null. */
   readonly request: string | null;
+  /** As settled in the ledger; calls are those of the budget: questions to the model and actions. */
   readonly spend: Amount;
+  /** Whether the model has a price; without one `spend.usdMicros` says nothing. */
+  readonly priced: boolean;
+  /** Questions to the model that were answered. */
+  readonly asks: number;
+  /** How often a person was asked for an approval. */
+  readonly prompts: number;
+  /** From the first event to the last, in milliseconds, waiting included. */
+  readonly elapsedMs: number;
+  /** By path; only what was committed counts. */
+  readonly files: readonly FileChange[];
+  /** The last outcome of each configured command that ran. */
+  readonly checks: readonly CheckTally[];
   readonly result: { readonly ref: string; readonly commit: string; readonly tree: string } | null;
   /** Size of the signed tree head made at the end, or null. */
   readonly checkpoint: string | null;
@@ -50,7 +70,7 @@ export function exitOfClosed(outcome: string, because: Reason): ExitCode {
 }
 
 /** The summary of a report. */
-export function summaryOf(report: RunReport): RunSummary {
+export function summaryOf(report: RunReport, tally: Tally): RunSummary {
   const { state, status, checkpoint } = report;
   const closed = state.closed;
   const request = status === 'parked' ? (state.request?.id ?? null) : null;
@@ -63,6 +83,12 @@ export function summaryOf(report: RunReport): RunSummary {
     because: closed?.because ?? state.pause,
     request,
     spend: closed?.spend ?? state.settled,
+    priced: tally.priced,
+    asks: tally.spent.calls,
+    prompts: tally.prompts,
+    elapsedMs: tally.elapsedMs,
+    files: filesOf(state),
+    checks: tally.checks,
     result: closed?.result ?? null,
     checkpoint: checkpoint?.ok === true ? checkpoint.value.size.toString() : null,
     checkpointProblem: checkpoint?.ok === false ? checkpoint.error.message : null,
@@ -70,14 +96,30 @@ export function summaryOf(report: RunReport): RunSummary {
   };
 }
 
+/** The committed files that differ from the base; none before the law was read. */
+function filesOf(state: RunState): FileChange[] {
+  const base = state.law?.base;
+  if (base === undefined) return [];
+  return [...changedFiles(state.world)]
+    .flatMap(([path, value]): FileChange[] => {
+      const before = base.get(path);
+      if (value === null) return before === undefined ? [] : [{ path, change: 'deleted' }];
+      if (before === undefined) return [{ path, change: 'added' }];
+      return before.oid === value.oid && before.mode === value.mode ? [] : [{ path, change: 'modified' }];
+    })
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
 function commandsFor(state: RunState, request: string | null): { readonly [what: string]: string } {
   const run = shortRun(state.run);
   const closed = state.closed;
-  const look = { inspect: `openexec timeline ${run}`, verify: 'openexec verify --deep' };
+  const look = { inspect: `openexec show ${run}`, timeline: `openexec timeline ${run}`, verify: `openexec verify ${run} --deep` };
   if (closed === null) {
     const id = request === null ? null : shortRequest(request);
     const decide = id === null ? {} : { approve: `openexec approve ${id}`, deny: `openexec deny ${id} --because "…"` };
-    return { ...decide, resume: `openexec resume ${run}`, cancel: `openexec cancel ${run}`, ...look };
+    const stage = state.stage?.id ?? state.lastStage;
+    const undo = stage !== null ? { undo: `openexec rewind ${run} --to ${stage}` } : {};
+    return { ...decide, resume: `openexec resume ${run}`, ...undo, cancel: `openexec cancel ${run}`, ...look };
   }
   const branch = closed.result?.ref.replace(/^refs\/heads\//, '');
   const landed =
@@ -85,7 +127,7 @@ function commandsFor(state: RunState, request: string | null): { readonly [what:
       ? {}
       : {
           apply: `openexec apply ${run}`,
-          diff: `git diff ${state.law?.opened.base.commit.slice(0, 12) ?? 'HEAD'}..${branch}`,
+          diff: `openexec diff ${run}`,
           undo: `git branch -D ${branch}`,
         };
   return { ...landed, ...look };
@@ -106,10 +148,32 @@ export function printSummary(output: Output, summary: RunSummary): void {
   if (summary.because !== null && summary.exit !== EXIT.ok)
     output.result(`because   ${summary.because.code}: ${safeLine(summary.because.message, 1000)}`);
   if (summary.request !== null) output.result(`waits for ${summary.request}`);
-  output.result(`spent     ${amountText(summary.spend)}`);
+  for (const line of workLines(summary)) output.result(line);
   if (summary.result !== null)
     output.result(`result    ${safeLine(summary.result.ref)} at ${summary.result.commit} (tree ${summary.result.tree})`);
   if (summary.checkpoint !== null) output.result(`signed    tree head of ${summary.checkpoint} entries`);
   if (summary.checkpointProblem !== null) output.warn(`no signed tree head was made: ${safeLine(summary.checkpointProblem)}`);
   for (const [what, command] of Object.entries(summary.commands)) output.result(`${what.padEnd(9)} ${command}`);
+}
+
+const FILES_SHOWN = 20;
+const SIGN = { added: '+', modified: '~', deleted: '-' } as const;
+
+/** Files, checks and cost, a line each. */
+function workLines(summary: RunSummary): string[] {
+  const { files, checks, spend } = summary;
+  const shown = files.slice(0, FILES_SHOWN).map(({ path, change }) => `          ${SIGN[change]} ${safeLine(path)}`);
+  const dollars = summary.priced ? `, ${(spend.usdMicros / 1e6).toFixed(4)} USD` : ', no price configured';
+  return [
+    `files     ${files.length} changed`,
+    ...shown,
+    ...(files.length > FILES_SHOWN ? [`            and ${files.length - FILES_SHOWN} more`] : []),
+    ...checks.map(
+      ({ action, status, summary: said, times }) =>
+        `${status === 'ok' ? 'check ✓  ' : 'check ✗  '} ${action}${times > 1 ? ` (last of ${times})` : ''}: ${safeLine(said, 200)}`,
+    ),
+    ...(checks.length === 0 ? ['checks    none ran'] : []),
+    `cost      ${spend.tokens} tokens in ${summary.asks} model calls${dollars}; ${spend.calls} calls of the budget`,
+    `prompts   ${summary.prompts} to a person; ${elapsed(summary.elapsedMs).trim()} from the first event to the last`,
+  ];
 }

@@ -14,7 +14,9 @@ import type { OpenLedger, Project, Surroundings } from '../context.ts';
 import { type Refusal, refuse } from '../exit.ts';
 import { lawOf } from '../law.ts';
 import { storeRefusal } from '../openLedger.ts';
-import { drive, keepScript, loadOperating, type Operating } from './drive.ts';
+import { readEvent } from '../read/events.ts';
+import { Tally } from '../read/tally.ts';
+import { drive, keepScript, loadOperating, type Operating, priceOf } from './drive.ts';
 import type { RunSummary } from './finish.ts';
 import { openHands, provideOf, soundSandbox } from './hands.ts';
 import { type RunPlan, writFor, writsFromFile } from './plan.ts';
@@ -30,6 +32,8 @@ export interface Company {
   approver(asked: { readonly ledger: OpenLedger; readonly key: FileKey; readonly approvals: 'ask' | 'never' }): Approver | null;
   /** The run is open: everything that follows has its name. */
   opened(opened: { readonly run: TrajectoryId; readonly blueprint: string; readonly ledger: OpenLedger; readonly operator: KeyId }): void;
+  /** Handed the run's own count before anything is opened; it is kept up with what `observe` is told. */
+  counted(tally: Tally): void;
   /** Told of each entry of the run once it is durable. */
   observe(stored: Stored): void;
   /** Something that does not stop the run, but that its caller should know. */
@@ -62,6 +66,12 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
   const writ = writs.value.at(-1);
   if (writ === undefined) return refuse('writ.invalid', 'the chain is empty');
   const run = runTrajectory({ issuer: writ.body.issuer, nonce: writ.body.nonce });
+  const tally = new Tally(priceOf(plan.model?.choice ?? null, plan.prices));
+  company.counted(tally);
+  const observe = (stored: Stored): void => {
+    tally.take(readEvent(stored));
+    company.observe(stored);
+  };
   // From here on an interruption is answered by a run that rests.
   const { stop } = company;
   const opened = await openHands({
@@ -74,7 +84,7 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
     redactor,
     model: plan.model?.adapter ?? null,
     approver: company.approver({ ledger, key: operator, approvals: plan.config.approvals }),
-    observe: (stored) => company.observe(stored),
+    observe,
   });
   if (!opened.ok) return opened;
   const { hands, base } = opened.value;
@@ -85,8 +95,8 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
   if (!started.ok) return err(storeRefusal(started.error));
   // Key files hold checked ids.
   company.opened({ run, blueprint: plan.blueprint.name, ledger, operator: operator.keyId as KeyId });
-  for await (const stored of ledger.store.read(run, 0, 1)) company.observe(stored);
-  return drive({ run, hands, stop, driver: started.value.driver });
+  for await (const stored of ledger.store.read(run, 0, 1)) observe(stored);
+  return drive({ run, hands, stop, tally, driver: started.value.driver });
 }
 
 async function writsOf(fresh: NewRun, { operator, runtime }: Operating): Promise<Result<readonly SignedWrit[], Refusal>> {

@@ -10,6 +10,7 @@ import type { BlueprintContext } from '@openexec/blueprint';
 import { argumentProblem, builtinActions, builtinToolsets } from '@openexec/catalogue';
 import {
   type Config,
+  environmentConfig,
   type FileKey,
   type Grant,
   grantOf,
@@ -66,14 +67,20 @@ const WRIT_DAYS = 7;
 const DAY_MS = 86_400_000;
 const TENANT = 'default';
 
+/** What flags and environment say in this call. */
+export function overridesOf(context: Surroundings, project: Project, flags: Overrides): Result<Overrides, Refusal> {
+  const environment = environmentConfig(context.env);
+  if (!environment.ok) return configRefusal(environment.error, project.root);
+  const openaiBaseUrl = flags.openaiBaseUrl ?? context.env['OPENAI_BASE_URL'];
+  const address = openaiBaseUrl === undefined || openaiBaseUrl === '' ? {} : { openaiBaseUrl };
+  return ok({ ...flags, environment: environment.value, ...address });
+}
+
 /** The configuration in force for this call. */
 export function configFor(context: Surroundings, project: Project, flags: Overrides): Result<Config, Refusal> {
-  const openaiBaseUrl = flags.openaiBaseUrl ?? context.env['OPENAI_BASE_URL'];
-  const config = loadConfig({
-    folder: project.folder,
-    places: project.places,
-    overrides: { ...flags, ...(openaiBaseUrl === undefined || openaiBaseUrl === '' ? {} : { openaiBaseUrl }) },
-  });
+  const overrides = overridesOf(context, project, flags);
+  if (!overrides.ok) return overrides;
+  const config = loadConfig({ folder: project.folder, places: project.places, overrides: overrides.value });
   return config.ok ? config : configRefusal(config.error, project.root);
 }
 
@@ -98,7 +105,8 @@ export function planRun(context: Surroundings, project: Project, flags: RunFlags
   const policySet = policySetOf(context, project, { base: config.value.policy, files: flags.policies });
   if (!policySet.ok) return policySet;
   const grant = grantOf({ blueprint: blueprint.value, toolsets: builtinToolsets, actions: builtinActions });
-  const base = config.value.modelFrom === 'flag' ? context.cwd : project.root;
+  const { modelFrom } = config.value;
+  const base = modelFrom === 'flag' || modelFrom === 'environment' ? context.cwd : project.root;
   const places = { env: context.env, config: config.value, base, root: project.root };
   const model = !grant.asksModel ? ok(null) : flags.own === undefined ? chooseModel(places) : ownModel(flags.own, config.value);
   if (!model.ok) return model;

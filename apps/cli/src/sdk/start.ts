@@ -104,6 +104,7 @@ class Started implements StartedRun {
         this.#open = { run, ledger, operator };
         this.#opened(run);
       },
+      counted: () => undefined,
       observe: (stored) => notify(onEvent, stored),
       warn: (text) => void this.#warnings.push(text),
     };
