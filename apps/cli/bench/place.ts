@@ -231,6 +231,7 @@ const NOTHING: Execution = {
   contents: new Map(),
   scratch: [],
   undeclared: [],
+  network: null,
   artifacts: [],
   landed: null,
 };

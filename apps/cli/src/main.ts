@@ -26,6 +26,7 @@ const COMMANDS: readonly CommandRow[] = [
   { name: 'run', summary: 'one governed run in this repository', load: () => import('./commands/run.ts') },
   { name: 'resume', summary: 'go on with a run after a stop, a crash or an approval', load: () => import('./commands/resume.ts') },
   { name: 'cancel', summary: 'stop a run for good', load: () => import('./commands/cancel.ts') },
+  { name: 'rewind', summary: 'files and conversation of a run back to a stage', load: () => import('./commands/rewind.ts') },
   { name: 'apply', summary: 'bring the result of a run into the checkout', load: () => import('./commands/apply.ts') },
   { name: 'blueprint', summary: 'list, check and draw blueprints', load: () => import('./commands/blueprint.ts') },
   { name: 'runs', summary: 'list the runs', load: () => import('./commands/runs.ts') },

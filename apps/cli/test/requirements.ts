@@ -63,7 +63,11 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
     lib('runtime', 'drive', 'without a lease the later driver wins, the earlier stops, and what cannot be repeated is not'),
   ),
   E07: proven('the model never rates its own risk'),
-  E08: later('undo restores the files and the conversation', 'run.rewound is judged from the issue of rewinding on'),
+  E08: proven(
+    'undo restores the files and the conversation',
+    lib('kernel', 'rewind', 'to any stage of any run gives back the tree and the first words of that stage (E08)'),
+    lib('runtime', 'rewind', 'that dies in window %s is found whole or not at all'),
+  ),
   E09: later('snapshots stay cheap', 'quota and excluded mounts come with the issue of large repositories'),
   E10: later('the event store does not bloat', 'the growth benchmark and prune come with the issue of retention'),
   E11: proven(
@@ -89,7 +93,12 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
     'audit loss stops work',
     lib('runtime', 'recovery', '%s stops the work at once, whichever append it meets, and a later drive goes on'),
   ),
-  E19: later('a need for network is asked, not invented', 'the advisor for blocked actions is an issue of its own'),
+  E19: partial(
+    'a need for network is asked, not invented',
+    'the drafted narrow rule comes with the advisor for blocked actions',
+    lib('runtime', 'effects', 'is put back after an attempt on the network, which fails the stage and says what to ask for (E19)'),
+    lib('workspace', 'network', '%s counts %s'),
+  ),
   E20: proven(
     'project policy really works and only narrows',
     cli('run', 'by the same policy in the repository ends the same way, and a permit in the repository grants nothing'),

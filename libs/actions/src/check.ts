@@ -6,6 +6,7 @@ import { type Json, ok, type Result, utf8Encode } from '@openexec/canon';
 import type { CommandOutcome, ExecutionOrder, StopSignal, StreamCapture } from '@openexec/catalogue';
 import { type ActionFailure, fail, failWorkspace } from './errors.ts';
 import { type Hands, jsonArtifact, lossyText, type Outcome, type Perform, textOutcome } from './execution.ts';
+import { type Leftovers, leftoversOf, NO_LEFTOVERS } from './leftovers.ts';
 import { readReport, reportMembers, reportText } from './reports/report.ts';
 import type { CheckKind } from './reports/types.ts';
 
@@ -13,7 +14,6 @@ import type { CheckKind } from './reports/types.ts';
 const TAIL_BYTES = 48 * 1024;
 /** What of both streams goes into the report that a model reads in the next stage. */
 const REPORT_TAIL = 16_000;
-const SCRATCH_MAX = 200;
 
 /** How one check is called in its answers. */
 export interface CheckWords {
@@ -69,13 +69,15 @@ export interface Job {
 async function runCheck(words: CheckWords, job: Job): Promise<Result<Outcome, ActionFailure>> {
   const { order, hands } = job;
   const ran = await runConfigured(words, job);
-  const left = ran.ok ? await leftovers(hands) : { paths: [], problem: null };
+  const left = ran.ok ? await leftoversOf(hands.workspace, order.profile) : NO_LEFTOVERS;
   const restored = await hands.workspace.restore();
   if (!restored.ok) return failWorkspace(restored.error);
   if (!ran.ok) return ran;
   const outcome = ran.value;
-  if (outcome.stopped !== 'no') return stopped(outcome, words, job);
-  return ok(verdict(outcome, order, { words, left }));
+  // A protected path that was touched is told whatever ended the command; only a stop of the run itself goes before it.
+  const asked = job.stop.stopped || outcome.stopped === 'signal';
+  if (outcome.stopped !== 'no' && (asked || left.undeclared.length === 0)) return stopped(outcome, words, job);
+  return ok(verdict(outcome, words, left));
 }
 
 /** Runs the command of the order in the sandbox; whatever it leaves in the tree is the caller's to look at. */
@@ -107,39 +109,14 @@ export function stopped(outcome: CommandOutcome, words: CheckWords, { order, sto
   return fail('command.limit', `${subject} was ended by the ${outcome.stopped} limit; make it smaller or raise the limit`, { output });
 }
 
-interface Leftovers {
-  readonly paths: readonly string[];
-  /** Why the list is not complete. */
-  readonly problem: string | null;
-}
-
-/** What the command left in the tree. Too much of it, or a secret in it, does not change the verdict: all of it is put back anyway. */
-async function leftovers(hands: Hands): Promise<Leftovers> {
-  const changed = await hands.workspace.changes();
-  if (changed.ok) return { paths: changed.value.changes.map((change) => change.path), problem: null };
-  return { paths: changed.error.path === undefined ? [] : [changed.error.path], problem: changed.error.message };
-}
-
-/** Whether a path lies at or below a folder. */
-export function isUnder(path: string, folder: string): boolean {
-  const plain = folder.replace(/\/\*\*$/, '');
-  return path === plain || path.startsWith(`${plain}/`);
-}
-
-function verdict(
-  outcome: CommandOutcome,
-  order: ExecutionOrder,
-  context: { readonly words: CheckWords; readonly left: Leftovers },
-): Outcome {
-  const { words, left } = context;
+function verdict(outcome: CommandOutcome, words: CheckWords, left: Leftovers): Outcome {
   const unlisted = left.problem === null ? '' : `; what was left behind could not all be listed: ${left.problem}`;
   const told = tell(outcome, words, unlisted);
-  const undeclared = left.paths.filter((path) => order.profile.protectedPaths.some((folder) => isUnder(path, folder)));
   return textOutcome(told.summary, told.output, {
     status: told.passed ? 'ok' : 'failed',
     exitCode: outcome.exitCode,
-    scratch: left.paths.filter((path) => !undeclared.includes(path)).slice(0, SCRATCH_MAX),
-    undeclared: undeclared.slice(0, SCRATCH_MAX),
+    scratch: left.scratch,
+    undeclared: left.undeclared,
     artifacts: [jsonArtifact(words.artifact, told.report)],
   });
 }

@@ -34,6 +34,7 @@ export function textOutcome(summary: string, output: Bytes, more: Partial<Outcom
     contents: new Map(),
     scratch: [],
     undeclared: [],
+    network: null,
     artifacts: [],
     landed: null,
     ...more,

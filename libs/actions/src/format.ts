@@ -4,8 +4,8 @@
  */
 import { matchPath } from '@openexec/authority';
 import { canonicalText, ok, type Result } from '@openexec/canon';
-import type { CommandOutcome, FileEdit, TreeChanges } from '@openexec/catalogue';
-import { type CheckWords, isUnder, type Job, runConfigured, stopped, tell } from './check.ts';
+import { type CommandOutcome, type FileEdit, isProtected, type TreeChanges } from '@openexec/catalogue';
+import { type CheckWords, type Job, runConfigured, stopped, tell } from './check.ts';
 import { type ActionFailure, fail, failWorkspace } from './errors.ts';
 import { argumentsOf, jsonArtifact, type Outcome, type Perform, shownPath, textOutcome } from './execution.ts';
 
@@ -17,7 +17,7 @@ const WORDS: CheckWords = {
   artifact: 'format_report',
 };
 const LISTED_MAX = 200;
-const NOTHING: TreeChanges = { changes: [], contents: new Map() };
+const NOTHING: TreeChanges = { changes: [], contents: new Map(), gitEntries: [] };
 
 /** What stays and what was put back. */
 interface Kept {
@@ -36,8 +36,8 @@ export const runFormatter: Perform = async (order, hands, stop) => {
   if (outcome.exitCode !== 0) return undo(job, ok(nothing));
   const changed = await hands.workspace.changes();
   if (!changed.ok) return undo(job, failWorkspace(changed.error));
-  const guarded = order.profile.protectedPaths;
-  const touched = changed.value.changes.map(({ path }) => path).filter((path) => guarded.some((folder) => isUnder(path, folder)));
+  const { changes, gitEntries } = changed.value;
+  const touched = [...changes.map(({ path }) => path), ...gitEntries].filter((path) => isProtected(path, order.profile.protectedPaths));
   if (touched.length > 0) return undo(job, ok({ ...nothing, undeclared: touched.slice(0, LISTED_MAX) }));
   const kept = await keep(changed.value, job);
   return kept.ok ? ok(report(outcome, kept.value)) : kept;

@@ -29,6 +29,7 @@ import { kvGet, kvSet } from './kv.ts';
 import { commitChanges } from './land.ts';
 import { buildContextPack } from './pack.ts';
 import { applyPatch } from './patch.ts';
+import { watchNetwork, withNetwork } from './network.ts';
 import { listFiles, readFile } from './read.ts';
 import { reviewBundle } from './review.ts';
 import { search } from './search.ts';
@@ -77,7 +78,8 @@ async function execute(order: ExecutionOrder, hands: Hands, stop: StopSignal): P
     return fail('action.unknown', `this runtime has no action "${order.action.slice(0, 64)}"; it was recorded by a version that has`);
   const admitted = admit(order);
   if (!admitted.ok) return admitted;
-  const outcome = await perform(order, hands, stop);
+  const watched = watchNetwork(hands.sandbox);
+  const outcome = withNetwork(await perform(order, { ...hands, sandbox: watched.sandbox }, stop), watched.seen());
   if (!outcome.ok) return err(redactFailure(outcome.error, hands));
   return ok({ ...redactOutcome(outcome.value, hands), durationMs: Math.round(performance.now() - started) });
 }

@@ -97,7 +97,8 @@ async function observe(planned: Planned, hands: Hands): Promise<Result<Outcome, 
     return failWorkspace(restored.ok ? changed.error : restored.error);
   }
   const declared = new Set(planned.edits.map((edit) => edit.path));
-  const undeclared = changed.value.changes.filter((change) => !declared.has(change.path)).map((change) => change.path);
+  const beyond = changed.value.changes.filter((change) => !declared.has(change.path)).map((change) => change.path);
+  const undeclared = [...beyond, ...changed.value.gitEntries];
   if (undeclared.length > 0) {
     const restored = await hands.workspace.restore();
     if (!restored.ok) return failWorkspace(restored.error);

@@ -219,6 +219,41 @@ describe('run_tests', () => {
       value(await run('run_tests', {}, { command: ['sh', '-c', 'mkdir .openexec; echo 1 >.openexec/policy.yaml'] })).undeclared,
     ).toEqual(['.openexec/policy.yaml']);
   });
+  test.each([
+    ['a repository in a folder', 'git init -q sub', 'sub/.git'],
+    ['a .git file that points elsewhere', 'mkdir sub; echo "gitdir: /tmp" >sub/.git', 'sub/.git'],
+    ['a hook', 'mkdir .husky; echo x >.husky/pre-commit', '.husky/pre-commit'],
+    ['an editor task', 'mkdir -p app/.vscode; echo {} >app/.vscode/tasks.json', 'app/.vscode/tasks.json'],
+    ['an agent configuration, whatever its case', 'echo x >Claude.md', 'Claude.md'],
+    ['an environment that a shell loads', 'echo x >.envrc', '.envrc'],
+    ['one behind hundreds of other files', 'for n in $(seq 300); do echo >"!$n"; done; echo {} >.mcp.json', '.mcp.json'],
+    ['one of a command that then runs into its deadline', 'echo {} >.mcp.json; sleep 60', '.mcp.json'],
+  ])('%s that appears is undeclared, and gone', async (_name, text, path) => {
+    const { run, workspace } = await scene(FILES);
+    const done = value(await run('run_tests', {}, { command: ['sh', '-c', text], deadlineMs: 2500 }));
+    expect(done.undeclared).toEqual([path]);
+    expect(done.scratch).not.toContain(path);
+    expect(value(await workspace.changes())).toMatchObject({ changes: [], gitEntries: [] });
+  });
+  test('what projects and tests write all day is scratch', async () => {
+    const { run } = await scene(FILES);
+    const text = 'mkdir -p fixture/.github; echo {} >fixture/package.json; echo A=1 >.env; echo x >fixture/.github/x; echo x >.gitignore';
+    expect(value(await run('run_tests', {}, { command: ['sh', '-c', text] }))).toMatchObject({
+      undeclared: [],
+      scratch: ['.env', '.gitignore', 'fixture/.github/x', 'fixture/package.json'],
+      network: { attempts: 0 },
+    });
+  });
+  test('an attempt on the network is observed, also beside a failure; an action that runs no command observes nothing', async () => {
+    const { run } = await scene(FILES);
+    const tries = 'echo x >/dev/tcp/192.0.2.1/80';
+    expect(value(await run('run_tests', {}, { command: ['bash', '-c', tries] })).network).toEqual({ attempts: 1, ipv4: 1, ipv6: 0 });
+    const late = value(await run('run_tests', {}, { command: ['bash', '-c', `${tries}; sleep 60`], deadlineMs: 1000 }));
+    expect(late).toMatchObject({ status: 'failed', network: { attempts: 1 }, summary: expect.stringContaining('longer than 1000 ms') });
+    expect(codeOf(await run('run_tests', {}, { command: ['bash', '-c', 'sleep 60'], deadlineMs: 500 }))).toBe('command.timeout');
+    expect(value(await run('read_file', { path: 'README.md' })).network).toBeNull();
+    expect(value(await run('search', { pattern: 'a' })).network).toEqual({ attempts: 0, ipv4: 0, ipv6: 0 });
+  });
   test('a secret that the command leaves behind does not hide the verdict, and is gone', async () => {
     const { run, workspace } = await scene(FILES);
     const done = value(await run('run_tests', {}, { command: ['sh', '-c', 'cp secret.txt copy.txt; cat secret.txt; exit 3'] }));

@@ -71,6 +71,24 @@ describe('a ledger made by the kernel', () => {
     expect([first.state.closed?.outcome, second.state.closed?.outcome]).toEqual(['done', 'done']);
   });
 
+  test('agrees after every append of a run that is rewound, also with the fact apart from its judgements, and replays to that tree', async () => {
+    const { house } = await watchedHouse();
+    const run = await RunDriver.open(house);
+    const base = committedTree(run.state);
+    await run.answer([TWO]);
+    await run.perform();
+    await run.answer('written');
+    await run.test(false);
+    await run.rewind('run_tests', 1, { apart: true });
+    await run.rewind('implement', 1);
+    expect(committedTree(run.state)).toBe(base);
+    expect(await replayRun(house.store, run.run)).toMatchObject({ verdict: 'agrees', outcome: 'open', tree: base });
+    await run.resume();
+    await run.play({ answers: [[THREE], 'written'] });
+    expect(run.state.closed?.outcome).toBe('done');
+    expect(await replayRun(house.store, run.run)).toMatchObject({ verdict: 'agrees', tree: run.state.landed?.tree });
+  });
+
   test('counts facts that nobody has judged as pending, and a violation as the violation it is', async () => {
     const house = await House.found();
     const run = await RunDriver.open(house, { blueprint: ONE_CHECK });

@@ -145,16 +145,16 @@ function compileNames(names: readonly string[]): Matcher {
   return { exact, prefixes, suffixes };
 }
 
-const MATCHER = compileNames(AUTO_RUN_PATTERNS);
+/** Whether any segment of a path has one of these names. */
+export function namesMatcher(names: readonly string[]): (path: string) => boolean {
+  const { exact, prefixes, suffixes } = compileNames(names);
+  return (path) =>
+    asciiLower(path)
+      .split('/')
+      .some(
+        (name) => exact.has(name) || prefixes.some((prefix) => name.startsWith(prefix)) || suffixes.some((suffix) => name.endsWith(suffix)),
+      );
+}
 
 /** Whether any segment of the path has a name that some tool runs or obeys by itself. */
-export function isAutoRun(path: string): boolean {
-  return asciiLower(path)
-    .split('/')
-    .some(
-      (name) =>
-        MATCHER.exact.has(name) ||
-        MATCHER.prefixes.some((prefix) => name.startsWith(prefix)) ||
-        MATCHER.suffixes.some((suffix) => name.endsWith(suffix)),
-    );
-}
+export const isAutoRun: (path: string) => boolean = namesMatcher(AUTO_RUN_PATTERNS);

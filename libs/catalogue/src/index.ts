@@ -51,6 +51,7 @@ export type {
   ModelFailure,
   ModelMessage,
   ModelRequest,
+  NetworkObservation,
   NeutralAnswer,
   Sandbox,
   SandboxFailure,
@@ -65,5 +66,6 @@ export type {
   WorkspaceFailure,
 } from './ports.ts';
 export { compileProfile, DEFAULT_LIMITS, narrowProfile, type ProfileOptions, PROTECTED_PATHS } from './profile.ts';
+export { isProtected, PROTECTED_NAMES } from './protectedNames.ts';
 export { splitClaims, toolDeclaration } from './tools.ts';
 export { pathsOf, patchTouches, type TouchedPaths } from './touches.ts';

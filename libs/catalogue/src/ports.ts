@@ -111,6 +111,16 @@ export interface StreamCapture {
   readonly digest: Digest;
 }
 /**
+ * Packets that wanted to leave the sandbox, which has no route, and were refused by the kernel; at least one for each attempt. Loopback is none.
+ * `attempts` is null where this host does not let them be counted: nothing left then either, but nobody knows what was tried. Hosts, ports and
+ * protocols are not observable; refused kinds of sockets (raw, packet, ICMP, Unix, vsock) are not counted.
+ */
+export interface NetworkObservation {
+  readonly attempts: number | null;
+  readonly ipv4: number;
+  readonly ipv6: number;
+}
+/**
  * How a command ended. `exitCode` is null where a signal ended it; `stopped` names the bound that the sandbox enforced; `limiter` what bounded
  * memory and processes.
  */
@@ -120,6 +130,7 @@ export interface CommandOutcome {
   readonly stopped: 'no' | 'deadline' | 'output' | 'memory' | 'disk' | 'signal';
   readonly stdout: StreamCapture;
   readonly stderr: StreamCapture;
+  readonly network: NetworkObservation;
   readonly durationMs: number;
   readonly limiter: string;
 }
@@ -189,10 +200,14 @@ export interface FileEdit {
   readonly content: Bytes | null;
   readonly mode: '100644' | '100755';
 }
-/** Changes of the tree against the committed one, and the new bytes by digest. */
+/**
+ * Changes of the tree against the committed one, and the new bytes by digest. `gitEntries`: what stands under the name `.git` below the root, or in
+ * the root's own; never part of a change, since git itself would not see it, and gone after `restore`.
+ */
 export interface TreeChanges {
   readonly changes: readonly FileChange[];
   readonly contents: ReadonlyMap<Digest, Bytes>;
+  readonly gitEntries: readonly string[];
 }
 /**
  * One file of a difference. `added` and `removed` count lines and are null for a binary file; `text` is the unified diff as git prints it, null for a
@@ -225,7 +240,11 @@ export interface Workspace {
   readonly root: string;
   /** Host path of a copy of git’s metadata that commands may read, or null where there is none. Never the user’s own git directory. */
   readonly gitView: string | null;
-  /** Makes the tree equal base plus `files` (last committed state), from nothing or from whatever a crash left. */
+  /**
+   * Makes the tree equal base plus `files` (last committed state), from nothing or from whatever a crash left. A file without `content` whose change
+   * has an `after` was kept out of the ledger: its bytes are taken from the run's own git directory, never from anywhere else, and only if they are
+   * those that were committed; `workspace.objectMissing` where they are not there, `workspace.conflict` where they are others.
+   */
   rebuild(files: readonly { readonly change: FileChange; readonly content: Bytes | null }[]): Promise<Result<void, WorkspaceFailure>>;
   /** Every regular file and link against the committed state (base plus what was accepted). Writes objects to the run's git directory. */
   changes(): Promise<Result<TreeChanges, WorkspaceFailure>>;
@@ -284,6 +303,8 @@ export interface Execution {
   readonly scratch: readonly string[];
   /** Changes outside the declared patterns that would have survived; they fail the stage (PROTOCOL §9). */
   readonly undeclared: readonly string[];
+  /** Of all commands of the action together; null where it ran none. */
+  readonly network: NetworkObservation | null;
   readonly artifacts: readonly { readonly name: string; readonly bytes: Bytes; readonly mediaType: string }[];
   readonly landed: { readonly ref: string; readonly commit: string; readonly tree: string } | null;
 }

@@ -82,7 +82,9 @@ describe('the commands of a repository', () => {
     expect(unclear).toBe(
       'package.json has a script "test", but the lock files package-lock.json and yarn.lock do not say which program runs it',
     );
-    expect(starterConfig(findCommands(folder), { model: null, policy: 'solo' })).toContain(`  # Not chosen for you: ${unclear ?? ''}. Put one here:`);
+    expect(starterConfig(findCommands(folder), { model: null, policy: 'solo' })).toContain(
+      `  # Not chosen for you: ${unclear ?? ''}. Put one here:`,
+    );
     write({ 'package.json': scripts({ test: 'jest' }, { packageManager: 'yarn@4.1.0' }) });
     expect(found()).toEqual({ test: 'yarn test' });
   });

@@ -40,6 +40,10 @@ function opening(state: RunState, stage: AgentStage): readonly Part[] {
     textPart('system', null, RULES),
     textPart('user', null, `Task:\n${state.law?.task ?? ''}\n\nGoal of this stage (${stage.id}):\n${stage.goal}`),
   ];
+  const failure = state.failure;
+  // A check's own verdict is told by its report; for anything else this is the only word of it.
+  if (failure !== null && failure.code !== 'check.failed')
+    parts.push(textPart('user', null, `The stage before this one failed: ${failure.code}: ${failure.message}`));
   for (const input of inputs) {
     parts.push(textPart('user', null, `The artifact ${input.name} follows.`));
     parts.push({ role: 'user', call: null, body: input.blob, text: null });

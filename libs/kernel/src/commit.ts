@@ -130,7 +130,7 @@ function landingSteps(state: RunState, observed: ExecutionObserved): DeltaStep[]
 function artifactsOf(state: RunState, contract: ActionContract, observed: ExecutionObserved): ArtifactRef[] {
   return observed.artifacts
     .filter((artifact) => contract.outputs.includes(artifact.name))
-    .map((artifact) => ({ name: artifact.name, version: (state.artifacts.get(artifact.name)?.version ?? 0) + 1, blob: artifact.blob }));
+    .map((artifact) => ({ name: artifact.name, version: (state.versions[artifact.name] ?? 0) + 1, blob: artifact.blob }));
 }
 
 /** Records the commit of an observed execution, or rejects it where a postcondition fails. */

@@ -7,6 +7,7 @@ import { kindRow } from '@openexec/protocol';
 import { foldFact } from './foldFact.ts';
 import { foldJudgement } from './foldJudgement.ts';
 import { remember } from './resolve.ts';
+import { takesOver } from './rewind.ts';
 import type { FactEvent, QueuedFact, RunEvent, RunState } from './state.ts';
 import { emptyWorld } from './world.ts';
 
@@ -33,7 +34,11 @@ export function initialState(run: TrajectoryId): RunState {
     lastStage: null,
     visits: {},
     artifacts: new Map(),
+    versions: {},
     world: emptyWorld,
+    marks: null,
+    commits: null,
+    outside: null,
     settled: NO_AMOUNT,
     reserved: NO_AMOUNT,
     request: null,
@@ -56,8 +61,10 @@ export function isFact(event: RunEvent): event is FactEvent {
 
 /** Time that counts against `wallMs`: between facts while the run was running; parked and crashed time does not count (PROTOCOL §5). */
 function passTime(state: RunState, fact: QueuedFact): RunState {
-  const at = fact.event.at;
-  const counts = state.status === 'running' && state.lastAt !== null && fact.event.kind !== 'run.resumed';
+  const { event } = fact;
+  const at = event.at;
+  const anew = event.kind === 'run.resumed' || (event.kind === 'run.rewound' && takesOver(state, event.body));
+  const counts = state.status === 'running' && state.lastAt !== null && !anew;
   const passed = counts && state.lastAt !== null ? Math.max(0, instantToMs(at) - instantToMs(state.lastAt)) : 0;
   return { ...state, lastAt: at, activeMs: state.activeMs + passed };
 }

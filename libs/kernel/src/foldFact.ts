@@ -8,6 +8,7 @@ import { addAmount, BUDGET_DIMENSIONS, subtractAmount, withinAmount } from '@ope
 import type { Amount, Body, Reason } from '@openexec/protocol';
 import { readRunLaw } from './open.ts';
 import { textPart } from './parts.ts';
+import { rewindProblem, takesOver } from './rewind.ts';
 import type { EventOf, IntentState, OpenAsk, OpenExecution, QueuedFact, RunState, StageState } from './state.ts';
 
 const ASSISTANT = 'application/vnd.openexec.answer+json';
@@ -104,6 +105,35 @@ function settleAtTruth(state: RunState, reservation: Amount, spent: Amount): Run
   return { ...settled, overspent: { code: 'budget.exceeded', message } };
 }
 
+/** What an open ask is settled at: a definite refusal by the provider cost a call, anything else its full reservation (PROTOCOL §4.4). */
+function settlementOf(ask: OpenAsk): Amount {
+  const status = ask.ended !== null && 'failed' in ask.ended ? ask.ended.failed.status : null;
+  return status !== null && status >= 400 && status < 500 ? { tokens: 0, usdMicros: 0, calls: 1 } : ask.reservation;
+}
+
+/** Settles an ask that its stage gives up. */
+export function settleAsk(state: RunState, stage: StageState): RunState {
+  return stage.ask === null ? state : settle(state, stage.ask.reservation, settlementOf(stage.ask));
+}
+
+/** The run goes back if it may; what an earlier driver left open is interrupted, and the ask among it is settled here. */
+function foldRewound(state: RunState, body: Body<'run.rewound'>): RunState {
+  const stale = takesOver(state, body) ? null : staleDriver(state, body);
+  if (stale !== null) return stale;
+  const problem = rewindProblem(state, body);
+  const driven: RunState = { ...state, driver: body.driver, epoch: body.epoch };
+  if (problem !== null) return refuse(driven, problem.code, problem.message, true);
+  const running: RunState = { ...driven, status: 'running', pause: null, parked: null };
+  const stage = running.stage;
+  if (stage === null) return running;
+  const settled = settleAsk(running, stage);
+  const cut: RunState = { ...settled, stage: { ...stage, ask: null, result: null } };
+  const intent = currentIntent(stage);
+  const execution = intent?.execution ?? null;
+  if (intent === undefined || execution === null || execution.ended !== null) return cut;
+  return withIntent(cut, { ...intent, execution: { ...execution, ended: { interrupted: true } } });
+}
+
 function foldAnswered(state: RunState, event: EventOf<'model.answered'>): RunState {
   const body = event.body;
   const stale = staleDriver(state, body);
@@ -175,9 +205,12 @@ function foldExecutionEnd(
   if (event.kind === 'execution.observed')
     return withIntent(state, { ...intent, execution: { ...execution, ended: { observed: event.body } } });
   if (event.kind === 'effect.undeclared') return endFailed(state, intent, event.body.because, true);
+  // Of a first attempt that certainly came to nothing, nothing is left outside.
+  const reached = state.outside?.seq === execution.startedSeq && execution.attempt === 1 && !event.body.effectUnknown;
+  const known = reached ? { ...state, outside: state.outside?.earlier ?? null } : state;
   if (retries(state, intent, event.body))
-    return withIntent(state, { ...intent, execution: { ...execution, ended: { failed: event.body } } });
-  return endFailed(state, intent, event.body.error, false);
+    return withIntent(known, { ...intent, execution: { ...execution, ended: { failed: event.body } } });
+  return endFailed(known, intent, event.body.error, false);
 }
 
 /** Whether a failed execution is followed by another judgement on the same proposal: a retry of a check, or its loss. */
@@ -220,6 +253,8 @@ export function foldFact(state: RunState, fact: QueuedFact): RunState {
       return foldOpened(state, event);
     case 'run.resumed':
       return foldResumed(state, fact.seq, event.body);
+    case 'run.rewound':
+      return foldRewound(state, event.body);
     case 'run.pauseRequested':
       return state.status === 'parked'
         ? refuse(state, 'run.parkedAlready', 'the run is parked already', false)

@@ -5,10 +5,11 @@
 import { canonicalText, type Json, parseJson } from '@openexec/canon';
 import { addAmount } from '@openexec/authority';
 import type { Amount, ArtifactRef, Body, DeltaStep } from '@openexec/protocol';
-import { currentIntent, settle, withIntent } from './foldFact.ts';
+import { currentIntent, settle, settleAsk, withIntent } from './foldFact.ts';
 import type { Artifact, EventOf, IntentState, Part, RunEvent, RunState, StageState } from './state.ts';
 import { textPart } from './parts.ts';
 import { remember } from './resolve.ts';
+import { markOf } from './rewind.ts';
 import { applyDelta } from './world.ts';
 
 const NOTHING: Amount = { tokens: 0, usdMicros: 0, calls: 0 };
@@ -27,17 +28,6 @@ function end(state: RunState, intent: IntentState): RunState {
   return withIntent(state, { ...intent, phase: 'ended', execution: null, reservation: null });
 }
 
-/** What an open ask is settled at: a definite refusal by the provider cost a call, anything else its full reservation (PROTOCOL §4.4). */
-function settlementOf(stage: StageState): Amount {
-  const ended = stage.ask?.ended ?? null;
-  const status = ended !== null && 'failed' in ended ? ended.failed.status : null;
-  return status !== null && status >= 400 && status < 500 ? { ...NOTHING, calls: 1 } : (stage.ask?.reservation ?? NOTHING);
-}
-
-function settleAsk(state: RunState, stage: StageState): RunState {
-  return stage.ask === null ? state : settle(state, stage.ask.reservation, settlementOf(stage));
-}
-
 function jsonOf(ref: ArtifactRef, bytes: Uint8Array | undefined): Json | undefined {
   const parsed = bytes === undefined || !ref.blob.mediaType.endsWith('json') ? undefined : parseJson(bytes, { numbers: 'doubles' });
   return parsed?.ok === true ? parsed.value : undefined;
@@ -46,14 +36,16 @@ function jsonOf(ref: ArtifactRef, bytes: Uint8Array | undefined): Json | undefin
 function withArtifacts(state: RunState, refs: readonly ArtifactRef[], blobs: ReadonlyMap<string, Uint8Array>): RunState {
   if (refs.length === 0) return state;
   const artifacts = new Map<string, Artifact>(state.artifacts);
+  const versions: Record<string, number> = { ...state.versions };
   for (const ref of refs) {
+    versions[ref.name] = Math.max(versions[ref.name] ?? 0, ref.version);
     const bytes = blobs.get(ref.blob.digest);
     const known = state.artifacts.get(ref.name);
     // The same content was read when it first flowed.
     const json = known?.blob.digest === ref.blob.digest ? known.json : jsonOf(ref, bytes);
     artifacts.set(ref.name, { ...ref, json });
   }
-  return { ...state, artifacts };
+  return { ...state, artifacts, versions };
 }
 
 function foldStageEntered(state: RunState, seq: number, body: Body<'stage.entered'>): RunState {
@@ -78,7 +70,9 @@ function foldStageEntered(state: RunState, seq: number, body: Body<'stage.entere
     result: null,
     resultApproved: false,
   };
-  return { ...state, stage, next: null, visits: { ...state.visits, [body.stage]: body.visit } };
+  const { world, artifacts, failure, lastStage, commits } = state;
+  const mark = { stage: body.stage, visit: body.visit, seq, world, artifacts, failure, lastStage, commits, earlier: state.marks };
+  return { ...state, stage, next: null, visits: { ...state.visits, [body.stage]: body.visit }, marks: mark };
 }
 
 function foldStageLeft(state: RunState, event: EventOf<'stage.left'>): RunState {
@@ -201,7 +195,10 @@ function foldStarted(state: RunState, seq: number, event: EventOf<'execution.sta
   const intent = state.stage === null ? undefined : currentIntent(state.stage);
   if (intent === undefined || state.stage === null) return state;
   const retried = body.replaces === null ? state : { ...state, stage: { ...state.stage, failures: state.stage.failures + 1 } };
-  return withIntent(retried, {
+  const effect = state.law?.actions.get(intent.action)?.effect;
+  const reaches = effect === 'external' || effect === 'irreversible';
+  const marked = reaches ? { ...retried, outside: { action: intent.action, seq, earlier: retried.outside } } : retried;
+  return withIntent(marked, {
     ...intent,
     phase: 'started',
     execution: {
@@ -232,7 +229,12 @@ function foldCommit(state: RunState, seq: number, event: EventOf<'commit.recorde
   const applied = applyDelta(state.world, delta, seq);
   const observed = observedOf(intent);
   const settled = settle(state, intent.reservation ?? NOTHING, body.settled);
-  const changed: RunState = { ...settled, world: 'world' in applied ? applied.world : state.world, landed: body.landed ?? state.landed };
+  const changed: RunState = {
+    ...settled,
+    world: 'world' in applied ? applied.world : state.world,
+    commits: delta.length === 0 ? state.commits : { commit: body.commit, seq, earlier: state.commits },
+    landed: body.landed ?? state.landed,
+  };
   const flowing = withArtifacts(changed, body.artifacts, event.blobs);
   const answered =
     observed === null ? flowing : answerCall(flowing, intent, { role: 'tool', call: intent.call, body: observed.output, text: null });
@@ -246,6 +248,18 @@ function foldCommit(state: RunState, seq: number, event: EventOf<'commit.recorde
       result: { outcome, because: { code: outcome === 'succeeded' ? 'action.done' : 'check.failed', message: observed.summary } },
     },
   };
+}
+
+/** The world as it was, and with it what else belonged to that moment; the fact in hand says which. */
+function foldCompensated(state: RunState, seq: number, event: EventOf<'commit.compensated'>): RunState {
+  const delta = (inlineOrParsed(event.body.delta, event.blobs) ?? []) as unknown as readonly DeltaStep[];
+  const applied = applyDelta(state.world, delta, seq);
+  const world = 'world' in applied ? applied.world : state.world;
+  const fact = state.fact?.event;
+  const mark = fact?.kind === 'run.rewound' ? markOf(state, fact.body) : null;
+  if (mark === null) return { ...state, world };
+  const { artifacts, failure, lastStage, commits, earlier } = mark;
+  return { ...state, world, artifacts, failure, lastStage, commits, marks: earlier, stage: null, next: null };
 }
 
 function foldLost(state: RunState, body: Body<'execution.lost'>): RunState {
@@ -346,6 +360,8 @@ function foldKind(state: RunState, seq: number, event: RunEvent): RunState {
       return foldLost(state, event.body);
     case 'commit.recorded':
       return foldCommit(count(state, 'commit'), seq, event);
+    case 'commit.compensated':
+      return foldCompensated(count(state, 'commit'), seq, event);
     case 'model.asked':
       return foldAsked(count(state, 'ask'), seq, event.body);
     case 'fact.noted':

@@ -28,6 +28,8 @@ export function neededBlobs(event: Pick<RunEvent, 'kind' | 'body'>): readonly Bl
       return [...held(body.changes), ...parsedArtifacts(body.artifacts)];
     case 'commit.recorded':
       return [...held(body.delta), ...parsedArtifacts(body.artifacts)];
+    case 'commit.compensated':
+      return held(body.delta);
     case 'stage.left':
       return parsedArtifacts(body.outputs);
     case 'policy.adopted':

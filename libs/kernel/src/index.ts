@@ -9,6 +9,7 @@ export type { PendingEffect } from './pending.ts';
 export { neededBlobs } from './hydrate.ts';
 export { KERNEL_FLAGS, KERNEL_VERSION } from './flags.ts';
 export { committedListing, committedTree, resultBranch } from './execution.ts';
+export { type RewindTarget, rewindProblem, rewindTargets } from './rewind.ts';
 export { changedFiles, lookUp, recordOf, worldRoot } from './world.ts';
 export type { Resource, World } from './world.ts';
 export type { Judgement, KernelBlob } from './emit.ts';

@@ -68,6 +68,11 @@ export function rejectWaiting(pen: Pen, because: Reason): void {
   }
 }
 
+/** The same where a rewind goes back to before it. */
+export function rejectRewound(pen: Pen, because: Reason): void {
+  for (const intent of pen.state.stage?.intents ?? []) if (intent.phase !== 'ended') reject(pen, intent, 'rewind', because, null);
+}
+
 function reject(pen: Pen, intent: IntentState, at: Body<'proposal.rejected'>['at'], because: Reason, rule: PolicyDecided['rule']): void {
   write(
     pen,

@@ -15,6 +15,7 @@ import { declareBlueprintIntent, declareCall, loseInterrupted, recordObserved, r
 import { KERNEL_FLAGS, KERNEL_VERSION } from './flags.ts';
 import { baseProblem } from './execution.ts';
 import { type Pen, RESTLESS_JUDGEMENTS, write } from './pen.ts';
+import { reactToRewound } from './rewound.ts';
 import { closeRun, enterNext, leaveStage, requestStageApproval, skipReason } from './stage.ts';
 import type { RunState } from './state.ts';
 
@@ -65,6 +66,7 @@ function react(pen: Pen): void {
   if (fact.event.kind === 'run.opened') return reactToOpening(pen);
   if (fact.event.kind === 'approval.voted') return resolveVote(pen, fact.event.body);
   if (fact.event.kind === 'approval.expired') return resolveExpired(pen);
+  if (fact.event.kind === 'run.rewound') return reactToRewound(pen, fact.event);
 }
 
 /** A run whose law does not hold is closed at once; nothing was asked, nothing was done. */

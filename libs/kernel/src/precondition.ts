@@ -15,8 +15,10 @@ export function committedOid(state: RunState, path: string): string | null {
   if (resource !== undefined) {
     const value = resource.value;
     if (resource.retracted || typeof value !== 'object' || value === null || Array.isArray(value)) return null;
-    const oid = (value as { readonly [key: string]: Json })['oid'];
-    return typeof oid === 'string' ? oid : null;
+    const { oid, base } = value as { readonly [key: string]: Json };
+    // A file that was put back to the base says so and nothing else (rewind.ts).
+    const known = oid ?? base;
+    return typeof known === 'string' ? known : null;
   }
   return state.law?.base.get(path)?.oid ?? null;
 }

@@ -59,7 +59,8 @@ export function enterNext(pen: Pen): boolean {
   return true;
 }
 
-function enterStage(pen: Pen, id: string): void {
+/** Enters a stage once more, or ends where its visits are used up. */
+export function enterStage(pen: Pen, id: string): void {
   const { state } = pen;
   const contract = state.law?.stages.get(id);
   if (contract === undefined) return closeRun(pen, 'failed', { code: 'stage.unknown', message: `the blueprint has no stage ${id}` });
@@ -111,9 +112,10 @@ export function changesSince(before: World, after: World, baseOid: (path: string
 }
 
 function oidOf(value: Json): string | null {
-  const oid =
-    typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as { readonly [key: string]: Json })['oid'] : undefined;
-  return typeof oid === 'string' ? oid : null;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
+  const { oid, base } = value as { readonly [key: string]: Json };
+  const known = oid ?? base;
+  return typeof known === 'string' ? known : null;
 }
 
 /** Artifacts of an agent stage: `patch` is what really changed, any other output is the final text. */
@@ -129,7 +131,7 @@ function agentOutputs(
       name === 'patch'
         ? jsonBlob(changesSince(stage.worldAtEntry, state.world, (path) => state.law?.base.get(path)?.oid ?? null))
         : textBlob(stage.finalText ?? '');
-    refs.push({ name, version: (state.artifacts.get(name)?.version ?? 0) + 1, blob: made.ref });
+    refs.push({ name, version: (state.versions[name] ?? 0) + 1, blob: made.ref });
     blobs.push(made.blob);
   }
   return { refs, blobs };

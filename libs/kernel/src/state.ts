@@ -158,6 +158,32 @@ export interface StageState {
   readonly result: { readonly outcome: 'succeeded' | 'failed' | 'skipped'; readonly because: Reason } | null;
   readonly resultApproved: boolean;
 }
+/** A commit that changed the world. A list from the newest on, so that one more costs the same in a long run. */
+export interface CommitMark {
+  readonly commit: Digest;
+  readonly seq: number;
+  readonly earlier: CommitMark | null;
+}
+/** An external or irreversible action that was started and may have taken effect; the newest first. */
+export interface OutsideMark {
+  readonly action: string;
+  /** Position of its `execution.started`. */
+  readonly seq: number;
+  readonly earlier: OutsideMark | null;
+}
+/** What a rewind to one stage entry brings back; the newest first. */
+export interface StageMark {
+  readonly stage: string;
+  readonly visit: number;
+  /** Position of its `stage.entered`. */
+  readonly seq: number;
+  readonly world: World;
+  readonly artifacts: ReadonlyMap<string, Artifact>;
+  readonly failure: Reason | null;
+  readonly lastStage: string | null;
+  readonly commits: CommitMark | null;
+  readonly earlier: StageMark | null;
+}
 /** A named value between stages, with its parsed form where a condition may ask for a field. */
 export interface Artifact extends ArtifactRef {
   readonly json: Json | undefined;
@@ -184,7 +210,13 @@ export interface RunState {
   readonly lastStage: string | null;
   readonly visits: Readonly<Record<string, number>>;
   readonly artifacts: ReadonlyMap<string, Artifact>;
+  /** The highest version of each artifact so far; a rewind does not bring a number back. */
+  readonly versions: Readonly<Record<string, number>>;
   readonly world: World;
+  /** Stage entries that the run can go back to. */
+  readonly marks: StageMark | null;
+  readonly commits: CommitMark | null;
+  readonly outside: OutsideMark | null;
   readonly settled: Amount;
   readonly reserved: Amount;
   readonly request: OpenRequest | null;

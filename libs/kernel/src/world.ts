@@ -82,12 +82,19 @@ export function changedPaths(world: World): readonly string[] {
   return known;
 }
 
+/** A rewind put the file back to what the base holds: `{base}` instead of a content of the run's own. */
+export function isAsInBase(resource: Resource): boolean {
+  const { value } = resource;
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && 'base' in value;
+}
+
 /** The files that differ from the base tree: path to content, or null when removed. */
 export function changedFiles(world: World): Map<string, FileValue | null> {
   const files = new Map<string, FileValue | null>();
   for (const { value: resource } of mapEntries(world)) {
+    if (resource.kind !== 'file' || isAsInBase(resource)) continue;
     // Values of kind `file` were checked against the FileValue schema when the observation was read.
-    if (resource.kind === 'file') files.set(resource.id, resource.retracted ? null : (resource.value as unknown as FileValue));
+    files.set(resource.id, resource.retracted ? null : (resource.value as unknown as FileValue));
   }
   return files;
 }

@@ -137,7 +137,13 @@ function runFacts(seed: Seed): readonly Made[] {
     { kind: 'run.resumed', body: (state) => asJson({ driver: 'c'.repeat(32), epoch: state.epoch + seed.small, because: simple(seed) }) },
     { kind: 'run.pauseRequested', body: () => asJson({ by: 'person', because: seed.reason }) },
     { kind: 'run.cancelRequested', body: () => asJson({ because: simple(seed) }) },
-    { kind: 'run.rewound', body: (state) => asJson({ ...driven(seed, state), stage: 'implement', visit: 1 }) },
+    {
+      kind: 'run.rewound',
+      body: (state) => {
+        const by = seed.flag ? { driver: 'c'.repeat(32), epoch: state.epoch + seed.small } : driven(seed, state);
+        return asJson({ ...by, stage: state.marks?.stage ?? 'implement', visit: state.marks?.visit ?? 1 });
+      },
+    },
     { kind: 'router.planned', body: (state) => asJson({ ...driven(seed, state), plan: seed.blob }) },
     { kind: 'skill.bound', body: (state) => asJson({ ...driven(seed, state), skill: 'x', version: '1', template: seed.blob }) },
     {
@@ -355,6 +361,7 @@ describe('the kernel', () => {
       'execution.lost',
       'run.parked',
       'approval.resolved',
+      'commit.compensated',
     ]) {
       expect([kind, kinds.get(kind) ?? 0]).not.toEqual([kind, 0]);
     }

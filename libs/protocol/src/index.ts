@@ -91,6 +91,7 @@ export type {
   RunClosed,
   RunOpened,
   RunResumed,
+  RunRewound,
   StageEntered,
   StageLeft,
   Vote,

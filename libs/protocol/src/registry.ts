@@ -146,13 +146,13 @@ export const KINDS = {
   'run.rewound': fact(
     'run',
     run.runRewound,
-    'the driver',
-    'stage.entered of that stage and visit',
-    'the state goes back to that stage entry; spend and visits stay',
+    'the driver, or a new one with a higher epoch',
+    'stage.entered of that stage and visit; no external or irreversible effect since',
+    'what waits is rejected, what stands open of an earlier driver is lost, commit.compensated and stage.entered follow, and the run is parked; spend and visits stay',
   ),
   'run.parked': judged(
     run.runParked,
-    'a pause, an unanswered approval or the terminal `paused`',
+    'a pause, an unanswered approval, a rewind or the terminal `paused`',
     'nothing is pending until run.resumed or approval.resolved',
   ),
   'run.closed': judged(
@@ -160,7 +160,11 @@ export const KINDS = {
     'a terminal route, a cancellation, a denial of law or exhaustion',
     'the last entry; every later append is refused',
   ),
-  'stage.entered': judged(run.stageEntered, 'run.opened, or stage.left that routes here', 'visit count + 1; the stage is current'),
+  'stage.entered': judged(
+    run.stageEntered,
+    'run.opened, stage.left that routes here, or run.rewound',
+    'visit count + 1; the stage is current',
+  ),
   'stage.left': judged(run.stageLeft, 'stage.entered', 'its artifacts flow; the route is taken'),
   'router.planned': fact('run', run.routerPlanned, 'the driver', 'run.opened', 'recorded, never read for authority'),
   'context.packed': fact('run', run.contextPacked, 'the driver', 'stage.entered', 'recorded, never read for authority'),

@@ -55,7 +55,10 @@ export const runResumed = z.strictObject({ ...driven, because: sentence });
 export const runPauseRequested = z.strictObject({ by: z.enum(['driver', 'person']), because: reason });
 /** Body of `run.cancelRequested`: the run is closed {cancelled} once nothing is in flight. */
 export const runCancelRequested = z.strictObject({ because: sentence });
-/** Body of `run.rewound`: the state goes back to that stage entry; spend and visits stay. */
+/**
+ * Body of `run.rewound`: the state goes back to that stage entry; spend and visits stay. With an epoch higher than the one in force the driver takes
+ * the run over by it.
+ */
 export const runRewound = z.strictObject({ ...driven, stage: name, visit: count });
 /** Body of `run.parked`: nothing is pending until run.resumed or approval.resolved. */
 export const runParked = z.strictObject({ because: reason, request: digest.nullable() });
@@ -271,7 +274,12 @@ export const executionStarted = z.strictObject({
   /** What it runs in: the run's profile narrowed to the stage's mode, and that profile's digest. */
   sandbox: z.strictObject({ mode: sandboxMode, profile: digest }),
 });
-/** Body of `execution.observed`: what the effect did, seen from outside. */
+/**
+ * Packets that commands wanted to send out of their sandbox and that were refused; loopback is none. `attempts` null: this host does not let them be
+ * counted. Host, port and protocol are not observable.
+ */
+export const networkObservation = z.strictObject({ attempts: count.nullable(), ipv4: count, ipv6: count });
+/** Body of `execution.observed`: what the effect did, seen from outside; `network` where it ran a command. */
 export const executionObserved = z.strictObject({
   ...driven,
   execution: digest,
@@ -282,6 +290,7 @@ export const executionObserved = z.strictObject({
   durationMs: count,
   changes: z.union([z.strictObject({ inline: z.array(fileChange) }), z.strictObject({ blob: blobRef })]),
   scratch: z.array(z.string()).max(200),
+  network: networkObservation.optional(),
   artifacts: z.array(z.strictObject({ name, blob: blobRef })),
   landed: z.strictObject({ ref: z.string().max(512), commit: oid, tree: oid }).nullable(),
 });
@@ -296,8 +305,14 @@ export const executionFailed = z.strictObject({
 });
 /** Body of `execution.lost`: settled at its full reservation; the stage fails. */
 export const executionLost = z.strictObject({ execution: digest, because: reason });
-/** Body of `effect.undeclared`: fails the stage. */
-export const effectUndeclared = z.strictObject({ ...driven, execution: digest, paths: z.array(z.string()).max(200), because: reason });
+/** Body of `effect.undeclared`: fails the stage. `paths` were touched beyond the declaration, `network` says what was tried on it. */
+export const effectUndeclared = z.strictObject({
+  ...driven,
+  execution: digest,
+  paths: z.array(z.string()).max(200),
+  network: networkObservation.optional(),
+  because: reason,
+});
 /** Body of `commit.recorded`: the delta enters the world; the reservation is settled. */
 export const commitRecorded = z.strictObject({
   commit: digest,
@@ -392,6 +407,8 @@ export const pointerRetired = z.strictObject({ pointer: name, because: sentence,
 export type RunOpened = z.infer<typeof runOpened>;
 /** Parsed form of `runResumed`. */
 export type RunResumed = z.infer<typeof runResumed>;
+/** Parsed form of `runRewound`. */
+export type RunRewound = z.infer<typeof runRewound>;
 /** Parsed form of `runClosed`. */
 export type RunClosed = z.infer<typeof runClosed>;
 /** Parsed form of `stageEntered`. */

@@ -12,9 +12,10 @@
  * | W6 | the fact and its judgements; the tree is not yet accepted or put back | rebuilds the tree from the committed state |
  * | W7 | the same; the tree agrees | goes on |
  * | W8 | `run.closed`; no checkpoint | asks for the checkpoint |
+ * | W9 | `run.rewound` and its judgements; the tree is that of before | rebuilds the tree from the committed state |
  */
 
-/** Names of the windows, for tests that kill there. */
+/** Names of the windows that every run passes, for tests that kill there; the last of the table is passed by a rewind. */
 export const CRASH_POINTS = [
   'W1.opened',
   'W2.appending',
@@ -26,4 +27,4 @@ export const CRASH_POINTS = [
   'W8.closed',
 ] as const;
 /** One window. */
-export type CrashPoint = (typeof CRASH_POINTS)[number];
+export type CrashPoint = (typeof CRASH_POINTS)[number] | 'W9.rewound';

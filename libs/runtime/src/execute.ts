@@ -8,8 +8,9 @@ import { changedFiles, type PendingEffect, type RunState } from '@openexec/kerne
 import type { Blob } from '@openexec/ledger';
 import type { FileChange } from '@openexec/protocol';
 import { sentenceOf } from './ask.ts';
-import { ledgerRefusal, refuse, type RuntimeFailure } from './failure.ts';
+import { ledgerRefusal, type Refused, refuse, type RuntimeFailure } from './failure.ts';
 import { blobOf } from './open.ts';
+import { isUndeclared, networkOf, undeclaredReason } from './undeclared.ts';
 import type { FactOf, Session } from './session.ts';
 
 /** The order that the kernel gives. */
@@ -59,7 +60,7 @@ export async function execute(
   if (!done.ok && stop.stopped) return ok(null);
   if (!done.ok) return ok({ fact: failedFact(session, effect, done.error), changes: [] });
   return ok({
-    fact: done.value.undeclared.length > 0 ? undeclaredFact(session, effect, done.value) : observedFact(session, effect, done.value),
+    fact: isUndeclared(done.value) ? undeclaredFact(session, effect, done.value) : observedFact(session, effect, done.value),
     changes: done.value.changes,
   });
 }
@@ -81,12 +82,15 @@ function failedFact(session: Session, effect: ExecuteEffect, failure: ExecutionF
 
 function undeclaredFact(session: Session, effect: ExecuteEffect, done: Execution): ExecutionFact {
   const { hands } = session;
-  const paths = done.undeclared.slice(0, MAX_PATHS);
-  const because = {
-    code: 'effect.undeclared',
-    message: sentenceOf(`${effect.action} touched what it did not declare: ${paths.slice(0, 5).join(', ')}`, hands),
+  const { code, message } = undeclaredReason(effect.action, done);
+  const body = {
+    ...session.driven,
+    execution: effect.execution,
+    paths: done.undeclared.slice(0, MAX_PATHS),
+    ...networkOf(done),
+    because: { code, message: sentenceOf(message, hands) },
   };
-  return { kind: 'effect.undeclared', actor: 'tool', body: { ...session.driven, execution: effect.execution, paths, because }, blobs: [] };
+  return { kind: 'effect.undeclared', actor: 'tool', body, blobs: [] };
 }
 
 function observedFact(session: Session, effect: ExecuteEffect, done: Execution): ExecutionFact {
@@ -105,6 +109,7 @@ function observedFact(session: Session, effect: ExecuteEffect, done: Execution):
     durationMs: Math.max(0, Math.round(done.durationMs)),
     changes: list === null ? { inline: [...done.changes] } : { blob: list.ref },
     scratch: done.scratch.slice(0, MAX_PATHS),
+    ...networkOf(done),
     artifacts: artifacts.map(({ name, made }) => ({ name, blob: made.ref })),
     landed: done.landed,
   };
@@ -140,7 +145,14 @@ export async function rebuildTree(session: Session): Promise<Result<void, Runtim
     if (!content.ok) return content;
     files.push({ change, content: content.value });
   }
-  return workspaceResult(await session.hands.workspace.rebuild(files));
+  const rebuilt = await session.hands.workspace.rebuild(files);
+  const withheld = files.find(({ change, content }) => change.after !== null && content === null);
+  if (!rebuilt.ok && rebuilt.error.code === 'workspace.objectMissing' && withheld !== undefined)
+    return refuse(
+      'run.erased',
+      `the content of ${withheld.change.path} was kept out of the ledger because it looks like a secret, and the run's own git directory does not hold it here; resume where it does`,
+    );
+  return workspaceResult(rebuilt);
 }
 
 function committedChanges(state: RunState): FileChange[] {
@@ -151,12 +163,16 @@ async function contentOf(session: Session, path: string, digest: Digest | null):
   if (digest === null) return ok(null);
   const read = await session.hands.ledger.blob(digest);
   if (read.ok) return read;
-  const kept = read.error.code === 'blob.unknown' ? 'was withheld from the ledger' : 'is gone';
-  return refuse('run.erased', `the content of ${path} (${digest}) ${kept}, so the tree cannot be made again here: ${read.error.message}`);
+  // Never recorded: withheld, and at most the workspace has it (PROTOCOL §4.4). What was recorded and is gone is not brought back behind the ledger.
+  if (read.error.code === 'blob.unknown') return ok(null);
+  return refuse('run.erased', `the content of ${path} (${digest}) is gone, so the tree cannot be made again here: ${read.error.message}`);
 }
 
 function workspaceResult(done: Result<void, WorkspaceFailure>): Result<void, RuntimeFailure> {
-  return done.ok
-    ? ok(undefined)
-    : refuse(done.error.code, done.error.path === undefined ? done.error.message : `${done.error.path}: ${done.error.message}`);
+  return done.ok ? ok(undefined) : workspaceRefusal(done.error);
+}
+
+/** A workspace failure in the words of this package. */
+export function workspaceRefusal(error: WorkspaceFailure): Refused {
+  return refuse(error.code, error.path === undefined ? error.message : `${error.path}: ${error.message}`);
 }

@@ -27,6 +27,16 @@ export type OwnCode =
   | 'run.erased'
   /** A recorded event cannot be read. */
   | 'run.unreadable'
+  /** The run as it stands has no such stage entry. */
+  | 'rewind.unknown'
+  /** The rewind would go back across an effect outside the workspace. */
+  | 'rewind.external'
+  /** The visits of the stage are used up. */
+  | 'rewind.visits'
+  /** Too many commits to undo in one step. */
+  | 'rewind.tooMany'
+  /** The run is about to end. */
+  | 'rewind.ending'
   /** The kernel is neither at rest nor asks for anything: a defect. */
   | 'run.stuck'
   /** The clock is before the last change of the law. */

@@ -9,4 +9,5 @@ export type { Hands, Lease, Opening, RunReport } from './hands.ts';
 export { type CastVote, castVote, type Noted, requestCancel, requestPause, type Speaker } from './notes.ts';
 export { type Opened, type OpenPorts, openRun } from './open.ts';
 export { loadLaw, loadRun } from './read.ts';
+export { type Rewind, type Rewound, rewindRun } from './rewind.ts';
 export { NEVER, type StopSwitch, stopSwitch } from './stop.ts';

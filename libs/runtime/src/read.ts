@@ -76,7 +76,8 @@ export async function foldStored(
   if (!blobs.ok) return blobs;
   const { kind, at, cause, law, seq } = stored.entry;
   const event = { kind, at, cause, law, body: body.value, blobs: blobs.value } as unknown as RunEvent; // As above.
-  const drives = event.kind === 'run.opened' || (event.kind === 'run.resumed' && event.body.epoch > folded.epoch) ? event.body : folded;
+  const takes = event.kind === 'run.resumed' || event.kind === 'run.rewound';
+  const drives = event.kind === 'run.opened' || (takes && event.body.epoch > folded.epoch) ? event.body : folded;
   return ok({
     body: body.value,
     folded: {

@@ -4,9 +4,9 @@
  */
 import { type Bytes, type Digest, instantToMs, type Instant, type Json, maxInstant, ok, type Result } from '@openexec/canon';
 import type { LawView } from '@openexec/authority';
-import { evolve, judge, type Judgement, neededBlobs, type RunEvent, type RunState } from '@openexec/kernel';
+import { evolve, judge, type Judgement, neededBlobs, rewindProblem, type RunEvent, type RunState } from '@openexec/kernel';
 import type { Actor, AppendBatch, Appended, AppendFailure, Blob, Draft } from '@openexec/ledger';
-import type { Body, FactKind } from '@openexec/protocol';
+import type { Body, FactKind, RunRewound } from '@openexec/protocol';
 import { type CarvePart, settle } from './carve.ts';
 import { ledgerRefusal, refuse, type RuntimeFailure } from './failure.ts';
 import type { Hands } from './hands.ts';
@@ -136,6 +136,18 @@ export class Session {
     return contended(this.state);
   }
 
+  /**
+   * Takes the run over under the next epoch by rewinding it, once everything queued is judged. False, and nothing appended, where the rewind would be
+   * refused.
+   */
+  async rewind(to: Pick<RunRewound, 'stage' | 'visit'>): Promise<Result<boolean, RuntimeFailure>> {
+    const settled = await this.settle();
+    if (!settled.ok) return settled;
+    this.#epoch = this.#folded.epoch + 1;
+    const body = { ...this.driven, ...to };
+    return this.add({ kind: 'run.rewound', actor: 'runtime', body, blobs: [] }, (state) => rewindProblem(state, body) === null);
+  }
+
   async #append(drafts: readonly Draft[], blobs: readonly Blob[], law: number | undefined): Promise<Result<Progress, RuntimeFailure>> {
     this.hands.crashPoint?.('W2.appending');
     const batch: AppendBatch = {
@@ -204,7 +216,8 @@ function eventOf(fact: NewFact, at: Instant): RunEvent {
 }
 
 function draftOf(fact: NewFact, at: Instant): Draft {
-  return { kind: fact.kind, at, actor: fact.actor, cause: null, law: null, payload: fact.body };
+  // A member that may be left out is left out, never undefined: the body is JSON by its schema.
+  return { kind: fact.kind, at, actor: fact.actor, cause: null, law: null, payload: fact.body as unknown as Json };
 }
 
 function draftsOf(

@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { digestOf, err, ok, utf8Decode, utf8Encode } from '@openexec/canon';
 import type { Execution } from '@openexec/catalogue';
-import { type Hands } from '../src/index.ts';
+import { driveRun, type Hands, NEVER } from '../src/index.ts';
 import {
   act,
   agent,
@@ -115,6 +115,37 @@ describe('the tree', () => {
     expect(world.tree).toEqual(['rebuild ', 'restore']);
   });
 
+  test.each([
+    ['comes from the workspace where that has it', true, { ok: true, value: { status: 'closed' } }],
+    ['is a typed failure where that has it not', false, { ok: false, error: { code: 'run.erased' } }],
+  ])('a content that was kept out of the ledger %s', async (_name, there, ends) => {
+    const at = await place();
+    const { run } = await opened(at, openingOf(at, { stages: [agent('work', 'test'), act('test', 'run_tests', 'done')] }));
+    const world = newWorld();
+    const hands = handsOf(at, world);
+    const kept: Hands['host'] = {
+      execute: async (order, stop) => {
+        if (order.action === 'run_tests') throw new Error('killed');
+        const done = await hands.host.execute(order, stop);
+        return done.ok ? ok({ ...done.value, contents: new Map() }) : done;
+      },
+    };
+    await expect(drive(run, { ...hands, host: kept })).rejects.toThrow('killed');
+    const next = handsOf(at, world);
+    const asked: (boolean | null)[] = [];
+    const workspace: Hands['workspace'] = {
+      ...next.workspace,
+      rebuild: async (files) => {
+        asked.push(...files.map(({ content }) => content === null));
+        return there ? ok(undefined) : err({ code: 'workspace.objectMissing', message: 'not here' });
+      },
+    };
+    const report = await driveRun({ run, hands: { ...next, workspace }, stop: NEVER, onAwait: 'park', resume: true });
+    expect(asked).toEqual([true]);
+    expect(report).toMatchObject(ends);
+    expect((report.ok ? '' : report.error.message).includes('src/b.txt was kept out of the ledger')).toBe(!there);
+  });
+
   test('is put back after an undeclared effect, which fails the stage', async () => {
     const { world, kinds: list } = await oneExecution(
       executionOf({ undeclared: ['.git/config'], changes: [changeOf('src/b.txt', content)], contents: new Map() }),
@@ -122,6 +153,49 @@ describe('the tree', () => {
     expect(list).toContain('effect.undeclared');
     expect(list).not.toContain('commit.recorded');
     expect(world.tree).toEqual(['rebuild ', 'restore']);
+  });
+
+  test('is put back after an attempt on the network, which fails the stage and says what to ask for (E19)', async () => {
+    const at = await place();
+    const { run } = await opened(at, openingOf(at, { stages: [act('test', 'run_tests', 'done', { onFailure: 'fail' })] }));
+    const world = newWorld();
+    const network = { attempts: 3, ipv4: 2, ipv6: 1 };
+    const report = await drive(run, handsOf(at, world, { host: { execute: async () => ok(executionOf({ network })) } }));
+    const reason = {
+      code: 'effect.network',
+      message: expect.stringMatching(/3 packets refused: 2 IPv4, 1 IPv6.*ask for a networked stage/),
+    };
+    expect(report.state.closed).toMatchObject({ outcome: 'failed', because: reason });
+    const fact = (await entriesOf(at.ledger, run)).find(({ entry }) => entry.kind === 'effect.undeclared');
+    expect(JSON.parse(utf8Text(fact?.payload ?? utf8Encode('')))).toMatchObject({
+      paths: [],
+      network,
+      because: { code: 'effect.network' },
+    });
+    expect(world.tree.at(-1)).toBe('restore');
+  });
+
+  test.each([
+    ['none', { attempts: 0, ipv4: 0, ipv6: 0 }],
+    ['what could not be counted', { attempts: null, ipv4: 0, ipv6: 0 }],
+  ] as const)('%s on the network stands in the observation and fails nothing', async (_name, network) => {
+    const at = await place();
+    const { run } = await opened(at, openingOf(at, { stages: [act('test', 'run_tests', 'done')] }));
+    const report = await drive(run, handsOf(at, newWorld(), { host: { execute: async () => ok(executionOf({ network })) } }));
+    expect(report.state.closed?.outcome).toBe('done');
+    const fact = (await entriesOf(at.ledger, run)).find(({ entry }) => entry.kind === 'execution.observed');
+    expect(JSON.parse(utf8Text(fact?.payload ?? utf8Encode('')))).toMatchObject({ network });
+  });
+
+  test('paths and attempts together are one fact that names both', async () => {
+    const at = await place();
+    const { run } = await opened(at, openingOf(at, { stages: [act('test', 'run_tests', 'done')] }));
+    const execution = executionOf({ undeclared: ['.mcp.json'], network: { attempts: 1, ipv4: 1, ipv6: 0 } });
+    const report = await drive(run, handsOf(at, newWorld(), { host: { execute: async () => ok(execution) } }));
+    expect(report.state.closed?.because).toMatchObject({
+      code: 'effect.undeclared',
+      message: expect.stringMatching(/\.mcp\.json; it also tried to reach the network \(1 packet/),
+    });
   });
 
   test('is made again by the next driver from what was committed, however long the list', async () => {

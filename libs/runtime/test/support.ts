@@ -299,6 +299,7 @@ export function executionOf(more: Partial<Execution> = {}): Execution {
     contents: new Map(),
     scratch: [],
     undeclared: [],
+    network: null,
     artifacts: [],
     landed: null,
     ...more,

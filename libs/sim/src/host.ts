@@ -81,6 +81,7 @@ function done(summary: string, more: Partial<Execution> = {}): Done {
     contents: new Map(),
     scratch: [],
     undeclared: [],
+    network: null,
     artifacts: [],
     landed: null,
     ...more,
@@ -126,7 +127,7 @@ function count({ outside }: SimHostOptions, order: ExecutionOrder): void {
 
 async function changed(workspace: Workspace): Promise<TreeChanges> {
   const found = await workspace.changes();
-  return found.ok ? found.value : { changes: [], contents: new Map() };
+  return found.ok ? found.value : { changes: [], contents: new Map(), gitEntries: [] };
 }
 
 async function patch(args: Members, options: SimHostOptions): Promise<Done> {

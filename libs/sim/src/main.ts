@@ -22,11 +22,11 @@ async function main(): Promise<void> {
     process.exitCode = 2;
     return;
   }
-  const sum = { entries: 0, drives: 0, crashes: 0, faults: 0, busy: 0, compared: 0, failed: 0 };
+  const sum = { entries: 0, drives: 0, crashes: 0, faults: 0, busy: 0, rewinds: 0, compared: 0, failed: 0 };
   const outcomes = new Map<string, number>();
   for (let at = seed; at < seed + count; at++) {
     const report = await simulate(`${at}`);
-    for (const key of ['entries', 'drives', 'crashes', 'faults', 'busy'] as const) sum[key] += report[key];
+    for (const key of ['entries', 'drives', 'crashes', 'faults', 'busy', 'rewinds'] as const) sum[key] += report[key];
     sum.compared += report.compared ? 1 : 0;
     outcomes.set(report.outcome, (outcomes.get(report.outcome) ?? 0) + 1);
     if (report.problems.length === 0) continue;
@@ -37,7 +37,7 @@ async function main(): Promise<void> {
   }
   const ends = [...outcomes].map(([outcome, times]) => `${times} ${outcome}`).join(', ');
   process.stdout.write(
-    `${count} seeds: ${ends}; ${sum.entries} entries, ${sum.drives} drives, ${sum.crashes} crashes, ${sum.faults} store faults, ${sum.busy} drivers refused or overtaken, ${sum.compared} compared with a calm run, ${sum.failed} failed\n`,
+    `${count} seeds: ${ends}; ${sum.entries} entries, ${sum.drives} drives, ${sum.crashes} crashes, ${sum.faults} store faults, ${sum.busy} drivers refused or overtaken, ${sum.rewinds} rewinds, ${sum.compared} compared with a calm run, ${sum.failed} failed\n`,
   );
   process.exitCode = sum.failed === 0 ? 0 : 1;
 }

@@ -5,9 +5,20 @@
 import { type Bytes, digestOf, toHex, type TrajectoryId, utf8Decode, utf8Encode } from '@openexec/canon';
 import { signBody, VOTE_TYPE, writId } from '@openexec/authority';
 import type { ApprovalQuestion, StopSignal } from '@openexec/catalogue';
-import type { RunState } from '@openexec/kernel';
+import { rewindTargets, type RunState } from '@openexec/kernel';
 import type { Vote } from '@openexec/protocol';
-import { castVote, driveRun, type Hands, type Lease, NEVER, openRun, requestCancel, requestPause } from '@openexec/runtime';
+import {
+  castVote,
+  driveRun,
+  type Hands,
+  type Lease,
+  loadRun,
+  NEVER,
+  openRun,
+  requestCancel,
+  requestPause,
+  rewindRun,
+} from '@openexec/runtime';
 import { type Chance, chanceOf, clockOf, type SimClock, yieldTurns } from './chance.ts';
 import { type Checked, checkRun } from './check.ts';
 import { baseRepository, foundSim, keyOf, openingOf, SEEDS, type SimLedger } from './founding.ts';
@@ -42,6 +53,8 @@ export interface Trouble {
   readonly lease: boolean;
   /** What somebody asks for at a drawn drive. */
   readonly intervene: 'none' | 'pause' | 'cancel' | 'revoke';
+  /** Between drives somebody goes back to a drawn stage entry, one time in so many. */
+  readonly rewind: number;
 }
 /** What differs between the runs of two seeds besides the model's words. */
 export interface PlayOptions {
@@ -56,6 +69,7 @@ export interface Counts {
   crashes: number;
   faults: number;
   busy: number;
+  rewinds: number;
 }
 
 const CLOCK_SET_MS = 2000;
@@ -100,7 +114,7 @@ export async function play(
   }
   if (!opened.ok) throw new Error(opened.error.message);
   const { run, driver } = opened.value;
-  const count = { drives: 0, crashes: 0, faults: 0, busy: 0 };
+  const count = { drives: 0, crashes: 0, faults: 0, busy: 0, rewinds: 0 };
   const outside: Outside = { effects: new Map(), unstarted: [] };
   const state: Play = {
     ...ledger,
@@ -120,6 +134,7 @@ export async function play(
   const writ = opening.writs.at(-1)?.body;
   for (let drive = 0; drive < MOST_DRIVES; drive++) {
     if (drive === intervention && writ !== undefined) await intervene(state, writId(writ));
+    if (drive > 0 && drive < DISTURBED_DRIVES && trouble.rewind > 0 && chance.once(trouble.rewind)) await rewindOnce(state);
     const rivals = drive < DISTURBED_DRIVES && trouble.rival > 0 && chance.once(trouble.rival) ? 2 : 1;
     // The first drive goes on as the driver that opened the run; a rival always takes over.
     const drives = Array.from({ length: rivals }, (_, rival) => driveOnce(state, drive, drive === 0 && rival === 0 ? driver : null));
@@ -161,6 +176,24 @@ async function driveOnce(state: Play, drive: number, driver: string | null): Pro
     if ((error as Partial<Crash> | null)?.code !== 'sim.crash') throw error;
     state.count.crashes++;
     return 'open';
+  }
+}
+
+/** Goes back to any entry that the run can go back to, under the same faults as a drive. */
+async function rewindOnce(state: Play): Promise<void> {
+  const loaded = await loadRun(state.store, state.run);
+  const [first, ...more] = loaded.ok ? rewindTargets(loaded.value).filter(({ problem }) => problem === null) : [];
+  if (first === undefined) return;
+  const { stage, visit } = state.chance.pick([first, ...more]);
+  try {
+    const done = await rewindRun({ run: state.run, hands: handsOf(state, true), to: { stage, visit } });
+    if (done.ok) state.count.rewinds++;
+    // What was queued is judged first, and may have changed what is possible.
+    else if (!EXPECTED.includes(done.error.code) && !/^(rewind\.|run\.closed$)/.test(done.error.code))
+      state.findings.push(`rewind: ${done.error.code}: ${done.error.message}`);
+  } catch (error) {
+    if ((error as Partial<Crash> | null)?.code !== 'sim.crash') throw error;
+    state.count.crashes++;
   }
 }
 

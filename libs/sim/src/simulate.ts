@@ -8,7 +8,7 @@ import { chanceOf } from './chance.ts';
 import type { Checked } from './check.ts';
 import { play, type Trouble } from './play.ts';
 
-const CALM: Trouble = { crash: 0, store: 0, modelFails: 0, rival: 0, lease: true, intervene: 'none' };
+const CALM: Trouble = { crash: 0, store: 0, modelFails: 0, rival: 0, lease: true, intervene: 'none', rewind: 0 };
 
 /** What came of a seed. */
 export interface SimReport {
@@ -19,6 +19,7 @@ export interface SimReport {
   readonly crashes: number;
   readonly faults: number;
   readonly busy: number;
+  readonly rewinds: number;
   /** Whether the disturbed run could be held against the calm one: nothing lost, nothing intervened. */
   readonly compared: boolean;
   readonly problems: readonly string[];
@@ -34,14 +35,16 @@ export async function simulate(seed: string): Promise<SimReport> {
     rival: draw.pick([0, 0, 2]),
     lease: draw.once(2),
     intervene: draw.pick(['none', 'none', 'none', 'pause', 'cancel', 'revoke']),
+    rewind: draw.pick([0, 0, 3]),
   };
   const options = { withNotice: draw.once(2), small: draw.once(6) };
   const calm = await play(seed, CALM, options);
   const hard = await play(seed, trouble, options);
   const problems = [...calm.checked.problems.map((one) => `calm: ${one}`), ...hard.checked.problems];
-  const compared = !options.small && comparable(hard.checked) && trouble.intervene !== 'cancel' && trouble.intervene !== 'revoke';
+  const compared =
+    !options.small && comparable(hard.checked) && trouble.intervene !== 'cancel' && trouble.intervene !== 'revoke' && trouble.rewind === 0;
   if (compared) problems.push(...differences(calm.checked.state, hard.checked.state));
-  const { drives, crashes, faults, busy } = hard.count;
+  const { drives, crashes, faults, busy, rewinds } = hard.count;
   return {
     seed,
     outcome: hard.checked.state.closed?.outcome ?? 'open',
@@ -50,6 +53,7 @@ export async function simulate(seed: string): Promise<SimReport> {
     crashes,
     faults,
     busy,
+    rewinds,
     compared,
     problems,
   };

@@ -55,7 +55,7 @@ export function simWorkspace(repository: SimRepository): Workspace {
         after: now === undefined ? null : valueOf(now),
       });
     }
-    return { changes: list, contents };
+    return { changes: list, contents, gitEntries: [] };
   };
 
   return {

@@ -22,6 +22,7 @@ describe('a hundred seeds', () => {
     expect(sum(({ faults }) => faults)).toBeGreaterThan(100);
     expect(sum(({ busy }) => busy)).toBeGreaterThan(20);
     expect(sum(({ compared }) => (compared ? 1 : 0))).toBeGreaterThan(20);
+    expect(sum(({ rewinds }) => rewinds)).toBeGreaterThan(15);
     expect([...new Set(reports.map(({ outcome }) => outcome))].sort()).toEqual(['cancelled', 'denied', 'done', 'exhausted', 'failed']);
   });
 

@@ -13,6 +13,7 @@ import { Capture } from './capture.ts';
 import { shown, systemCode } from './failure.ts';
 import type { Identity } from './identity.ts';
 import type { Limiter } from './limiter.ts';
+import { HOSTS, NetworkCounters, RESOLV_CONF } from './network.ts';
 import { FD, GROUP, PASSWD, type Plan } from './plan.ts';
 import type { Redactor } from './redaction.ts';
 import { descendants, type GrowthLimits, watch } from './watch.ts';
@@ -81,9 +82,12 @@ export async function launch(options: LaunchOptions): Promise<Result<CommandOutc
   if (group.exhausted()) run.note('memory');
   await run.settle();
   const empty = await group.close();
+  const gone = await run.initGone();
+  const network = run.network();
+  run.release();
   if (exit.failure !== null)
     return err({ code: 'sandbox.unavailable', message: `bubblewrap could not be started (${exit.failure}); nothing was run` });
-  if (!empty || !(await run.initGone()))
+  if (!empty || !gone)
     return err({
       code: 'sandbox.broken',
       message: 'processes of the command outlived it; the outcome is not known: stop them and resume the run',
@@ -100,6 +104,7 @@ export async function launch(options: LaunchOptions): Promise<Result<CommandOutc
     signal: exit.signal ?? (run.stopped === 'no' ? null : 'SIGKILL'),
     stopped: run.stopped,
     ...run.captured(),
+    network,
     durationMs,
     limiter: options.limiter.name,
   });
@@ -146,7 +151,8 @@ function start(options: LaunchOptions): ChildProcess {
     cwd: '/',
     // bwrap becomes pid 1 inside, and its environment can be read there (SECURITY §0.4).
     env: {},
-    stdio: [options.stdin === null ? 'ignore' : 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe'],
+    // Standard streams, then one pipe for each of FD.
+    stdio: [options.stdin === null ? 'ignore' : 'pipe', 'pipe', 'pipe', ...Object.keys(FD).map(() => 'pipe' as const)],
     detached: true,
     shell: false,
     ...(asRoot && stage === null ? { uid: owner.uid, gid: owner.gid } : {}),
@@ -154,6 +160,8 @@ function start(options: LaunchOptions): ChildProcess {
   feed(child, FD.seccomp, options.seccomp);
   feed(child, FD.passwd, Buffer.from(PASSWD));
   feed(child, FD.group, Buffer.from(GROUP));
+  feed(child, FD.hosts, Buffer.from(HOSTS));
+  feed(child, FD.resolv, Buffer.from(RESOLV_CONF));
   if (options.stdin !== null) feed(child, 0, options.stdin);
   return child;
 }
@@ -180,6 +188,8 @@ class Running {
   readonly #unlisten: () => void;
   readonly #closed: Promise<unknown>;
   #initStart: string | null = null;
+  /** Undefined until it was tried. */
+  #network: NetworkCounters | null | undefined;
   #status = '';
   #produced = 0;
   #over = false;
@@ -197,6 +207,7 @@ class Running {
     this.#listen(FD.status, (chunk) => this.#told(chunk));
     this.#listen(FD.ready, () => {
       this.ready = true;
+      this.#go();
     });
     this.#timers.push(setTimeout(() => this.end('deadline'), options.deadlineMs));
     this.#unlisten = options.stop.onStop(() => this.end('signal'));
@@ -215,6 +226,20 @@ class Running {
     if (pid === undefined || this.init !== null) return;
     this.init = Number(pid);
     this.#initStart = startTime(this.init);
+    this.#go();
+  }
+
+  /** Once the sandbox stands and its init is known: watch its network, then let the command start. */
+  #go(): void {
+    if (!this.ready || this.init === null || this.#network !== undefined) return;
+    this.#network = NetworkCounters.open(this.init);
+    feed(this.#child, FD.go, Buffer.from('\n'));
+  }
+
+  /** What was refused on the network up to now; call it once everything inside is gone. */
+  network(): CommandOutcome['network'] {
+    const counts = this.#network?.taken() ?? null;
+    return counts === null ? { attempts: null, ipv4: 0, ipv6: 0 } : { attempts: counts.ipv4 + counts.ipv6, ...counts };
   }
 
   #output(chunk: Buffer, capture: Capture, max: number): void {
@@ -268,6 +293,12 @@ class Running {
       await sleep(1);
     }
     return false;
+  }
+
+  /** Lets go of what outlives the processes. */
+  release(): void {
+    this.#network?.close();
+    this.#network = null;
   }
 
   captured(): { readonly stdout: ReturnType<Capture['finish']>; readonly stderr: ReturnType<Capture['finish']> } {

@@ -30,8 +30,8 @@ export interface Plan {
   readonly sources: readonly string[];
 }
 
-/** Descriptors handed to bubblewrap; all but the last two are read to their end before the command starts. */
-export const FD = { options: 3, seccomp: 4, passwd: 5, group: 6, status: 7, ready: 8 } as const;
+/** Descriptors handed to bubblewrap; all but `status` and `ready` are read to their end before the command starts, `go` last of them. */
+export const FD = { options: 3, seccomp: 4, passwd: 5, group: 6, status: 7, ready: 8, go: 9, hosts: 10, resolv: 11 } as const;
 /** The users that a command sees; nobody of the host is among them. */
 export const PASSWD =
   'root:x:0:0:root:/:/bin/false\nagent:x:1000:1000:agent:/home/agent:/bin/bash\nnobody:x:65534:65534:nobody:/:/bin/false\n';
@@ -61,15 +61,15 @@ export const SANDBOX_ENVIRONMENT: readonly (readonly [string, string])[] = [
 const LOADER_NAMES = /^(LD_|BASH|ENV$|SHELLOPTS$|PS4$|IFS$|GLOBIGNORE$|GIT_CONFIG)/;
 
 /**
- * Trusted start inside the sandbox: says that it runs, closes every other descriptor, sets the inner limits, then becomes the command. $1 is the
- * data limit in KiB or `unlimited`, then file size in KiB, open files, processes, CPU seconds.
+ * Trusted start inside the sandbox: sets the inner limits, says that it runs, waits until the outside watches, closes every other descriptor, then
+ * becomes the command. $1 is the data limit in KiB or `unlimited`, then file size in KiB, open files, processes, CPU seconds.
  */
 export const PRELUDE = [
   'set -e',
   // A bound that cannot be set is only right when a lower one is already in force.
   'cap() { ulimit "$1" "$2" 2>/dev/null || [ "$(ulimit -H "$1")" -le "$2" ]; }',
   'cap -c 0; cap -d "$1"; cap -f "$2"; cap -n "$3"; cap -u "$4"; cap -t "$5"; shift 5',
-  `printf r >&${FD.ready}`,
+  `printf r >&${FD.ready}; read -r -u ${FD.go} _ || :`,
   'for fd in /proc/self/fd/*; do fd=${fd##*/}; if [ "$fd" -gt 2 ]; then eval "exec $fd>&-"; fi; done',
   'set +e; exec -- "$@"',
 ].join('\n');
@@ -91,6 +91,8 @@ const LAST_MOUNTS: readonly string[] = [
   ['--ro-bind', '/proc/sys', '/proc/sys'],
   ['--perms', '0644', '--file', String(FD.passwd), '/etc/passwd'],
   ['--perms', '0644', '--file', String(FD.group), '/etc/group'],
+  ['--perms', '0644', '--file', String(FD.hosts), '/etc/hosts'],
+  ['--perms', '0644', '--file', String(FD.resolv), '/etc/resolv.conf'],
   ['--remount-ro', '/dev', '--remount-ro', '/'],
 ].flat();
 

@@ -142,6 +142,8 @@ export async function snapshot(
     readonly cache: HashCache;
     readonly probe: string;
     readonly gitlinks: ReadonlySet<string>;
+    /** Told of everything under the name `.git` but the empty mount point at the root. */
+    readonly onGit?: (path: string) => void;
   },
 ): Promise<ReadonlyMap<string, SnapshotEntry>> {
   const { format, limits, cache, gitlinks } = options;
@@ -163,7 +165,10 @@ export async function snapshot(
       if (seen > limits.files * 2)
         throw fault('workspace.quota', `the tree has more than ${limits.files * 2} entries; remove generated files or raise the limit`);
       const name = nameText(raw, level.prefix);
-      if (name === '.git') continue;
+      if (name === '.git') {
+        if (level.prefix !== '' || !isEmptyFolder(level.fd, raw)) options.onGit?.(`${level.prefix}.git`);
+        continue;
+      }
       const path = level.prefix + name;
       if (isDisguisedGit(name))
         throw fault('workspace.pathRefused', `"${shown(path)}" would be read as ".git" by some file system; rename it`, path);
@@ -192,6 +197,17 @@ export async function snapshot(
     return found;
   } finally {
     for (const level of stack) closeSync(level.fd);
+  }
+}
+
+/** True for the mount point of the git view, which the sandbox makes and no command can fill. */
+function isEmptyFolder(folder: FolderFd, name: Buffer): boolean {
+  if (!lstatSync(below(folder, name)).isDirectory()) return false;
+  const fd = openFolder(folder, name);
+  try {
+    return readdirSync(`/proc/self/fd/${fd}`).length === 0;
+  } finally {
+    closeSync(fd);
   }
 }
 

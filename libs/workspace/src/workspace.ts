@@ -19,6 +19,7 @@ import type { Redactor } from './redaction.ts';
 import type { RepositoryPlace } from './repository.ts';
 import { blobId, HashCache, hasDescriptorPaths, type SnapshotEntry, snapshot, TREE_LIMITS, type TreeLimits } from './snapshot.ts';
 import { firstMissing, listTree, openStore, type StepListener, type StorePlaces, storePlaces, writeBlobs, writeTree } from './store.ts';
+import { checkWithheld } from './withheld.ts';
 
 /** What a run’s tree is opened with; the same options open it again after a crash. */
 export interface OpenWorkspaceOptions {
@@ -134,6 +135,9 @@ class RunWorkspace implements Workspace {
         files.map((file) => file.change),
       );
       if (!next.ok) return next;
+      const withheld = files.flatMap(({ change, content }) => (change.after !== null && content === null ? [change] : []));
+      const kept = await checkWithheld(withheld, { store, format: base.objectFormat, maxBytes: this.#parts.limits.fileBytes });
+      if (!kept.ok) return kept;
       const made = await this.#materialize(next.value);
       if (made.ok) this.#committed = next.value;
       return made;
@@ -145,12 +149,14 @@ class RunWorkspace implements Workspace {
     return guarded('reading the workspace', async () => {
       const { base, limits, places } = this.#parts;
       const format = base.objectFormat;
+      const gitEntries: string[] = [];
       const found = await snapshot(this.root, {
         format,
         limits,
         cache: this.#cache,
         probe: `${places.staging}/clock`,
         gitlinks: this.#gitlinks,
+        onGit: (path) => gitEntries.push(path),
       });
       const added = [...found].filter(([path, entry]) => !same(committed.get(path), entry));
       const gone = [...committed.values()].filter((entry) => entry.mode !== '160000' && !found.has(entry.path));
@@ -173,7 +179,7 @@ class RunWorkspace implements Workspace {
           after: { blob, bytes: content.length, mode: entry.mode, oid: entry.oid },
         });
       }
-      return ok({ changes: changes.sort((a, b) => byBytes(a.path, b.path)), contents });
+      return ok({ changes: changes.sort((a, b) => byBytes(a.path, b.path)), contents, gitEntries: gitEntries.sort(byBytes) });
     });
   }
 

@@ -5,6 +5,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, closeSync, existsSync, mkdirSync, openSync, symlinkSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { createSandbox, sandboxIdentity } from '../src/index.ts';
 import { ATTACKS, CANARY, LEAKED_FD } from './attacks.ts';
@@ -145,7 +146,12 @@ describe('around the sandbox', () => {
   test('E22: git, npm and the test runner of Node work inside the default profile', async () => {
     const { workspace } = await opened(repository());
     write(workspace.root, { 'new.txt': 'new' });
-    const go = (...argv: string[]) => run(sandbox, workspace.root, argv, { gitView: workspace.gitView });
+    const go = async (...argv: string[]) => {
+      const ran = await run(sandbox, workspace.root, argv, { gitView: workspace.gitView });
+      // None of them may be taken for an attempt to reach the network (PROTOCOL §9).
+      expect({ argv, attempts: ran.network.attempts }).toEqual({ argv, attempts: 0 });
+      return ran;
+    };
     expect((await go('git', 'status', '--short')).out).toBe('?? new.txt\n');
     expect((await go('git', 'log', '--oneline')).out).toMatch(/^[0-9a-f]{7} first\n$/);
     expect((await go('npm', 'test')).out).toMatch(/# pass 1\n/);
@@ -153,8 +159,20 @@ describe('around the sandbox', () => {
     expect((await go('bash', '-c', 'echo "export const sum = () => 0;" > src/sum.js; node --test; git diff --stat')).out).toMatch(
       /src\/sum.js \| 2/,
     );
+    expect(
+      (await go('bash', '-c', 'command -v python3 >/dev/null || exit 0; python3 -c "import socket, http.server; print(1)"')).exitCode,
+    ).toBe(0);
     const frozen = await go('bash', '-c', 'echo x > .git/config; git commit -qam x; mv .git g; rm -rf .git; git rev-parse HEAD');
     expect(frozen.out).toMatch(/^[0-9a-f]{40}\n$/);
+  });
+  test('E22: the compiler of TypeScript works from provided dependencies and tries nothing on the network', async () => {
+    const modules = fileURLToPath(new URL('../../../node_modules', import.meta.url));
+    const providing = createSandbox({ redactor, host: { provide: new Map([['<checkout>/node_modules', modules]]) } });
+    const workspace = tree();
+    writeFileSync(`${workspace}/a.ts`, 'export const a: number = "no";\n');
+    const given = profile({ provide: [{ path: 'node_modules', source: '<checkout>/node_modules' }] });
+    const ran = await run(providing, workspace, ['node', 'node_modules/typescript/bin/tsc', '--noEmit', 'a.ts'], { profile: given });
+    expect([ran.out.includes('TS2322'), ran.network.attempts]).toEqual([true, 0]);
   });
   test('folders that the operator provides are read-only inside, also from behind a closed parent', async () => {
     const home = temporary('home');

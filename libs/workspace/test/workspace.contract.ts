@@ -242,6 +242,18 @@ function linksQuotasSecrets(contract: WorkspaceContract): void {
     }
     expect(await paths(workspace)).toEqual([]);
   });
+  test('accept checks what a change was made against, and that its bytes are known', async () => {
+    const { workspace } = await contract.open(repository());
+    const oid = '3e5126c4e761fd09582fc517918a1601b218dff0';
+    const after = { blob: digestOf(Buffer.from('new')), bytes: 3, mode: '100644' as const, oid };
+    expect(code(await workspace.accept([{ path: 'README.md', before: null, after }]))).toBe('workspace.conflict');
+    expect(code(await workspace.accept([{ path: 'x', before: null, after }]))).toBe('workspace.objectMissing');
+    expect(code(await workspace.accept([{ path: '../x', before: null, after }]))).toBe('workspace.pathRefused');
+    expect(await paths(workspace)).toEqual([]);
+  });
+}
+
+function secrets(contract: WorkspaceContract): void {
   test('a known secret in a file refuses the changes; a token-like one is withheld from the contents', async () => {
     const { workspace } = await contract.open(repository());
     write(workspace.root, { 'config.txt': `token=${Buffer.from(SECRET).toString('base64')}\n` });
@@ -260,14 +272,32 @@ function linksQuotasSecrets(contract: WorkspaceContract): void {
     );
     expect(await paths(workspace)).toEqual([]);
   });
-  test('accept checks what a change was made against, and that its bytes are known', async () => {
-    const { workspace } = await contract.open(repository());
-    const oid = '3e5126c4e761fd09582fc517918a1601b218dff0';
-    const after = { blob: digestOf(Buffer.from('new')), bytes: 3, mode: '100644' as const, oid };
-    expect(code(await workspace.accept([{ path: 'README.md', before: null, after }]))).toBe('workspace.conflict');
-    expect(code(await workspace.accept([{ path: 'x', before: null, after }]))).toBe('workspace.objectMissing');
-    expect(code(await workspace.accept([{ path: '../x', before: null, after }]))).toBe('workspace.pathRefused');
-    expect(await paths(workspace)).toEqual([]);
+  test('what was withheld comes back after a crash from the run’s own git directory, from nowhere else, and only as it was committed', async () => {
+    const root = repository();
+    const first = await contract.open(root);
+    const token = `gh${'p_'}${'zY9'.repeat(12)}\n`;
+    write(first.workspace.root, { 'config.txt': token });
+    const { changes, contents } = value(await first.workspace.changes());
+    expect(contents.size).toBe(0);
+    value(await first.workspace.accept(changes));
+    const tree = value(await first.workspace.tree());
+    const files = changes.map((change) => ({ change, content: null }));
+    rmSync(`${first.workspace.root}/config.txt`);
+    const again = await contract.open(root, { directory: first.directory });
+    value(await again.workspace.rebuild(files));
+    expect(readFileSync(`${again.workspace.root}/config.txt`, 'utf8')).toBe(token);
+    expect(value(await again.workspace.tree())).toBe(tree);
+    // Another machine, or a folder that was removed: the same bytes in the user's repository do not count.
+    writeFileSync(`${root}/config.txt`, token);
+    git(root, 'hash-object', '-w', 'config.txt');
+    rmSync(`${root}/config.txt`);
+    const elsewhere = await contract.open(root);
+    expect(code(await elsewhere.workspace.rebuild(files))).toBe('workspace.objectMissing');
+    const other = files.map(({ change, content }) => ({
+      change: { ...change, after: change.after === null ? null : { ...change.after, blob: digestOf(Buffer.from('other')) } },
+      content,
+    }));
+    expect(code(await again.workspace.rebuild(other))).toBe('workspace.conflict');
   });
 }
 
@@ -498,6 +528,7 @@ export function workspaceContract(contract: WorkspaceContract): void {
   describe('port Workspace: the tree', () => {
     baseAndChanges(contract);
     rebuildAndRestore(contract);
+    secrets(contract);
     nothingHidden(contract);
     linksQuotasSecrets(contract);
   });

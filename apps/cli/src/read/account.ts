@@ -27,7 +27,7 @@ export interface IntentAccount {
 export interface StageAccount {
   readonly stage: string;
   readonly visit: number;
-  outcome: 'succeeded' | 'failed' | 'skipped' | null;
+  outcome: 'succeeded' | 'failed' | 'skipped' | 'rewound' | null;
   because: Reason | null;
 }
 export interface RunAccount {
@@ -190,6 +190,11 @@ class AccountReader {
   #takeStage({ kind, body }: KnownEvent): void {
     if (kind === 'stage.entered') this.account.stages.push({ stage: body.stage, visit: body.visit, outcome: null, because: null });
     const last = this.account.stages.at(-1);
+    // Only a rewind compensates: the visit that was going on then is never left.
+    if (kind === 'commit.compensated' && last?.outcome === null) {
+      last.outcome = 'rewound';
+      last.because = { code: 'run.rewound', message: 'the run was rewound' };
+    }
     if (kind === 'stage.left' && last !== undefined) {
       last.outcome = body.outcome;
       last.because = body.because;
@@ -252,6 +257,8 @@ class AccountReader {
       }
       case 'execution.failed':
         return this.#end(body.execution, 'failed', body.error);
+      case 'effect.undeclared':
+        return this.#end(body.execution, 'failed', body.because);
       case 'execution.lost':
         return this.#end(body.execution, 'lost', body.because);
       case 'proposal.rejected':

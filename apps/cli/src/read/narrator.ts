@@ -107,7 +107,9 @@ export class Narrator {
       case 'model.failed':
         return bad(`the model failed: ${why(body.error)}`);
       case 'effect.undeclared':
-        return bad(`an effect outside the declaration: ${body.paths.map((path) => safeLine(path)).join(', ')}: ${why(body.because)}`);
+        return bad(
+          `an effect outside the declaration${body.paths.length === 0 ? '' : ` at ${body.paths.map((path) => safeLine(path)).join(', ')}`}: ${why(body.because)}`,
+        );
       case 'delegation.opened':
         return plain(`delegated ${body.key}`);
       case 'delegation.closed':

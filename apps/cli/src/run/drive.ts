@@ -106,10 +106,31 @@ export interface TakeOver {
 
 /** Takes a run over: the model, the tree and the sandbox as `run.opened` recorded them. */
 export async function takeOver(options: TakeOver): Promise<CommandResult> {
-  const { context, project, ledger, run, telling } = options;
+  const { ledger, run } = options;
   const state = await loadRun(ledger.store, run);
   if (!state.ok) return err(storeRefusal(state.error));
   if (state.value.status === 'closed') return closedAlready(options, state.value);
+  const taken = await handsFor(options);
+  return taken.ok ? driveTaken(options, taken.value) : taken;
+}
+
+/** What a run that was opened before is driven with, and what counts and shows it. */
+export interface Taken {
+  readonly hands: Hands;
+  readonly tally: Tally;
+  readonly display: Display;
+}
+
+/** Drives on with the hands that were made, and tells how it ended. */
+export async function driveTaken({ context, run, telling }: TakeOver, { hands, tally, display }: Taken): Promise<CommandResult> {
+  const driven = await drive({ run, hands, stop: context.stopOnInterrupt(), tally });
+  display.end();
+  return tell(context, { run, driven }, telling);
+}
+
+/** The hands of a run that was opened before, as `run.opened` recorded them. */
+export async function handsFor(options: TakeOver): Promise<Result<Taken, Refusal>> {
+  const { context, project, ledger, run, telling } = options;
   // From the entry, not from the state: a run that died right after its opening was judged by nobody yet.
   const recorded = await readOpening(ledger, run);
   if (!recorded.ok) return recorded;
@@ -145,10 +166,7 @@ export async function takeOver(options: TakeOver): Promise<CommandResult> {
       display.observe(stored);
     },
   });
-  if (!made.ok) return made;
-  const driven = await drive({ run, hands: made.value.hands, stop: context.stopOnInterrupt(), tally });
-  display.end();
-  return tell(context, { run, driven }, telling);
+  return made.ok ? ok({ hands: made.value.hands, tally, display }) : made;
 }
 
 /** The display of a drive, over the output of this call. */
