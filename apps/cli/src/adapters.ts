@@ -46,7 +46,7 @@ async function finish(output: Output, args: readonly unknown[], work: () => Prom
   try {
     result = await work();
   } catch (error) {
-    result = refuse('internal.fault', faultText(error));
+    result = isDamage(error) ? refuse('ledger.corrupt', faultText(error)) : refuse('internal.fault', faultText(error));
   }
   if (result.ok) {
     process.exitCode = result.value;
@@ -54,6 +54,12 @@ async function finish(output: Output, args: readonly unknown[], work: () => Prom
   }
   process.exitCode = REFUSALS[result.error.code].exit;
   report(output, result.error, json);
+}
+
+/** Damaged bytes of a ledger, which iterators and the head can only throw: they are no defect of ours. */
+function isDamage(error: unknown): boolean {
+  const { code } = (error ?? {}) as { readonly code?: unknown };
+  return typeof code === 'string' && /^(?:store\.corrupt|SQLITE_CORRUPT.*|SQLITE_NOTADB)$/.test(code);
 }
 
 /** What a throw says; with its stack where somebody looks for a defect. */

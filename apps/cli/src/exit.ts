@@ -90,6 +90,11 @@ export const REFUSALS = {
   'policy.failed': { exit: 1, where: 'policy', remedy: 'correct the rule or the example that is named' },
   'writ.wider': { exit: 2, where: 'writ', remedy: 'a child is nowhere wider than its parent: narrow the dimension that is named' },
   'writ.notInForce': { exit: 10, where: 'writ', remedy: 'openexec writ verify FILE says what the law has against it; issue another' },
+  'secret.recorded': {
+    exit: 2,
+    where: 'configuration',
+    remedy: 'take the secret out of what the message names: rename the file, give the command its secret another way, then commit',
+  },
   'writ.invalid': { exit: 2, where: 'writ', remedy: 'give a signed writ of this ledger whose subject is the runtime key' },
   'model.unknownProvider': { exit: 2, where: 'model', remedy: 'name a model as PROVIDER:NAME' },
   'model.invalid': { exit: 2, where: 'model', remedy: 'correct the model options or the script' },

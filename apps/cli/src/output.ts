@@ -23,7 +23,7 @@ export interface Style {
 export interface Output {
   /** One line (or several) of the result, on stdout. Text from outside goes through {@link safe} first. */
   result(text: string): void;
-  /** The one JSON document of `--json`, on stdout. */
+  /** The one JSON document of `--json`, on stdout; what could steer a terminal is escaped inside its texts. */
   json(document: unknown): void;
   /** One line of `--jsonl`, on stdout. */
   jsonLine(document: unknown): void;

@@ -478,5 +478,40 @@ describe('a rolled-back ledger', () => {
     const { exit, document } = await verified('--ledger', `sqlite:${path}`);
     expect(exit).toBe(20);
     expect(document.findings).toMatchObject([{ index: null, code: 'store.head' }]);
+    // Every other command says the same with the same exit, and none says it is a defect of ours.
+    for (const command of [['runs'], ['show', 'latest'], ['timeline', 'latest'], ['ledger', 'info'], ['replay', 'latest']]) {
+      const ended = await openexec(...command, '--ledger', `sqlite:${path}`);
+      expect({ command, exit: ended.exit, said: ended.stderr.includes('ledger.corrupt (exit 20)') }).toEqual({
+        command,
+        exit: 20,
+        said: true,
+      });
+    }
+  });
+
+  test('a file of something else is refused by every command with 20', async () => {
+    const path = join(folder, 'somebody-else.db');
+    writeFileSync(path, 'this was never a ledger\n'.repeat(1000));
+    for (const command of [['runs'], ['show', 'latest'], ['ledger', 'info'], ['replay', 'latest'], ['verify']])
+      expect({ command, exit: (await openexec(...command, '--ledger', `sqlite:${path}`)).exit }).toEqual({ command, exit: 20 });
+  });
+
+  test('replay of a run of which a blob is missing or changed ends with 20, as deep verification does', async () => {
+    const intact = copied('replay-intact', () => undefined);
+    const listed = await openexec('runs', '--json', '--ledger', `sqlite:${intact}`);
+    const { runs } = JSON.parse(listed.stdout) as { runs: { run: string; status: string }[] };
+    const done = runs.find(({ status }) => status === 'done')?.run ?? '';
+    expect(await openexec('replay', done, '--ledger', `sqlite:${intact}`)).toMatchObject({ exit: 0 });
+    const damages: Readonly<Record<string, string>> = {
+      'blob.unknown': 'DELETE FROM blobs',
+      'blob.corrupt': "UPDATE blobs SET bytes = x'00'",
+    };
+    for (const [code, sql] of Object.entries(damages)) {
+      const path = copied(`replay-${code}`, (db) => void db.prepare(sql).run());
+      const replayed = await openexec('replay', done, '--json', '--ledger', `sqlite:${path}`);
+      expect(JSON.parse(replayed.stdout)).toMatchObject({ verdict: 'notDerivable', from: { code } });
+      expect(replayed.exit).toBe(20);
+      expect((await openexec('verify', '--deep', '--ledger', `sqlite:${path}`)).exit).toBe(20);
+    }
   });
 });

@@ -53,6 +53,8 @@ export function makePlace(): Place {
 export interface Reply {
   readonly status?: number;
   readonly text?: string;
+  /** What the body of a refusal says. */
+  readonly error?: string;
   readonly calls?: readonly { readonly name: string; readonly arguments: object }[];
   /** A call whose arguments are this text, broken or not. */
   readonly rawCall?: { readonly name: string; readonly arguments: string };
@@ -118,7 +120,9 @@ export async function startProvider(): Promise<Provider> {
 
 function bodyOf(reply: Reply, serial: number): object {
   if (reply.status !== undefined && reply.status !== 200)
-    return { error: { message: `status ${reply.status} as scripted`, type: 'invalid_request_error', code: null, param: null } };
+    return {
+      error: { message: reply.error ?? `status ${reply.status} as scripted`, type: 'invalid_request_error', code: null, param: null },
+    };
   const raw = reply.rawCall === undefined ? undefined : [reply.rawCall];
   const said = raw ?? reply.calls?.map((call) => ({ name: call.name, arguments: JSON.stringify(call.arguments) }));
   const calls = said?.map((call, index) => ({ id: `call_${serial}_${index}`, type: 'function', function: call }));

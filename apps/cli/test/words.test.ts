@@ -84,6 +84,33 @@ describe('text from outside', () => {
   });
 });
 
+describe('JSON output', () => {
+  test('is the same value with nothing left that could steer a terminal', () => {
+    let said = '';
+    const sink = { write: (text: string) => (said += text) };
+    const output = createOutput({ stdout: sink, stderr: sink, env: {} });
+    const value = fc.record({
+      key: fc.string({ unit: 'binary', maxLength: 40 }),
+      n: fc.integer(),
+      list: fc.array(fc.string({ unit: 'grapheme' })),
+    });
+    fc.assert(
+      fc.property(value, fc.boolean(), (document, line) => {
+        said = '';
+        if (line) output.jsonLine({ ...document, [document.key]: 1 });
+        else output.json({ ...document, [document.key]: 1 });
+        expect(said).not.toMatch(/(?![\n])[\p{Cc}\p{Cs}]|[\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]|[\u{e0000}-\u{e007f}]/u);
+        expect(said.indexOf('\n') === said.length - 1).toBe(line);
+        expect(JSON.parse(said)).toEqual({ ...document, [document.key]: 1 });
+      }),
+      { numRuns: 500 },
+    );
+    said = '';
+    output.jsonLine({ name: 'a\u202eb\u200b\u009b31m\u{e0041}' });
+    expect(said).toBe('{"name":"a\\u202eb\\u200b\\u009b31m\\udb40\\udc41"}\n');
+  });
+});
+
 describe('output', () => {
   test('is coloured on a terminal only, NO_COLOR wins over all, FORCE_COLOR over the stream', () => {
     const terminal = { write: () => true, isTTY: true };

@@ -106,6 +106,8 @@ function redactOutcome(outcome: Outcome, hands: Hands): Outcome {
     ...outcome,
     summary: redactText(outcome.summary, hands).slice(0, SUMMARY_MAX),
     output: hands.redactor.redactBytes(outcome.output),
+    scratch: outcome.scratch.map((path) => redactText(path, hands)),
+    undeclared: outcome.undeclared.map((path) => redactText(path, hands)),
     artifacts: outcome.artifacts.map((artifact) => ({ ...artifact, bytes: hands.redactor.redactBytes(artifact.bytes) })),
   };
 }

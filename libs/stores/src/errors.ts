@@ -29,9 +29,18 @@ export function codeOf(error: unknown): string {
   return typeof error.code === 'string' ? error.code : '';
 }
 
-/** Whether the error is one of SQLite's or the system's, and so an outcome rather than a bug. */
+/** Code of the fault that reading damaged bytes throws (`LedgerFault`). */
+const CORRUPT = 'store.corrupt';
+
+/** Whether the error is one of SQLite's, the system's or the ledger's own, and so an outcome rather than a bug. */
 export function isOutcome(error: unknown): boolean {
-  return /^(SQLITE_|E[A-Z0-9]+$)/.test(codeOf(error));
+  return /^(SQLITE_|E[A-Z0-9]+$)/.test(codeOf(error)) || codeOf(error) === CORRUPT;
+}
+
+/** The message of what was thrown. */
+export function messageOf(error: unknown): string {
+  const { message } = (error ?? {}) as { readonly message?: unknown };
+  return typeof message === 'string' ? message : String(error);
 }
 
 /** What a failed write means for the caller. `begun` says whether a transaction was under way. */
@@ -41,6 +50,7 @@ export function writeRefusal(error: unknown, begun: boolean): { readonly code: S
     return { code: 'store.full', message: 'the disk is full; make room and open the ledger again' };
   if (code.startsWith('SQLITE_READONLY') || code === 'EROFS' || code === 'EACCES' || code === 'EPERM')
     return { code: 'store.readOnly', message: `the ledger cannot be written (${code})` };
+  if (code === CORRUPT) return { code: CORRUPT, message: `the ledger's file is damaged: ${messageOf(error)}; run verify` };
   if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB')
     return { code: 'store.corrupt', message: `the ledger's file is damaged (${code}); run verify` };
   if (!begun && code.startsWith('SQLITE_BUSY'))
@@ -60,6 +70,7 @@ export function openRefusal(error: unknown, path: string, isWritable: boolean): 
       message: `${path} or its folder cannot be written, which SQLite's log needs even for reading; copy the ledger to where it can`,
     };
   }
+  if (code === CORRUPT) return { code: CORRUPT, message: `${path} is damaged: ${messageOf(error)}; run verify` };
   if (code === 'SQLITE_NOTADB') return { code: 'store.notALedger', message: `${path} is no SQLite database` };
   if (code.startsWith('SQLITE_CORRUPT')) return { code: 'store.corrupt', message: `${path} is damaged (${code})` };
   if (code.startsWith('SQLITE_BUSY')) return { code: 'store.busy', message: `${path} is locked by another process; try again` };

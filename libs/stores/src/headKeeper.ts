@@ -35,8 +35,9 @@ export class HeadKeeper {
   now(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const { fingerprint, size, root } = this.#head();
-    if (fingerprint === null) return;
+    const head = this.#headOrNull();
+    if (head === null || head.fingerprint === null) return;
+    const { fingerprint, size, root } = head;
     const known = readHeadFile(this.#path);
     if (!known.ok) return;
     if (known.value !== null && (known.value.fingerprint !== fingerprint || known.value.size > size || equalBytes(known.value.root, root)))
@@ -45,6 +46,16 @@ export class HeadKeeper {
       writeHeadFile(this.#path, { fingerprint, size, root });
     } catch (error) {
       if (!isOutcome(error)) throw error;
+    }
+  }
+
+  /** Null where the stored head is damaged: such a head is not remembered, and whoever reads it is told. */
+  #headOrNull(): Head | null {
+    try {
+      return this.#head();
+    } catch (error) {
+      if (!isOutcome(error)) throw error;
+      return null;
     }
   }
 }

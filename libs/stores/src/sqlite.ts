@@ -42,7 +42,7 @@ import {
 import { consistencyProof, inclusionProof, type Signer } from '@openexec/proof';
 import Database from 'better-sqlite3';
 import { BlobFiles, MAX_ROW_BLOB_BYTES } from './blobFiles.ts';
-import { isOutcome, type OpenFailure, openRefusal, writeRefusal } from './errors.ts';
+import { codeOf, isOutcome, messageOf, type OpenFailure, openRefusal, writeRefusal } from './errors.ts';
 import { readHeadFile, rollBackOf } from './headFile.ts';
 import { HeadKeeper } from './headKeeper.ts';
 import { RowReader } from './rows.ts';
@@ -312,7 +312,9 @@ class SqliteLedger implements LedgerStore {
 
   async checkpoint(): Promise<Result<StoredCheckpoint, CheckpointFailure>> {
     if (this.#closed) return CLOSED;
-    const head = this.#head();
+    const read = orDamage(() => this.#head());
+    if (!read.ok) return read;
+    const head = read.value;
     const known = this.#checkpointOf(head.size);
     if (known !== null) return ok(known);
     if (this.#options.access === 'readOnly') return err({ code: 'store.readOnly', message: 'this ledger was opened for reading only' });
@@ -349,7 +351,7 @@ class SqliteLedger implements LedgerStore {
     if (this.#closed) return CLOSED;
     const now = BigInt(this.#writer.headRow().size);
     if (index < 0n || index >= size || size > now) return outOfRange(`there is no leaf ${index} in a tree of ${size} within ${now}`);
-    return ok(inclusionProof((level, at) => this.#tree.node(level, at), index, size));
+    return orDamage(() => inclusionProof((level, at) => this.#tree.node(level, at), index, size));
   }
 
   async consistency(oldSize: bigint, newSize: bigint): Promise<Result<readonly Bytes[], ProofFailure>> {
@@ -357,7 +359,7 @@ class SqliteLedger implements LedgerStore {
     const now = BigInt(this.#writer.headRow().size);
     if (oldSize < 0n || oldSize > newSize || newSize > now)
       return outOfRange(`there is no way from ${oldSize} to ${newSize} within ${now}`);
-    return ok(consistencyProof((level, at) => this.#tree.node(level, at), oldSize, newSize));
+    return orDamage(() => consistencyProof((level, at) => this.#tree.node(level, at), oldSize, newSize));
   }
 
   async close(): Promise<void> {
@@ -376,6 +378,16 @@ class SqliteLedger implements LedgerStore {
 }
 
 const CLOSED = { ok: false, error: { code: 'store.closed', message: 'this handle was closed' } } as const;
+
+/** What `make` answers, or that the stored tree is damaged. */
+function orDamage<T>(make: () => T): Result<T, { readonly code: 'store.corrupt'; readonly message: string }> {
+  try {
+    return ok(make());
+  } catch (error) {
+    if (codeOf(error) !== 'store.corrupt') throw error;
+    return err({ code: 'store.corrupt', message: `${messageOf(error)}; run verify` });
+  }
+}
 
 function outOfRange(message: string): { readonly ok: false; readonly error: ProofFailure } {
   return err({ code: 'proof.outOfRange', message });

@@ -3,6 +3,7 @@
  * one stored hash per block serves every proof. Must never be asked for more leaves than are committed. PROTOCOL §3.
  */
 import type { Bytes } from '@openexec/canon';
+import { LedgerFault } from '@openexec/ledger';
 import { CompactRange, leafHash, rangeNodes, treeRoot } from '@openexec/proof';
 import type Database from 'better-sqlite3';
 
@@ -31,10 +32,11 @@ export class Frontier {
       const count = rest % WIDTH;
       const own = hashes.splice(hashes.length - onesOf(count));
       const range = CompactRange.from(BigInt(count), own);
-      if (!range.ok) throw new Error(`the stored frontier does not belong to ${size} leaves: ${range.error.message}`);
+      if (!range.ok)
+        throw new LedgerFault('store.corrupt', `the stored frontier does not belong to ${size} leaves: ${range.error.message}`);
       this.#open.push({ range: range.value, count, done: Math.floor(rest / WIDTH) });
     }
-    if (hashes.length > 0) throw new Error(`the stored frontier has more hashes than ${size} leaves have`);
+    if (hashes.length > 0) throw new LedgerFault('store.corrupt', `the stored frontier has more hashes than ${size} leaves have`);
   }
 
   /** Adds a leaf; every block that it completes goes to `store`. */
@@ -82,7 +84,7 @@ export class TreeReader {
     const count = 2 ** (level % LEVELS_PER_WIDTH);
     const first = Number(index) * count;
     const rows = stored === 0 ? this.#leaves.all(first, first + count) : this.#subtrees.all(stored, first, first + count);
-    if (rows.length !== count) throw new Error(`the subtree (${level}, ${index}) is not complete`);
+    if (rows.length !== count) throw new LedgerFault('store.corrupt', `the subtree (${level}, ${index}) is not complete`);
     // Both statements pluck one BLOB column.
     const hashes = (rows as Bytes[]).map((bytes) => (stored === 0 ? leafHash(bytes) : Uint8Array.from(bytes)));
     return treeRoot(hashes);
@@ -99,7 +101,7 @@ export class TreeReader {
 
 function rootFrom(size: bigint, hashes: readonly Bytes[]): Bytes {
   const range = CompactRange.from(size, hashes);
-  if (!range.ok) throw new Error(`the stored frontier does not belong to ${size} leaves: ${range.error.message}`);
+  if (!range.ok) throw new LedgerFault('store.corrupt', `the stored frontier does not belong to ${size} leaves: ${range.error.message}`);
   return range.value.root();
 }
 

@@ -279,6 +279,29 @@ describe('damage', () => {
   });
 });
 
+describe('a damaged head', () => {
+  test.each([
+    ['cut off', "x''"],
+    ['too long', 'CAST(frontier || zeroblob(32) AS BLOB)'],
+    ['not of whole hashes', "x'0011'"],
+  ])('%s is a typed fault when read and a typed refusal when something is appended; the handle closes', async (_, frontier) => {
+    const path = join(folder(), 'ledger.db');
+    const first = await opened(path);
+    const law = await found(first);
+    await first.close();
+    const db = new Database(path);
+    db.exec(`UPDATE head SET frontier = ${frontier}`);
+    db.close();
+    const headFile = `${path}.head`;
+    const damaged = await opened(path, { headFile });
+    await expect(damaged.head()).rejects.toMatchObject({ code: 'store.corrupt' });
+    await expect(openRun(damaged, law, 'a')).rejects.toThrow(/store\.corrupt/);
+    expect(await damaged.checkpoint()).toMatchObject({ ok: false, error: { code: 'store.corrupt' } });
+    await damaged.close();
+    expect(existsSync(headFile)).toBe(false);
+  });
+});
+
 describe('the lease', () => {
   test('is held by one at a time and free after release', () => {
     const path = join(folder(), 'run.lease');

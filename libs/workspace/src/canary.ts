@@ -4,12 +4,25 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CommandOutcome, SandboxFailure, SandboxReport } from '@openexec/catalogue';
 import type { Result } from '@openexec/canon';
+import { shown, systemCode } from './failure.ts';
 import type { Identity } from './identity.ts';
 
 const TEXT = 'openexec-canary-8c1f';
@@ -48,9 +61,22 @@ interface Range {
 /** Runs a Node script in `workspace`, confined. */
 export type RunConfined = (argv: readonly string[], workspace: string) => Promise<Result<CommandOutcome, SandboxFailure>>;
 
-/** Runs all probes confined and unconfined, each against a range of its own. */
-export async function runCanaries(run: RunConfined, owner: Identity): Promise<Pick<SandboxReport, 'sound' | 'canaries' | 'problem'>> {
-  const ranges = await Promise.all([makeRange(owner), makeRange(owner)]);
+/**
+ * Runs all probes confined and unconfined, each against a range of its own below `scratch`, which the sandbox's id must reach. Ranges that a killed
+ * process left there are removed first.
+ */
+export async function runCanaries(
+  run: RunConfined,
+  owner: Identity,
+  scratch = tmpdir(),
+): Promise<Pick<SandboxReport, 'sound' | 'canaries' | 'problem'>> {
+  try {
+    mkdirSync(scratch, { recursive: true, mode: 0o711 });
+    sweepStale(scratch);
+  } catch (caught) {
+    return { sound: false, canaries: [], problem: `the folder "${shown(scratch)}" for the check cannot be used (${systemCode(caught)})` };
+  }
+  const ranges = await Promise.all([makeRange(owner, scratch), makeRange(owner, scratch)]);
   try {
     const [inside, outside] = ranges;
     const [confined, control] = await Promise.all([
@@ -86,10 +112,7 @@ export async function runCanaries(run: RunConfined, owner: Identity): Promise<Pi
 }
 
 function argumentsOf(range: Range, environ: string): string {
-  const start =
-    readFileSync('/proc/self/stat', 'latin1')
-      .replace(/^.*\) /, '')
-      .split(' ')[19] ?? '';
+  const start = startOf('self') ?? '';
   return JSON.stringify({ outside: range.outside, text: TEXT, environ, pid: process.pid, start, port: range.port });
 }
 
@@ -129,8 +152,33 @@ async function runPlain(args: readonly string[], workspace: string): Promise<str
   return Buffer.concat(chunks).toString('utf8');
 }
 
-async function makeRange(owner: Identity): Promise<Range> {
-  const folder = mkdtempSync(join(tmpdir(), 'openexec-check-'));
+/** Who made a range: process and its start in ticks since boot, so that a number used again is not taken for the same process. */
+const RANGE = /^openexec-check-(\d+)-(\d+)-/;
+
+/** When a process started, or null where it lives no more. */
+function startOf(pid: string): string | null {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    return fields[0] === 'Z' ? null : (fields[19] ?? null);
+  } catch {
+    return null;
+  }
+}
+
+/** Removes our own ranges whose maker is gone: it was killed before it could. */
+function sweepStale(scratch: string): void {
+  for (const name of readdirSync(scratch)) {
+    const [, pid, start] = RANGE.exec(name) ?? [];
+    if (pid === undefined || startOf(pid) === start) continue;
+    const path = join(scratch, name);
+    if (lstatSync(path, { throwIfNoEntry: false })?.uid === process.getuid?.()) rmSync(path, { recursive: true, force: true });
+  }
+}
+
+async function makeRange(owner: Identity, scratch: string): Promise<Range> {
+  const folder = mkdtempSync(join(scratch, `openexec-check-${process.pid}-${startOf('self') ?? 0}-`));
   chmodSync(folder, 0o711);
   const workspace = `${folder}/tree`;
   const outside = `${folder}/outside`;

@@ -11,6 +11,7 @@ export { isGitName } from './paths.ts';
 export { type HostPlaces, SANDBOX_ENVIRONMENT } from './plan.ts';
 export { createRedactor, type Redactor, type RedactorOptions, type SecretHit, type StreamRedactor } from './redaction.ts';
 export { inspectRepository, type RepositoryFacts, type RepositoryPlace, resolveCommit } from './repository.ts';
+export { loadSecondOpinion, type SecondOpinion } from './secondOpinion.ts';
 export { type CreateSandboxOptions, createSandbox } from './sandbox.ts';
 export { type SeccompArch, seccompArch, seccompDigest, seccompProgram } from './seccomp.ts';
 export { TREE_LIMITS, type TreeLimits } from './snapshot.ts';

@@ -1,7 +1,9 @@
 /**
  * Finds secrets whose value the runtime knows, in six encodings and across line wraps, terminal colours and zero-width characters. One pass of an
- * Aho–Corasick automaton that simply does not see such filler. Must never print or keep a value outside this memory (SECURITY §5, A85).
+ * Aho–Corasick automaton that simply does not see such filler, and one over the text with its escapes undone. Must never print or keep a value
+ * outside this memory (SECURITY §5, A85).
  */
+import { isOrdinary, unescaped, unescapedValue } from './unescape.ts';
 
 /** A secret held or injected by the runtime; `kind` shows in markers, `value` never does. */
 export interface KnownSecret {
@@ -19,6 +21,8 @@ export interface KnownScan {
   readonly hits: readonly KnownHit[];
   /** Where the text that could still become a secret begins; the length of the input where nothing is open. */
   readonly openFrom: number;
+  /** A value of which so much stands at the end that it counts although it is cut off there; null otherwise. */
+  readonly cutOff: KnownHit | null;
 }
 
 /** Shorter values occur by chance and would shred ordinary output. */
@@ -27,12 +31,15 @@ export const SECRET_MIN_LENGTH = 8;
 const BASE64_MIN = 10;
 /** Percent-encoding of every byte is only worth its states for values of ordinary length. */
 const PERCENT_MAX = 256;
+/** SECURITY §9 A83: this many characters of a secret are a leak, also where its writer was stopped in the middle of it. */
+const PART_MIN = 12;
 const ROOT = 0;
 
 /** Byte strings (latin1) under which a value may appear. */
 function renderings(value: string): readonly string[] {
   const bytes = Buffer.from(value, 'utf8');
   const all = new Set<string>([bytes.toString('latin1'), bytes.toString('hex'), bytes.toString('hex').toUpperCase()]);
+  all.add(Buffer.from(unescapedValue(value)).toString('latin1'));
   for (const text of [
     encodeURIComponent(value),
     JSON.stringify(value).slice(1, -1),
@@ -63,15 +70,20 @@ export class KnownMatcher {
   readonly #next: Int32Array;
   readonly #depth: Int32Array;
   readonly #ends: (KnownSecret | null)[];
+  /** Whose value each state is a beginning of. */
+  readonly #owners: (KnownSecret | null)[];
   readonly #empty: boolean;
+  readonly #ordinary: boolean;
 
   constructor(secrets: readonly KnownSecret[]) {
+    this.#ordinary = secrets.every((secret) => isOrdinary(secret.value));
     const words = secrets.flatMap((secret) => renderings(secret.value).map((text) => ({ text, secret })));
     const states = 1 + words.reduce((sum, word) => sum + word.text.length, 0);
     this.#empty = words.length === 0;
     this.#next = new Int32Array(states * 256).fill(-1);
     this.#depth = new Int32Array(states);
     this.#ends = Array.from<KnownSecret | null>({ length: states }).fill(null);
+    this.#owners = Array.from<KnownSecret | null>({ length: states }).fill(null);
     let used = 1;
     for (const { text, secret } of words) {
       let state = ROOT;
@@ -80,6 +92,7 @@ export class KnownMatcher {
         if (this.#next[slot] === -1) {
           this.#next[slot] = used;
           this.#depth[used] = at + 1;
+          this.#owners[used] = secret;
           used += 1;
         }
         state = this.#next[slot] ?? ROOT;
@@ -109,13 +122,26 @@ export class KnownMatcher {
     }
   }
 
-  /**
-   * All hits, merged by nothing: they may overlap. Filler inside a value is part of its hit. Where a word ends inside another, its start is
-   * taken from the deeper one, so that a hit may cover a little more than the value, never less.
-   */
-  scan(bytes: Uint8Array): KnownScan {
+  /** All hits in the bytes as they are and with their escapes undone, merged by nothing: they may overlap. `text` is the bytes as latin1. */
+  scan(bytes: Uint8Array, text: string): KnownScan {
+    if (this.#empty) return { hits: [], openFrom: bytes.length, cutOff: null };
+    const asWritten = this.#pass(bytes);
+    const view = unescaped(text, this.#ordinary);
+    if (view === null) return asWritten;
+    const place = (index: number): number => view.at[index] ?? bytes.length;
+    // An escape that the input cuts off may still become the next character of a value.
+    const inView = this.#pass(view.bytes.subarray(0, view.bytes.length - cutEscape(text)));
+    return {
+      hits: [...asWritten.hits, ...inView.hits.map((hit) => ({ ...hit, start: place(hit.start), end: place(hit.end) }))],
+      openFrom: Math.min(asWritten.openFrom, place(inView.openFrom)),
+      cutOff:
+        asWritten.cutOff ?? (inView.cutOff === null ? null : { ...inView.cutOff, start: place(inView.cutOff.start), end: bytes.length }),
+    };
+  }
+
+  /** Filler inside a value is part of its hit. Where a word ends inside another, its start is taken from the deeper one: a hit may cover a little more. */
+  #pass(bytes: Uint8Array): KnownScan {
     const hits: KnownHit[] = [];
-    if (this.#empty) return { hits, openFrom: bytes.length };
     const next = this.#next;
     // Where the last bytes that count stood: a ring as long as the longest word.
     const ring = new Int32Array(RING);
@@ -139,8 +165,19 @@ export class KnownMatcher {
       if (secret !== null) hits.push({ start: ring[(counted - (this.#depth[state] ?? 1) + RING) % RING] ?? at, end: at + 1, secret });
     }
     const depth = Math.min(this.#depth[state] ?? 0, RING);
-    return { hits, openFrom: depth === 0 ? bytes.length : (ring[(counted - depth + RING) % RING] ?? bytes.length) };
+    const openFrom = depth === 0 ? bytes.length : (ring[(counted - depth + RING) % RING] ?? bytes.length);
+    const owner = this.#owners[state] ?? null;
+    const cutOff = owner === null || depth < PART_MIN ? null : { start: openFrom, end: bytes.length, secret: owner };
+    return { hits, openFrom, cutOff };
   }
+}
+
+const CUT_ESCAPE_MAX = 64;
+/** How many bytes at the end of the view belong to an escape that is not complete. */
+function cutEscape(text: string): number {
+  const cut = /(?:\\+(u[0-9a-f]{0,3}|x[0-9a-f]?)?|%[0-9a-f]?|&#?x?[0-9a-z]{0,7})$/i.exec(text.slice(-CUT_ESCAPE_MAX));
+  if (cut === null) return 0;
+  return cut[0].startsWith('\\') ? 1 + (cut[1]?.length ?? 0) : cut[0].length;
 }
 
 /** Longer than any rendering, so that the start of every hit is exact. */

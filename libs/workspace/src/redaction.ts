@@ -5,6 +5,8 @@
 import { createHmac } from 'node:crypto';
 import type { Bytes } from '@openexec/canon';
 import { KnownMatcher, type KnownSecret, SECRET_MAX_BYTES, SECRET_MIN_LENGTH } from './known.ts';
+import type { SecondOpinion } from './secondOpinion.ts';
+import { acrossBorders, findInOutput, findShapes, type ShapeHit } from './shapes.ts';
 
 /** One find. `tag` correlates equal secrets of one installation without telling them. */
 export interface SecretHit {
@@ -34,44 +36,16 @@ export interface RedactorOptions {
   readonly secrets: readonly KnownSecret[];
   /** Per-install key of the tags; at least 16 bytes. */
   readonly tagKey: Bytes;
+  /**
+   * Looked at after our own rules, on what is there in one piece: files, kept output, answers. Not on streams, which end in a piece that is looked at.
+   */
+  readonly second?: SecondOpinion;
 }
 
 /** Characters a credential can go on with; used to swallow the rest of one that is too long to hold. */
 const TOKEN_TAIL = /^[A-Za-z0-9_.-]*/;
 const PEM_TAIL = /^(?:(?!-----END)[\sA-Za-z0-9+/=:,\\-])*/;
 const PEM_CLOSE = /^-----END[A-Z0-9 ]{0,48}-----/;
-interface Shape {
-  readonly kind: string;
-  readonly source: string;
-}
-/** Prefix shapes (no entropy rule: it shreds hashes and lockfiles). Sources: the vendors' published token formats. */
-const SHAPES: readonly Shape[] = [
-  {
-    kind: 'pem',
-    source: String.raw`-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:(?!-----END)[\sA-Za-z0-9+/=:,\\-])*(?:-----END[A-Z0-9 ]{0,48}-----)?`,
-  },
-  { kind: 'aws', source: String.raw`(?<![A-Za-z0-9])(?:AKIA|ASIA)[0-9A-Z]{16}(?![0-9A-Za-z])` },
-  { kind: 'github', source: String.raw`gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255}` },
-  { kind: 'anthropic', source: String.raw`sk-ant-[A-Za-z0-9_-]{20,255}` },
-  {
-    kind: 'openai',
-    source: String.raw`(?<![A-Za-z0-9_-])sk-(?:proj-|svcacct-|admin-|or-)?[A-Za-z0-9_-]{0,100}[A-Za-z0-9]{20}[A-Za-z0-9_-]{0,200}`,
-  },
-  { kind: 'slack', source: String.raw`xox[abeoprs]-[A-Za-z0-9-]{10,250}` },
-  { kind: 'stripe', source: String.raw`(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,247}|whsec_[A-Za-z0-9+/=]{24,128}` },
-  { kind: 'google', source: String.raw`AIza[0-9A-Za-z_-]{35}` },
-  { kind: 'jwt', source: String.raw`eyJ[A-Za-z0-9_-]{10,1000}\.eyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)?` },
-  { kind: 'npm', source: String.raw`npm_[A-Za-z0-9]{36}` },
-  { kind: 'gitlab', source: String.raw`gl(?:pat|ptt|dt|rt|cbt)-[A-Za-z0-9_.-]{20,255}` },
-  { kind: 'sendgrid', source: String.raw`SG\.[A-Za-z0-9_-]{16,64}\.[A-Za-z0-9_-]{16,128}` },
-  { kind: 'pypi', source: String.raw`pypi-[A-Za-z0-9_-]{50,255}` },
-];
-/** `NAME_TOKEN=value` lines of command output only; the value is what counts. */
-const ASSIGNMENT: Shape = {
-  kind: 'assignment',
-  source: String.raw`(?<=(?:^|\n)(?:export )?[A-Z][A-Z0-9_]{0,60}(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_KEY)[A-Z0-9_]{0,20}=["']?)[^\s"'\x60$]{12,512}`,
-};
-const ASSIGNMENT_ENTROPY = 3.5;
 const MARKER = /\[redacted:[a-z0-9.-]{1,32}:[0-9a-f]{8}\]/;
 
 /** SECURITY §5 "hold back the larger of 2 KiB and the longest registered secret"; open known values are held exactly, by the automaton. */
@@ -80,20 +54,15 @@ const OPEN_MAX = 64 * 1024;
 /** Work is done only when this much is new, so that tiny chunks do not rescan the held part each time. */
 const STRIDE = 8192;
 
+const LINE_FEED = 10;
+
 interface Find {
+  /** Where what makes it a find begins: an assignment's name stands before the value that is replaced. */
+  from: number;
   start: number;
   end: number;
   readonly kind: string;
   readonly known: string | null;
-}
-
-/** Bits per character, over the characters of the text itself. */
-function entropy(text: string): number {
-  const counts = new Map<string, number>();
-  for (const c of text) counts.set(c, (counts.get(c) ?? 0) + 1);
-  let bits = 0;
-  for (const count of counts.values()) bits -= (count / text.length) * Math.log2(count / text.length);
-  return bits;
 }
 
 /** Makes the redactor of one installation. A value too short to be told from ordinary text is a broken configuration and throws. */
@@ -108,35 +77,38 @@ export function createRedactor(options: RedactorOptions): Redactor {
   const matcher = new KnownMatcher(options.secrets);
   const tagOf = (value: string): string => createHmac('sha256', options.tagKey).update(value, 'latin1').digest('hex').slice(0, 8);
   const knownTags = new Map(options.secrets.map((secret) => [secret, tagOf(Buffer.from(secret.value, 'utf8').toString('latin1'))]));
-  const files = shapeFinder(SHAPES);
-  const outputs = shapeFinder([...SHAPES, ASSIGNMENT]);
+  const { second } = options;
 
-  /** All finds, merged where they overlap: a known value wins over a shape. */
-  const findAll = (bytes: Buffer, text: string, shapes: ShapeFinder): { readonly finds: readonly Find[]; readonly openFrom: number } => {
-    const scan = matcher.scan(bytes);
-    const raw: Find[] = scan.hits.map((hit) => ({
+  /** All finds, merged where they overlap: a known value wins over a shape, our own shapes over the second opinion. */
+  const findAll: FindAll = (bytes, text, shapes, ended) => {
+    const scan = matcher.scan(bytes, text);
+    const known = ended && scan.cutOff !== null ? [...scan.hits, scan.cutOff] : scan.hits;
+    const raw: Find[] = known.map((hit) => ({
+      from: hit.start,
       start: hit.start,
       end: hit.end,
       kind: hit.secret.kind,
       known: knownTags.get(hit.secret) ?? '',
     }));
-    for (const find of shapes(text)) raw.push(find);
+    for (const { start, end, kind, from = start } of shapes) raw.push({ from, start, end, kind, known: null });
     return { finds: merge(raw), openFrom: scan.openFrom };
   };
+  const whole = (text: string, own: readonly ShapeHit[]): readonly ShapeHit[] =>
+    second === undefined ? own : [...own, ...acrossBorders(text, second)];
   const marker = (find: Find, text: string): string => `[redacted:${find.kind}:${find.known ?? tagOf(text.slice(find.start, find.end))}]`;
   const redactLatin = (bytes: Buffer): Buffer => {
     const text = bytes.toString('latin1');
-    const { finds } = findAll(bytes, text, outputs);
+    const { finds } = findAll(bytes, text, whole(text, findInOutput(text, true)), true);
     return finds.length === 0 ? bytes : Buffer.from(replaceAll(text, finds, marker), 'latin1');
   };
   return {
     redactBytes: (bytes) => redactLatin(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)),
     redactText: (text) => redactLatin(Buffer.from(text, 'utf8')).toString('utf8'),
-    stream: () => new HoldBack((bytes, text) => findAll(bytes, text, outputs), marker),
+    stream: () => new HoldBack(findAll, marker),
     findSecrets: (bytes) => {
       const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       const text = buffer.toString('latin1');
-      return findAll(buffer, text, files).finds.map((find) => ({
+      return findAll(buffer, text, whole(text, findShapes(text)), false).finds.map((find) => ({
         known: find.known !== null,
         kind: find.kind,
         tag: find.known ?? tagOf(text.slice(find.start, find.end)),
@@ -148,20 +120,6 @@ export function createRedactor(options: RedactorOptions): Redactor {
   };
 }
 
-type ShapeFinder = (text: string) => readonly Find[];
-function shapeFinder(shapes: readonly Shape[]): ShapeFinder {
-  const pattern = new RegExp(shapes.map((shape) => `(${shape.source})`).join('|'), 'g');
-  return (text) => {
-    const finds: Find[] = [];
-    for (const match of text.matchAll(pattern)) {
-      const kind = shapes[match.findIndex((group, index) => index > 0 && group !== undefined) - 1]?.kind ?? 'secret';
-      if (kind === ASSIGNMENT.kind && entropy(match[0]) < ASSIGNMENT_ENTROPY) continue;
-      finds.push({ start: match.index, end: match.index + match[0].length, kind, known: null });
-    }
-    return finds;
-  };
-}
-
 function merge(finds: Find[]): readonly Find[] {
   finds.sort((a, b) => a.start - b.start || b.end - a.end);
   const merged: Find[] = [];
@@ -170,6 +128,7 @@ function merge(finds: Find[]): readonly Find[] {
     if (last === undefined || find.start >= last.end) merged.push({ ...find });
     else {
       last.end = Math.max(last.end, find.end);
+      last.from = Math.min(last.from, find.from);
       if (last.known === null && find.known !== null) merged[merged.length - 1] = { ...last, kind: find.kind, known: find.known };
     }
   }
@@ -186,7 +145,12 @@ function replaceAll(text: string, finds: readonly Find[], marker: (find: Find, t
   return out + text.slice(from);
 }
 
-type FindAll = (bytes: Buffer, text: string) => { readonly finds: readonly Find[]; readonly openFrom: number };
+type FindAll = (
+  bytes: Buffer,
+  text: string,
+  shapes: readonly ShapeHit[],
+  ended: boolean,
+) => { readonly finds: readonly Find[]; readonly openFrom: number };
 
 /** The hold-back buffer: the cut between what is handed out and what is kept never lies inside a find or what may become one. */
 class HoldBack implements StreamRedactor {
@@ -197,6 +161,8 @@ class HoldBack implements StreamRedactor {
   #waitingBytes = 0;
   /** Set after a find too long to hold was replaced: its remaining characters are dropped. */
   #swallow: 'token' | 'pem' | null = null;
+  /** Whether what is held begins a line: assignments are told by it. */
+  #atLineStart = true;
 
   constructor(find: FindAll, marker: (find: Find, text: string) => string) {
     this.#find = find;
@@ -219,24 +185,26 @@ class HoldBack implements StreamRedactor {
     this.#waitingBytes = 0;
     bytes = bytes.subarray(this.#swallowed(bytes));
     const text = bytes.toString('latin1');
-    const { finds, openFrom } = this.#find(bytes, text);
+    const { finds, openFrom } = this.#find(bytes, text, findInOutput(text, this.#atLineStart), hold === 0);
     let cut = hold === 0 ? bytes.length : Math.max(0, Math.min(bytes.length - hold, openFrom));
     // A find that touches the end may go on; one that spans the cut moves it.
-    for (const find of finds) if (hold > 0 && find.end > cut && find.start < cut) cut = find.start;
+    for (const find of finds) if (hold > 0 && find.end > cut && find.from < cut) cut = find.from;
     const last = finds.at(-1);
-    const open = hold > 0 && last !== undefined && last.end === bytes.length && last.start <= cut;
-    if (open) cut = last.start;
+    const open = hold > 0 && last !== undefined && last.end === bytes.length && last.from <= cut;
+    if (open) cut = last.from;
     if (hold > 0 && bytes.length - cut > OPEN_MAX + HOLD) {
       if (open) {
         this.#held = Buffer.alloc(0);
+        this.#atLineStart = false;
         this.#swallow = last.kind === 'pem' ? 'pem' : 'token';
         return Buffer.from(replaceAll(text, finds, this.#marker), 'latin1');
       }
       // Only filler can hold this much back without a find; the known value it may hide is longer than any output line.
       cut = bytes.length - HOLD;
-      for (const find of finds) if (find.end > cut && find.start < cut) cut = find.start;
+      for (const find of finds) if (find.end > cut && find.from < cut) cut = find.from;
     }
     this.#held = Buffer.from(bytes.subarray(cut));
+    if (cut > 0) this.#atLineStart = bytes[cut - 1] === LINE_FEED;
     const done = finds.filter((find) => find.end <= cut);
     return Buffer.from(replaceAll(text.slice(0, cut), done, this.#marker), 'latin1');
   }

@@ -32,6 +32,8 @@ export interface CreateSandboxOptions {
   readonly bwrapPath?: string;
   /** Default: the best one found. */
   readonly limiter?: Limiter;
+  /** Folder for what the check needs, which the sandbox's id must reach; made where it is missing. Default: the system's temporary folder. */
+  readonly scratch?: string;
 }
 
 const BWRAP = '/usr/bin/bwrap';
@@ -105,6 +107,7 @@ class BubblewrapSandbox implements Sandbox {
     const canaries = await runCanaries(
       (argv, workspace) => this.#start(canaryOrder(argv, workspace, describeToolchain().symbol), NEVER),
       identity,
+      this.#options.scratch,
     );
     return { kind: 'bubblewrap', version, uid: identity.uid, limiter: limiter.name, ...canaries };
   }

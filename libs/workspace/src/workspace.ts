@@ -2,7 +2,7 @@
  * The run's own tree: the adapter of the port `Workspace`. Must never write the user's repository except through `land`, and never believe its
  * memory after a crash: whoever drives the run calls `rebuild` first (ARCHITECTURE §1 step 2, MECHANICS part 1).
  */
-import { closeSync, mkdirSync, readlinkSync } from 'node:fs';
+import { closeSync, mkdirSync, readlinkSync, rmSync } from 'node:fs';
 import { type Bytes, type Digest, digestOf, ok, type Result } from '@openexec/canon';
 import type { BaseTree, FileDiff, FileEdit, LandOrder, TreeChanges, Workspace, WorkspaceFailure } from '@openexec/catalogue';
 import type { FileChange, TreeEntry } from '@openexec/protocol';
@@ -104,6 +104,8 @@ class RunWorkspace implements Workspace {
   readonly #cache = new HashCache();
   /** Base plus what was accepted; null until `rebuild` has made the tree equal to it. */
   #committed: Committed | null = null;
+  /** Objects with a token-like pattern that `changes` wrote and nothing has accepted yet; `restore` takes them out again. */
+  readonly #withheld = new Set<string>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -172,7 +174,8 @@ class RunWorkspace implements Workspace {
       const changes: FileChange[] = gone.map((entry) => ({ path: entry.path, before: entry.oid, after: null }));
       for (const { path, entry, content, withheld } of read.value) {
         const blob = digestOf(content);
-        if (!withheld) contents.set(blob, content);
+        if (withheld) this.#withheld.add(entry.oid);
+        else contents.set(blob, content);
         changes.push({
           path,
           before: committed.get(path)?.oid ?? null,
@@ -195,7 +198,10 @@ class RunWorkspace implements Workspace {
 
   async restore(): Promise<Result<void, WorkspaceFailure>> {
     const committed = this.#state();
-    return guarded('restoring the workspace', () => this.#materialize(committed));
+    return guarded('restoring the workspace', async () => {
+      this.#forgetWithheld(committed);
+      return this.#materialize(committed);
+    });
   }
 
   async read(path: string, limits: { readonly maxBytes: number }): Promise<Result<Bytes, WorkspaceFailure>> {
@@ -266,6 +272,17 @@ class RunWorkspace implements Workspace {
   #state(): Committed {
     if (this.#committed === null) throw new Error('the workspace was used before rebuild, or after a rebuild that failed');
     return this.#committed;
+  }
+
+  /** What a command left behind and nobody took may hold a secret: its object goes with it. Packed objects are the base's own and stay. */
+  #forgetWithheld(committed: Committed): void {
+    if (this.#withheld.size === 0) return;
+    const kept = new Set([...committed.values()].map((entry) => entry.oid));
+    for (const oid of this.#withheld) {
+      if (kept.has(oid)) continue;
+      rmSync(`${this.#parts.places.git}/objects/${oid.slice(0, 2)}/${oid.slice(2)}`, { force: true });
+      this.#withheld.delete(oid);
+    }
   }
 
   #materialize(listing: Committed): Promise<Result<void, WorkspaceFailure>> {
@@ -357,7 +374,16 @@ class RunWorkspace implements Workspace {
   }
 
   #noSecret(path: string, content: Bytes): Result<{ readonly withheld: boolean }, WorkspaceFailure> {
-    const hits = this.#parts.options.redactor.findSecrets(content);
+    const { redactor } = this.#parts.options;
+    // A name is recorded as it is, so it may not even look like a secret.
+    const inName = redactor.findSecrets(Buffer.from(path, 'utf8'))[0];
+    if (inName !== undefined)
+      return refuse(
+        'workspace.secret',
+        `the name of a file holds what looks like a secret (${inName.kind}, ${inName.tag}); give it another name`,
+        path,
+      );
+    const hits = redactor.findSecrets(content);
     const known = hits.find((hit) => hit.known);
     if (known === undefined) return ok({ withheld: hits.length > 0 });
     return refuse(

@@ -7,7 +7,7 @@ import { chmodSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
-export function bundle(name: string, folder: string): string {
+export function bundle(name: string, folder: string, more: readonly string[] = []): string {
   const file = `${folder}/${name}.mjs`;
   const banner = "import{createRequire as openexecRequire}from'node:module';const require=openexecRequire(import.meta.url);";
   execFileSync(`${HERE}../../../node_modules/.bin/esbuild`, [
@@ -20,9 +20,18 @@ export function bundle(name: string, folder: string): string {
     `--banner:js=${banner}`,
     `--outfile=${file}`,
     '--log-level=error',
+    ...more,
   ]);
   chmodSync(file, 0o644);
   return file;
+}
+/** A suite of this package in one file that runs itself without jest; see plainRunner.ts. */
+export function bundleSuite(name: string, folder: string): string {
+  return bundle(name, folder, [
+    `--alias:@jest/globals=${HERE}plainRunner.ts`,
+    // The expect package looks for its siblings on disk, which a bundle does not need.
+    '--define:__dirname="/nonexistent"',
+  ]);
 }
 /** An id that no account has and that is not the reserved one: an ordinary user for tests run as root. */
 export const THROWAWAY_ID = 64_999;

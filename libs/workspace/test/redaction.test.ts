@@ -1,8 +1,6 @@
 /**
  * Redaction: no secret of twelve kinds survives any split, encodings of known values are found, ordinary text is left alone (SECURITY §5, A83–A85).
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { createRedactor } from '../src/index.ts';
@@ -91,6 +89,15 @@ describe('A83: secrets of every kind, split anywhere', () => {
 describe('A84: private keys', () => {
   test('in chunks of 64 bytes no line is kept', () => {
     const source = Buffer.from(`start\n${PEM}\nend. `.repeat(30));
+    // The control: redacted chunk by chunk, lines of it stay.
+    const naive = Array.from({ length: Math.ceil(source.length / 64) }, (_, index) =>
+      Buffer.from(redactor.redactBytes(source.subarray(index * 64, index * 64 + 64))).toString('latin1'),
+    ).join('');
+    expect(
+      PEM.split('\n')
+        .slice(1, -1)
+        .some((line) => naive.includes(line.slice(0, 20))),
+    ).toBe(true);
     const out = streamed(source, chunks(source.length, 64));
     for (const line of PEM.split('\n').slice(1, -1)) expect(out).not.toContain(line.slice(0, 20));
     expect(out.match(/start\n\[redacted:pem:[0-9a-f]{8}\]\nend\. /g)).toHaveLength(30);
@@ -108,6 +115,7 @@ describe('A84: private keys', () => {
 
 describe('A85: known secrets in other clothes', () => {
   const bytes = Buffer.from(SECRET);
+  const unicode = [...SECRET].map((c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
   const wrapped = SECRET.replace(/(.{7})/g, '$1\n');
   const clothes: readonly (readonly [string, string])[] = [
     ['raw', SECRET],
@@ -129,17 +137,38 @@ describe('A85: known secrets in other clothes', () => {
         .join(''),
     ],
     ['zero-width', SECRET.split('').join('\u200b\u2060\ufeff\u00ad')],
+    ['every character escaped as in JSON', unicode],
+    ['the same within a text within a text', JSON.stringify(JSON.stringify(unicode)).slice(3, -3)],
+    ['JSON within JSON within JSON', JSON.stringify(JSON.stringify(JSON.stringify(SECRET))).slice(7, -7)],
+    ['C escapes', [...bytes].map((byte) => `\\x${byte.toString(16)}`).join('')],
+    [
+      'XML references',
+      [...SECRET].map((c, index) => (index % 2 === 0 ? `&#${c.charCodeAt(0)};` : `&#x${c.charCodeAt(0).toString(16)};`)).join(''),
+    ],
+    ['partly in percent', [...SECRET].map((c, index) => (index % 3 === 0 ? `%${c.charCodeAt(0).toString(16)}` : c)).join('')],
     ['titles between', SECRET.split('').join('\u001b]0;title\u0007')],
   ];
+  const stranger = createRedactor({ secrets: [], tagKey: new Uint8Array(32) });
   test.each(clothes)('%s', (_, text) => {
     for (const pad of [0, 1, 2, 8180, 8192]) {
       const source = Buffer.from(`${'.'.repeat(pad)}<${text}>${'.'.repeat(9000)}`);
       for (const size of [1, 7, 100_000]) {
         const out = streamed(source, chunks(source.length, size));
+        // The control: who does not know the value lets it pass.
+        expect(streamed(source, chunks(source.length, size), stranger)).toBe(source.toString('latin1'));
         expect(out.match(/\[redacted:install:[0-9a-f]{8}\]/g)).toHaveLength(1);
         expect(longestLeak(out.replaceAll('\n', ''), text.replaceAll(/[\r\n]/g, ''), 10)).toBeNull();
       }
     }
+  });
+  test('a value whose writer was stopped in the middle of it is redacted from twelve characters on', () => {
+    for (const text of [SECRET, bytes.toString('hex'), unicode])
+      for (let length = 1; length < text.length; length += 1) {
+        const out = streamed(Buffer.from(`before ${text.slice(0, length)}`), [3, 9]);
+        expect([length, longestLeak(out, text, text === unicode ? 78 : 12)]).toEqual([length, null]);
+        expect(out.startsWith('before ')).toBe(true);
+      }
+    expect(redactor.redactText(`it ends with ${SECRET.slice(0, 5)}`)).toBe(`it ends with ${SECRET.slice(0, 5)}`);
   });
   test('values of several lines are found raw and encoded', () => {
     const multi = createRedactor({ secrets: [{ kind: 'multi', value: 'first line x\nsecond line y\n' }], tagKey: new Uint8Array(16) });
@@ -191,27 +220,5 @@ describe('what is not secret', () => {
     ]);
     expect(redactor.containsMarker(redactor.redactText(SECRET))).toBe(true);
     expect(redactor.containsMarker('[redacted] and [redacted:x]')).toBe(false);
-  });
-  test('over package sources there is at most half a false find a megabyte, at more than 10 MB/s here', () => {
-    const root = fileURLToPath(new URL('../../../node_modules/', import.meta.url));
-    const files = ['zod', '@noble', 'fast-check', 'esbuild', 'expect', 'yaml', '@jest'].flatMap((name) => {
-      try {
-        return (readdirSync(`${root}${name}`, { recursive: true }) as string[]).map((file) => `${root}${name}/${file}`);
-      } catch {
-        return [];
-      }
-    });
-    let bytes = 0;
-    let finds = 0;
-    const started = performance.now();
-    for (const file of files) {
-      if (bytes > 12e6 || !/\.(js|ts|mjs|cjs|json|md)$/.test(file) || !statSync(file).isFile()) continue;
-      const content = readFileSync(file);
-      bytes += content.length;
-      finds += redactor.findSecrets(content).length;
-    }
-    expect(bytes).toBeGreaterThan(3e6);
-    expect(finds / (bytes / 1e6)).toBeLessThanOrEqual(0.5);
-    expect(bytes / 1e6 / ((performance.now() - started) / 1000)).toBeGreaterThan(10);
   });
 });

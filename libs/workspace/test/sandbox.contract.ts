@@ -1,6 +1,7 @@
 /**
  * Contract suite of the port `Sandbox`: what every adapter must do, told in its own words only (exit, output, limits, stopping, refusals).
  */
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
@@ -14,18 +15,30 @@ export interface SandboxContract {
   readonly workspace: () => string;
 }
 
-/** Command lines of living host processes that contain this text. */
-export function living(text: string): readonly string[] {
+interface HostProcess {
+  readonly pid: number;
+  readonly line: string;
+}
+function processesWith(text: string): readonly HostProcess[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .flatMap((pid) => {
       try {
         const line = readFileSync(`/proc/${pid}/cmdline`, 'latin1');
-        return line.includes(text) && readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /, '')[0] !== 'Z' ? [line] : [];
+        const ended = readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /, '')[0] === 'Z';
+        return line.includes(text) && !ended ? [{ pid: Number(pid), line }] : [];
       } catch {
         return [];
       }
     });
+}
+/** Command lines of living host processes that contain this text. */
+export function living(text: string): readonly string[] {
+  return processesWith(text).map(({ line }) => line);
+}
+/** Ends what a control left behind: exactly the processes that carry this text, by their id. */
+export function endLiving(text: string): void {
+  for (const { pid } of processesWith(text)) process.kill(pid, 'SIGKILL');
 }
 let serial = 0;
 /** A sleep of a length nobody else uses, in seconds. */
@@ -151,7 +164,10 @@ function processesMemoryDisk(contract: SandboxContract): void {
   const go = runner(contract);
   test('A49: a fork bomb is bounded and gone after the stop', async () => {
     const odd = oddSleep();
-    const ran = await go(`f() { sleep ${odd} & f & f; }; f; wait`, { deadlineMs: 800, profile: profile({}, { processes: 48 }) });
+    const bounded = { deadlineMs: 800, profile: profile({}, { processes: 48 }) };
+    // The control: a few processes are no bomb, and the same bound lets them live.
+    expect((await go('for i in 1 2 3 4 5 6 7 8; do sleep 0.05 & done; wait; echo made', bounded)).out).toBe('made\n');
+    const ran = await go(`f() { sleep ${odd} & f & f; }; f; wait`, bounded);
     expect(ran.stopped).toBe('deadline');
     expect(ran.errors).toMatch(/fork|Resource temporarily/);
     expect(ran.durationMs).toBeLessThan(4_500);
@@ -190,6 +206,8 @@ function processesMemoryDisk(contract: SandboxContract): void {
     expect(over.files * 4).toBeLessThan(140);
   });
   test('A51: growth in files is stopped', async () => {
+    const few = await go('for i in $(seq 500); do : > f$i; done; echo done', { profile: profile({}, { inodes: 3_000 }) });
+    expect([few.out, few.stopped]).toEqual(['done\n', 'no']);
     const ran = await go('i=0; while :; do i=$((i+1)); : > f$i; done', { profile: profile({}, { inodes: 3_000 }), deadlineMs: 15_000 });
     expect(ran.stopped).toBe('disk');
   });
@@ -202,6 +220,11 @@ function scratchAndOutput(contract: SandboxContract): void {
       'dd if=/dev/zero of=/tmp/f bs=1M count=100 2>/dev/null; dd if=/dev/zero of=/dev/shm/f bs=1M count=40 2>/dev/null; stat -c %s /tmp/f /dev/shm/f',
       { profile: profile({}, { tmpBytes: 8 * 1024 ** 2 }) },
     );
+    // The control: the same writes into the tree are not held by those sizes.
+    const free = await go('dd if=/dev/zero of=f bs=1M count=40 2>/dev/null; stat -c %s f', {
+      profile: profile({}, { tmpBytes: 8 * 1024 ** 2 }),
+    });
+    expect(Number(free.out)).toBe(40 * 1024 ** 2);
     const [tmp = 0, shm = 0] = ran.out.trim().split('\n').map(Number);
     expect(tmp).toBeGreaterThan(1024 ** 2);
     expect(tmp).toBeLessThanOrEqual(8 * 1024 ** 2);
@@ -209,6 +232,8 @@ function scratchAndOutput(contract: SandboxContract): void {
     expect(shm).toBeLessThanOrEqual(16 * 1024 ** 2);
   });
   test('A53: a flood is cut and killed at the produced bound; memory stays flat', async () => {
+    const within = await go('head -c 20000000 /dev/zero', { profile: profile({}, { outputBytes: 32 * 1024 ** 2 }) });
+    expect([within.stopped, within.stdout.bytes]).toEqual(['no', 20_000_000]);
     const before = process.memoryUsage().rss;
     const ran = await go('head -c 1000000000 /dev/zero & yes xxxxxxxxxxxxxxxx >&2', {
       profile: profile({}, { outputBytes: 32 * 1024 ** 2 }),
@@ -234,6 +259,11 @@ function scratchAndOutput(contract: SandboxContract): void {
     ['ignores every signal', "trap '' TERM INT HUP QUIT; while :; do :; done"],
     ['stops itself', 'kill -STOP $$; sleep 600'],
   ])('A55: a command that %s is dead within a second after deadline and grace', async (_, text) => {
+    // The control: outside, nothing ends it before it is killed.
+    const loose = spawn('/usr/bin/bash', ['-c', text], { stdio: 'ignore', detached: true });
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    expect([loose.exitCode, loose.signalCode]).toEqual([null, null]);
+    process.kill(-(loose.pid ?? 0), 'SIGKILL');
     const ran = await go(text, { deadlineMs: 400 });
     expect([ran.stopped, ran.exitCode]).toEqual(['deadline', null]);
     expect(ran.durationMs).toBeLessThan(400 + 2_000 + 1_000);
@@ -249,9 +279,13 @@ function stopping(contract: SandboxContract): void {
   });
   test('A56: daemons do not outlive the command and do not hold the call', async () => {
     const odd = oddSleep();
-    const ran = await go(
-      `setsid sleep ${odd} & nohup sleep ${odd} & (sleep ${odd} &) ; setsid bash -c 'setsid sleep ${odd} & disown' ; echo started`,
-    );
+    const text = `setsid sleep ${odd} & nohup sleep ${odd} & (sleep ${odd} &) ; setsid bash -c 'setsid sleep ${odd} & disown' ; echo started`;
+    // The control: outside, they outlive the command that made them.
+    spawnSync('/usr/bin/bash', ['-c', text], { stdio: 'ignore' });
+    expect(living(odd).length).toBeGreaterThanOrEqual(4);
+    endLiving(odd);
+    while (living(odd).length > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    const ran = await go(text);
     expect(ran.out).toContain('started\n');
     expect(ran.durationMs).toBeLessThan(2_000);
     expect(living(odd)).toEqual([]);
@@ -280,10 +314,18 @@ function stopping(contract: SandboxContract): void {
 
 function protectedPaths(contract: SandboxContract): void {
   describe('port Sandbox: what is shown and protected', () => {
-    test('protected paths are read-only and cannot be moved away; a link in their place refuses the start (A19, A23)', async () => {
+    test('A19, A23: protected paths are read-only and cannot be moved away; a link in their place refuses the start', async () => {
       const workspace = contract.workspace();
       await run(contract.sandbox(), workspace, bash('mkdir -p .vscode hooks; echo a > .vscode/tasks.json; echo b > free; ln -s /etc evil'));
       const guarded = profile({ protectedPaths: ['.vscode/**', 'hooks', 'absent/**'] });
+      // The control: without protection the same command moves and rewrites them.
+      const bare = contract.workspace();
+      const unguarded = await run(
+        contract.sandbox(),
+        bare,
+        bash('mkdir -p .vscode hooks; echo a > .vscode/tasks.json; mv hooks h && rm -rf .vscode && ls -A'),
+      );
+      expect(unguarded.out).toBe('h\n');
       const ran = await run(
         contract.sandbox(),
         workspace,

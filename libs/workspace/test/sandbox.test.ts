@@ -4,14 +4,28 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, closeSync, existsSync, mkdirSync, openSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { isAutoRun } from '@openexec/catalogue';
 import { createSandbox, sandboxIdentity } from '../src/index.ts';
 import { ATTACKS, CANARY, LEAKED_FD } from './attacks.ts';
 import { bundle, THROWAWAY_ID } from './bundle.ts';
 import { cleanUp, code, NEVER, opened, profile, redactor, repository, run, SECRET, temporary, value, write } from './harness.ts';
-import { living, oddSleep, sandboxContract } from './sandbox.contract.ts';
+import { endLiving, living, oddSleep, sandboxContract } from './sandbox.contract.ts';
 
 jest.setTimeout(60_000);
 afterAll(cleanUp);
@@ -93,8 +107,14 @@ describe('around the sandbox', () => {
     expect((await gone)[1]).toBe('SIGKILL');
   });
   test('A58: when the runtime is killed, its commands are gone within a second', async () => {
-    const program = bundle('sleeper-driver', temporary('driver'));
+    // A dropped id cannot read every checkout, so whoever runs this suite as one hands the program over.
+    const program = process.env['SLEEPER_DRIVER'] ?? bundle('sleeper-driver', temporary('driver'));
     const odd = oddSleep();
+    // The control: what is started without the sandbox outlives its starter.
+    const orphan = oddSleep();
+    spawnSync('/usr/bin/bash', ['-c', `setsid sleep ${orphan} & kill -9 $$`], { stdio: 'ignore' });
+    expect(living(orphan).length).toBe(1);
+    endLiving(orphan);
     const child = spawn(process.execPath, [program, odd, tree()], { stdio: ['ignore', 'pipe', 'inherit'] });
     await once(child.stdout, 'data');
     expect(living(odd).length).toBeGreaterThan(0);
@@ -109,6 +129,9 @@ describe('around the sandbox', () => {
   ])('A110: when bubblewrap %s, every run is refused and nothing is started', async (_, bwrapPath) => {
     const broken = createSandbox({ redactor, bwrapPath });
     const workspace = tree();
+    // The control: with the real one the same command runs.
+    await run(sandbox, workspace, ['touch', 'control']);
+    expect(existsSync(`${workspace}/control`)).toBe(true);
     expect(await broken.check()).toMatchObject({ sound: false, kind: 'none' });
     expect(
       code(
@@ -128,6 +151,70 @@ describe('around the sandbox', () => {
     chmodSync(`${folder}/bwrap`, 0o755);
     const report = await createSandbox({ redactor, bwrapPath: `${folder}/bwrap` }).check();
     expect(report.sound).toBe(false);
+  });
+  test('A05: a file linked with one outside before the start is a private copy inside', async () => {
+    const probe = ['bash', '-c', 'echo overwritten >> README.md; cat README.md'];
+    const outside = temporary('outside');
+    const plant = (root: string): string => {
+      const canary = `${outside}/${Math.random().toString(36).slice(2)}`;
+      writeFileSync(canary, '# sample\n', { mode: 0o666 });
+      chmodSync(canary, 0o666);
+      const { uid, gid } = sandboxIdentity();
+      if (asRoot) chownSync(canary, uid, gid);
+      rmSync(`${root}/README.md`);
+      linkSync(canary, `${root}/README.md`);
+      return canary;
+    };
+    const { workspace } = await opened(repository());
+    const canary = plant(workspace.root);
+    value(await workspace.rebuild([]));
+    expect((await run(sandbox, workspace.root, probe)).out).toBe('# sample\noverwritten\n');
+    expect(readFileSync(canary, 'utf8')).toBe('# sample\n');
+    // The control: where the tree is not made anew, the write goes through.
+    const loose = plant(workspace.root);
+    await run(sandbox, workspace.root, probe);
+    expect(readFileSync(loose, 'utf8')).toBe('# sample\noverwritten\n');
+  });
+  test('A20: what something would run by itself, made by a command, is in the changes and flagged; a made-up repository is gone', async () => {
+    const { workspace, directory } = await opened(repository());
+    const marker = `${directory}/tree/MARK`;
+    const made = ['.vscode/tasks.json', 'CLAUDE.md', '.envrc', '.husky/pre-commit', '.github/workflows/x.yml', '.githooks/post-checkout'];
+    await run(sandbox, workspace.root, [
+      'bash',
+      '-c',
+      `mkdir -p ${made.map((path) => `"$(dirname ${path})"`).join(' ')}; for f in ${made.join(' ')} plain.txt; do echo x > $f; done; git init -q inner; printf '#!/bin/sh\ntouch /workspace/MARK\n' > inner/.git/hooks/post-checkout; chmod +x inner/.git/hooks/post-checkout; git init -q .; true`,
+    ]);
+    const paths = value(await workspace.changes()).changes.map((change) => change.path);
+    for (const path of made) expect([path, paths.includes(path), isAutoRun(path)]).toEqual([path, true, true]);
+    // The control: an ordinary file is a change like any other.
+    expect([paths.includes('plain.txt'), isAutoRun('plain.txt')]).toEqual([true, false]);
+    expect(paths.some((path) => path.includes('.git/'))).toBe(false);
+    value(await workspace.restore());
+    expect([existsSync(`${workspace.root}/inner`), existsSync(`${workspace.root}/.git`), existsSync(marker)]).toEqual([
+      false,
+      false,
+      false,
+    ]);
+  });
+  test('what a killed check left in its folder is removed by the next one; what a living one has there is not', async () => {
+    const scratch = `${temporary('check')}/made`;
+    expect(await createSandbox({ redactor, scratch }).check()).toMatchObject({ sound: true });
+    expect(readdirSync(scratch)).toEqual([]);
+    const starts = (pid: number): string =>
+      readFileSync(`/proc/${pid}/stat`, 'latin1')
+        .replace(/^.*\) /s, '')
+        .split(' ')[19] ?? '';
+    const gone = spawnSync('/usr/bin/true').pid;
+    const living1 = `openexec-check-${process.pid}-${starts(process.pid)}-living`;
+    const left = [`openexec-check-${gone}-1-a`, `openexec-check-${process.pid}-1-of-an-earlier-process-with-this-number`];
+    for (const name of [living1, ...left, 'somebody-elses']) mkdirSync(`${scratch}/${name}/outside`, { recursive: true });
+    expect(await createSandbox({ redactor, scratch }).check()).toMatchObject({ sound: true });
+    expect(readdirSync(scratch).sort()).toEqual([living1, 'somebody-elses'].sort());
+    writeFileSync(`${scratch}/a-file`, '');
+    expect(await createSandbox({ redactor, scratch: `${scratch}/a-file` }).check()).toMatchObject({
+      sound: false,
+      problem: expect.stringContaining('for the check cannot be used'),
+    });
   });
   test('an identity of 0 is refused', async () => {
     expect((await createSandbox({ redactor, identity: { uid: 0, gid: 0 } }).check()).problem).toMatch(/user or group 0/);

@@ -171,6 +171,11 @@ function nothingHidden(contract: WorkspaceContract): void {
     git(`${workspace.root}/nested`, 'add', '-A');
     git(`${workspace.root}/nested`, 'commit', '-qm', 'inner');
     git(workspace.root, 'init', '-q', 'empty');
+    // The control: git as people run it is taken in by the ignore file, and by the repository inside.
+    const plain = repository();
+    write(plain, { '.gitignore': '*\n', 'ignored/payload.log': 'p', 'nested/inner.txt': 'i' });
+    git(`${plain}/nested`, 'init', '-q');
+    expect(git(plain, 'status', '--porcelain', '--untracked-files=all')).toBe('M .gitignore');
     expect(await paths(workspace)).toEqual([
       '+.gitattributes',
       '~.gitignore',
@@ -185,7 +190,7 @@ function nothingHidden(contract: WorkspaceContract): void {
     expect(readFileSync(`${workspace.root}/text.txt`, 'utf8')).toBe('a\r\nb $Id$\n');
     expect(existsSync(`${workspace.root}/nested/.git`)).toBe(false);
   });
-  test('what cannot be recorded is refused by its type: pipes, hard links (A05), set-id bits, disguises of .git (A22), odd names', async () => {
+  test('A22: what cannot be recorded is refused by its type: disguises of .git, pipes, hard links, set-id bits, odd names', async () => {
     const { workspace } = await contract.open(repository());
     const root = workspace.root;
     const cases: readonly (readonly [string, () => void])[] = [
@@ -209,6 +214,9 @@ function nothingHidden(contract: WorkspaceContract): void {
       value(await workspace.restore());
       expect([name, await paths(workspace)]).toEqual([name, []]);
     }
+    // The control: a name that only looks a little like it is recorded.
+    write(root, { '.gitx/config': 'x', 'git-1': 'x' });
+    expect(await paths(workspace)).toEqual(['+.gitx/config', '+git-1']);
   });
 }
 

@@ -10,6 +10,7 @@ import { keysFolder } from '../keyring.ts';
 import { lawOf } from '../law.ts';
 import { safeLine } from '../output.ts';
 import { type PassphraseOptions, unlock } from '../passphrase.ts';
+import { redactWords } from '../run/redact.ts';
 import { findApproval, type OpenApproval } from './requests.ts';
 import { vote } from './vote.ts';
 import { chooseVoter } from './voter.ts';
@@ -38,6 +39,8 @@ export async function decide(
     if (!approval.ok) return approval;
     const key = await voterFor(approval.value, options, context, ledger.value);
     if (!key.ok) return key;
+    const because = await redactWords(context, key.value, options.because ?? '');
+    if (!because.ok) return because;
     const { clock, randomness, output } = context;
     const cast = await vote({
       store,
@@ -47,7 +50,7 @@ export async function decide(
       key: key.value,
       approval: approval.value,
       decision,
-      because: options.because ?? '',
+      because: because.value,
     });
     if (!cast.ok) return cast;
     const { run, request, asked } = approval.value;

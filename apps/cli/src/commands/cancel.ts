@@ -8,6 +8,7 @@ import type { CommandContext, CommandResult } from '../context.ts';
 import { EXIT, refuse } from '../exit.ts';
 import { storeRefusal } from '../openLedger.ts';
 import { loadOperating, takeOver } from '../run/drive.ts';
+import { redactWords } from '../run/redact.ts';
 
 interface CancelOptions {
   readonly because: string;
@@ -37,10 +38,12 @@ async function cancel(wanted: string, options: CancelOptions, context: CommandCo
     if (!run.ok) return run;
     const operating = loadOperating(ledger);
     if (!operating.ok) return operating;
+    const because = await redactWords(context, operating.value.operator, options.because);
+    if (!because.ok) return because;
     const { clock, randomness } = context;
     // Key files hold checked ids.
     const actor = operating.value.operator.keyId as KeyId;
-    const asked = await requestCancel({ ledger: ledger.store, clock, randomness, run: run.value, actor, because: options.because });
+    const asked = await requestCancel({ ledger: ledger.store, clock, randomness, run: run.value, actor, because: because.value });
     if (!asked.ok) return err(storeRefusal(asked.error));
     const closed = await takeOver({
       context,

@@ -1,13 +1,14 @@
 /**
  * `openexec replay RUN`: the recorded facts through the kernel again, without a model and without an effect, to the git tree and commit
- * that follow. Exit 21 when anything differs; every difference is listed (PROTOCOL §10).
+ * that follow. Exit 21 when anything differs; every difference is listed. Exit 20 when something it needs is missing or damaged, unless it was erased
+ * under a rule (PROTOCOL §10).
  */
 import { type ReplayReport, replayRun } from '@openexec/audit';
 import { ok } from '@openexec/canon';
 import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { EXIT, refuse } from '../exit.ts';
 import { safeLine, type Style } from '../output.ts';
-import { divergenceLines } from '../read/divergence.ts';
+import { divergenceLines, isLawfullyGone } from '../read/divergence.ts';
 import { withLedger } from '../read/guard.ts';
 import { amountText } from '../read/narrator.ts';
 
@@ -47,6 +48,7 @@ async function replay(context: CommandContext, wanted: string, options: ReplayOp
     if (report === null) return refuse('run.unknown', `the ledger has no ${run.value}`);
     if (options.json === true) context.output.json({ v: 1, mode: 'exact', ...report });
     else for (const line of replayLines(report, context.output.style)) context.output.result(line);
+    if (report.from !== undefined && !isLawfullyGone(report.from)) return ok(EXIT.integrity);
     return ok(report.verdict === 'diverges' ? EXIT.diverged : EXIT.ok);
   });
 }

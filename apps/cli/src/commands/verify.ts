@@ -7,9 +7,9 @@ import type { RunReport } from '@openexec/audit';
 import { ok } from '@openexec/canon';
 import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { safeLine, type Style } from '../output.ts';
-import { divergenceLines } from '../read/divergence.ts';
+import { divergenceLines, isLawfullyGone } from '../read/divergence.ts';
 import type { Integrity } from '../read/evidence.ts';
-import { checkedLists, documentOf, exitOf, LAWFULLY_GONE, unlawful, type Verdict, verdictOf } from '../read/verdict.ts';
+import { checkedLists, documentOf, exitOf, unlawful, type Verdict, verdictOf } from '../read/verdict.ts';
 
 const PROGRESS_ENTRIES = 50_000;
 
@@ -107,7 +107,7 @@ function runLines(run: RunReport, style: Style): string[] {
     run.from === undefined
       ? []
       : [
-          `${LAWFULLY_GONE.includes(run.from.code) ? style.yellow('?') : style.red('✗')} ${run.run}: not derivable from seq ${run.from.seq}: ${run.from.code}: ${safeLine(run.from.message)}`,
+          `${isLawfullyGone(run.from) ? style.yellow('?') : style.red('✗')} ${run.run}: not derivable from seq ${run.from.seq}: ${run.from.code}: ${safeLine(run.from.message)}`,
         ];
   const violations = run.violations.map(
     ({ seq, why, message }) => `${style.yellow('!')} ${run.run}: violation at seq ${seq}: ${why}: ${safeLine(message)}`,

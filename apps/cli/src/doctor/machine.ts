@@ -10,6 +10,7 @@ import process from 'node:process';
 import type { SandboxReport } from '@openexec/catalogue';
 import { createRedactor, createSandbox, sandboxIdentity, seccompArch } from '@openexec/workspace';
 import type { CommandContext } from '../context.ts';
+import { checkFolder } from '../run/hands.ts';
 import { type Finding, good, wanting } from './finding.ts';
 
 const LEAST_FREE_BYTES = 1024 ** 3;
@@ -25,7 +26,7 @@ const BWRAP = '/usr/bin/bwrap';
 /** Everything about the machine, in the order of the report. */
 export async function machineFindings(context: CommandContext): Promise<readonly Finding[]> {
   const redactor = createRedactor({ secrets: [], tagKey: context.randomness.bytes(TAG_KEY_BYTES) });
-  const report = await createSandbox({ redactor }).check();
+  const report = await createSandbox({ redactor, scratch: checkFolder(context.places.state) }).check();
   return [
     nodeFinding(),
     gitFinding(),

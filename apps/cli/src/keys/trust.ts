@@ -11,6 +11,7 @@ import { findKeyFile, KEY_LABELS, keyRefusal, keysFolder } from '../keyring.ts';
 import { enact, lawOf, signedChange } from '../law.ts';
 import { safeLine } from '../output.ts';
 import { type PassphraseOptions, unlock } from '../passphrase.ts';
+import { redactWords } from '../run/redact.ts';
 
 /** Options of `key trust`; the passphrase is that of the root key. */
 export interface TrustOptions extends PassphraseOptions {
@@ -78,7 +79,9 @@ export async function retire(wanted: string, options: RetireOptions, context: Co
   const keyId = file === null ? wanted : file.value.keyId;
   const root = await rootKey(options, context, ledger);
   if (!root.ok) return root;
-  const body = { key: keyId, because: options.because.slice(0, BECAUSE_MAX) };
+  const because = await redactWords(context, root.value, options.because);
+  if (!because.ok) return because;
+  const body = { key: keyId, because: because.value.slice(0, BECAUSE_MAX) };
   const enacted = await enact(context, ledger, signedChange(context, ledger, { kind: 'key.retired', key: root.value, body }));
   if (!enacted.ok) return enacted;
   if (options.json === true) context.output.json({ v: 1, keyId, law: enacted.value.position });

@@ -6,6 +6,7 @@ import { type DeepReport, deepVerify, type RunReport } from '@openexec/audit';
 import { type Digest, ok, parseDigest, type Result, type TrajectoryId } from '@openexec/canon';
 import { EXIT, type Refusal, refuse } from '../exit.ts';
 import { findRun } from '../findRun.ts';
+import { isLawfullyGone } from './divergence.ts';
 import { type Evidence, type EvidenceContext, type Integrity, openEvidence } from './evidence.ts';
 
 /** What the check of blobs adds to what the verifier checks. */
@@ -14,8 +15,6 @@ const DEEP_CHECKED = 'every judgement of every run named: derived again and comp
 const NO_HEAD = 'a head kept elsewhere: this ledger is not pinned here, so nobody remembers how far it had come';
 /** Lines of the verifier that `--deep` answers. */
 const DEEP_MARK = '(verify --deep)';
-/** Why a run may lawfully be underivable (PROTOCOL §10). */
-export const LAWFULLY_GONE: readonly string[] = ['payload.erased', 'blob.erased'];
 
 /** What is to be verified. */
 export interface Verifying {
@@ -71,7 +70,7 @@ export interface Verdict {
 
 /** Runs that cannot be derived for another reason than a lawful erasure: bytes are missing or are not what they should be. */
 export function unlawful(deep: DeepReport): readonly RunReport[] {
-  return deep.runs.filter(({ from, verdict }) => verdict === 'notDerivable' && from !== undefined && !LAWFULLY_GONE.includes(from.code));
+  return deep.runs.filter(({ from, verdict }) => verdict === 'notDerivable' && from !== undefined && !isLawfullyGone(from));
 }
 
 /** The exit code of a verdict. */

@@ -140,8 +140,11 @@ export async function handsFor(options: TakeOver): Promise<Result<Taken, Refusal
   const operating = loadOperating(ledger);
   if (!operating.ok) return operating;
   const { operator, runtime } = operating.value;
-  const redactor = redactorOf(context.env, [operator, runtime], runtime);
-  const sandbox = await soundSandbox({ redactor, root: project.root, provide: profile.provide });
+  const { commonDir } = repository.value;
+  const known = await redactorOf({ env: context.env, keys: [operator, runtime], runtime, root: project.root, commonDir });
+  if (!known.ok) return known;
+  const redactor = known.value;
+  const sandbox = await soundSandbox({ redactor, root: project.root, state: context.places.state, provide: profile.provide });
   if (!sandbox.ok) return sandbox;
   const model = options.withoutModel === true ? ok(null) : modelOf(options, opened.model);
   if (!model.ok) return model;

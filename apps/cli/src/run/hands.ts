@@ -23,13 +23,19 @@ export function provideOf(path: string): { readonly path: string; readonly sourc
   return { path, source: `${CHECKOUT}${path}` };
 }
 
+/** Where the sandbox is checked, below the user's state: what a killed check leaves there the next one removes. */
+export function checkFolder(state: string): string {
+  return join(state, 'check');
+}
+
 /** A sandbox that was checked, or the refusal. */
 export async function soundSandbox(options: {
   readonly redactor: Redactor;
   readonly root: string;
+  readonly state: string;
   readonly provide: SandboxProfile['provide'];
 }): Promise<Result<Sandbox, Refusal>> {
-  const { redactor, root, provide } = options;
+  const { redactor, root, state, provide } = options;
   const places = new Map(provide.map(({ source }) => [source, join(root, source.slice(CHECKOUT.length))] as const));
   const absent = [...places].find(([, place]) => !existsSync(place));
   if (absent !== undefined)
@@ -37,7 +43,7 @@ export async function soundSandbox(options: {
       'config.invalid',
       `sandbox.provide names "${absent[0].slice(CHECKOUT.length)}", which is not in this checkout; install it or take it out`,
     );
-  const sandbox = createSandbox({ redactor, host: { provide: places } });
+  const sandbox = createSandbox({ redactor, host: { provide: places }, scratch: checkFolder(state) });
   const report = await sandbox.check();
   if (report.sound) return ok(sandbox);
   return refuse('sandbox.unavailable', `commands cannot be confined on this machine: ${report.problem ?? 'a canary was not blocked'}`);

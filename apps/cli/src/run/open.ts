@@ -20,7 +20,7 @@ import { drive, keepScript, loadOperating, type Operating, priceOf } from './dri
 import type { RunSummary } from './finish.ts';
 import { openHands, provideOf, soundSandbox } from './hands.ts';
 import { type RunPlan, writFor, writsFromFile } from './plan.ts';
-import { redactorOf } from './redact.ts';
+import { redactJson, redactorOf, refuseSecrets } from './redact.ts';
 
 /** The repository and the commit that the run starts from. */
 export type Base = RepositoryFacts & { readonly commit: string };
@@ -58,8 +58,16 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
   const operating = loadOperating(ledger);
   if (!operating.ok) return operating;
   const { operator, runtime } = operating.value;
-  const redactor = redactorOf(context.env, [operator, runtime], runtime);
-  const sandbox = await soundSandbox({ redactor, root: project.root, provide: plan.config.provide.map(provideOf) });
+  const { root } = project;
+  const known = await redactorOf({ env: context.env, keys: [operator, runtime], runtime, root, commonDir: repository.commonDir });
+  if (!known.ok) return known;
+  const redactor = known.value;
+  const sandbox = await soundSandbox({
+    redactor,
+    root: project.root,
+    state: context.places.state,
+    provide: plan.config.provide.map(provideOf),
+  });
   if (!sandbox.ok) return sandbox;
   const writs = await writsOf(fresh, operating.value);
   if (!writs.ok) return writs;
@@ -88,9 +96,22 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
   });
   if (!opened.ok) return opened;
   const { hands, base } = opened.value;
-  if (plan.model !== null && plan.model.script !== null) keepScript(ledger, run, plan.model.script);
+  if (plan.model !== null && plan.model.script !== null) keepScript(ledger, run, redactJson(plan.model.script, redactor));
   const opening = openingOf(fresh, { operating: operating.value, redactor, writs: writs.value, writ, base });
   if (!opening.ok) return opening;
+  const clean = refuseSecrets(
+    {
+      'the list of files of the base commit': opening.value.base.listing,
+      'the configured commands': opening.value.catalogue,
+      'the blueprint': opening.value.blueprint,
+      'the policy': opening.value.policySet,
+      'the writ': opening.value.writs,
+      'the choice of the model': opening.value.model,
+      'the sandbox profile': opening.value.profile,
+    },
+    redactor,
+  );
+  if (!clean.ok) return clean;
   const started = await openRun(opening.value, hands);
   if (!started.ok) return err(storeRefusal(started.error));
   // Key files hold checked ids.

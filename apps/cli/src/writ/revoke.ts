@@ -15,6 +15,7 @@ import { safeLine } from '../output.ts';
 import { type PassphraseOptions, unlock } from '../passphrase.ts';
 import { readChain } from './file.ts';
 import { knownWrits } from './look.ts';
+import { redactWords } from '../run/redact.ts';
 
 /** Options of both commands. */
 export interface RevokeOptions extends PassphraseOptions {
@@ -50,7 +51,9 @@ export async function changeStanding(
   if (!mine) return refuse('law.refused', `key ${file.value.keyId} neither issued this writ (${writ.issuer} did) nor is a root key`);
   const key = await unlock(file.value, options, context);
   if (!key.ok) return key;
-  const body = { writ: id, because: options.because.slice(0, BECAUSE_MAX) };
+  const because = await redactWords(context, key.value, options.because);
+  if (!because.ok) return because;
+  const body = { writ: id, because: because.value.slice(0, BECAUSE_MAX) };
   const enacted = await enact(context, ledger, signedChange(context, ledger, { kind, key: key.value, body }));
   if (!enacted.ok) return enacted;
   const { position } = enacted.value;
