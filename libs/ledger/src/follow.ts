@@ -8,7 +8,7 @@ import type { Stored } from './types.ts';
 /** What a store must offer to be followed. */
 export interface FollowSource {
   /** Durable entries from this leaf index on, at most a page, none when there are none yet; null when the store is closed. */
-  page(from: bigint): readonly Stored[] | null;
+  page(from: bigint): readonly Stored[] | null | Promise<readonly Stored[] | null>;
   /** Calls back after the head may have moved or the store was closed; returns how to stop that. May call back too often, never too seldom. */
   onChange(changed: () => void): () => void;
 }
@@ -58,25 +58,48 @@ class Follower implements Subscription {
         this.#next = stored.index + 1n;
         return { done: false, value: stored };
       }
-      const page = this.#source.page(this.#next);
-      if (page === null) break;
+      // Waiting begins before looking, so that no commit falls between them, however long the look takes.
+      const change = this.#awaitChange();
+      const page = await this.#look(change);
+      if (page === null) {
+        change.stop();
+        break;
+      }
       this.#page = page;
       this.#at = 0;
-      // Looking and starting to wait happen in one step, so that no commit falls between them.
-      if (page.length === 0) await this.#changed();
+      if (page.length === 0) await change.happened;
+      else change.stop();
     }
     this.#stopped = true;
     return { done: true, value: undefined };
   }
 
-  #changed(): Promise<void> {
-    return new Promise((resolve) => {
-      const stop = this.#source.onChange(() => this.#wake?.());
-      this.#wake = () => {
+  async #look(change: Change): Promise<readonly Stored[] | null> {
+    try {
+      return await this.#source.page(this.#next);
+    } catch (error) {
+      change.stop();
+      throw error;
+    }
+  }
+
+  #awaitChange(): Change {
+    let stop = (): void => undefined;
+    const happened = new Promise<void>((resolve) => {
+      const end = this.#source.onChange(() => this.#wake?.());
+      stop = () => {
         this.#wake = undefined;
-        stop();
+        end();
         resolve();
       };
+      this.#wake = stop;
     });
+    return { happened, stop };
   }
+}
+
+/** A wait that ends with the next change, or when it is stopped. */
+interface Change {
+  readonly happened: Promise<void>;
+  stop(): void;
 }

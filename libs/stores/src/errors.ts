@@ -7,6 +7,8 @@ import type { StoreRefusalCode } from '@openexec/ledger';
 export interface OpenFailure {
   readonly code:
     | 'store.missing'
+    /** Not an address of a ledger in Postgres. */
+    | 'store.address'
     | 'store.missingDirectory'
     | 'store.notALedger'
     | 'store.newerFormat'

@@ -10,13 +10,16 @@ import { isOutcome } from './errors.ts';
 /** One file write costs about as much as one commit, so it is not made for each. */
 const INTERVAL_MS = 200;
 
+/** A head as far as it is remembered. */
+export type KnownHead = Pick<Head, 'size' | 'root' | 'fingerprint'>;
+
 /** One handle's part in keeping the file. */
 export class HeadKeeper {
   readonly #path: string;
-  readonly #head: () => Head;
+  readonly #head: () => KnownHead | null;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(path: string, head: () => Head) {
+  constructor(path: string, head: () => KnownHead | null) {
     this.#path = path;
     this.#head = head;
   }
@@ -50,7 +53,7 @@ export class HeadKeeper {
   }
 
   /** Null where the stored head is damaged: such a head is not remembered, and whoever reads it is told. */
-  #headOrNull(): Head | null {
+  #headOrNull(): KnownHead | null {
     try {
       return this.#head();
     } catch (error) {

@@ -7,6 +7,7 @@ import { type Clock, instantFromMs, type Randomness } from '@openexec/canon';
 import type { LedgerStore } from '@openexec/ledger';
 import { fixtures } from '@openexec/ledger/contract';
 import { openSqliteLedger, type SqliteLedgerOptions } from '@openexec/stores';
+import { openPostgresLedger, type PostgresLedgerOptions } from '@openexec/stores/postgres';
 import { verifyLedger } from '@openexec/verify';
 
 export const clock: Clock = { now: () => instantFromMs(Date.now()) };
@@ -26,21 +27,28 @@ export function removeFolders(): void {
   for (const made of folders.splice(0)) rmSync(made, { recursive: true, force: true });
 }
 
-/** Opens what must open, with both keys. */
-export function opened(path: string, more: Partial<SqliteLedgerOptions> = {}): Promise<LedgerStore> {
-  return openWith(path, { ...keys, ...more });
+type More = Partial<SqliteLedgerOptions> & Partial<PostgresLedgerOptions>;
+
+function open(place: string, more: More): ReturnType<typeof openSqliteLedger> {
+  const shared = { clock, randomness, ...more };
+  return place.startsWith('postgres:') ? openPostgresLedger({ address: place, ...shared }) : openSqliteLedger({ path: place, ...shared });
+}
+
+/** Opens what must open, with both keys: the path of a SQLite file, or an address of Postgres. */
+export function opened(place: string, more: More = {}): Promise<LedgerStore> {
+  return openWith(place, { ...keys, ...more });
 }
 
 /** Opens what must open, with the keys given. */
-export async function openWith(path: string, more: Partial<SqliteLedgerOptions>): Promise<LedgerStore> {
-  const store = await openSqliteLedger({ path, clock, randomness, missing: 'create', ...more });
+export async function openWith(place: string, more: More): Promise<LedgerStore> {
+  const store = await open(place, { missing: 'create', ...more });
   if (!store.ok) throw new Error(`${store.error.code}: ${store.error.message}`);
   return store.value;
 }
 
 /** Why something was refused to open. */
-export async function refusalOf(path: string, more: Partial<SqliteLedgerOptions> = {}): Promise<string> {
-  const store = await openSqliteLedger({ path, clock, randomness, ...keys, ...more });
+export async function refusalOf(place: string, more: More = {}): Promise<string> {
+  const store = await open(place, { ...keys, ...more });
   if (!store.ok) return store.error.code;
   await store.value.close();
   return 'opened';

@@ -1,0 +1,4 @@
+/**
+ * Ledgers in Postgres: a door of its own, because its driver and query builder cost every start of a command that needs neither. TOOLCHAIN §5.8.
+ */
+export { openPostgresLedger, type PostgresLedgerOptions } from './postgres/ledger.ts';

@@ -1,0 +1,246 @@
+/**
+ * Reading rows: pages of entries, heads of trajectories, nodes of the tree, blobs. Must never hand out what was not decoded where decoding was
+ * promised, nor hold more than a page. PROTOCOL §3.
+ */
+import {
+  type Bytes,
+  type Digest,
+  digestFromBytes,
+  digestOf,
+  err,
+  type EventId,
+  type Instant,
+  type LeafHash,
+  ok,
+  type Result,
+  type TrajectoryId,
+} from '@openexec/canon';
+import { type BlobFailure, decodeEntry, LedgerFault, type Row, type Stored, type StoredCheckpoint } from '@openexec/ledger';
+import { leafHash, treeRoot } from '@openexec/proof';
+import { sql } from 'kysely';
+import type { HeadRow } from '../writer.ts';
+import type { Database } from './tables.ts';
+
+const PAGE_ROWS = 1000;
+const STORED_PAGE_ROWS = 256;
+const NAMES_PAGE = 256;
+/** Leaves per block, and blocks per block of the next level; see tree.ts. */
+const WIDTH = 256;
+const LEVELS_PER_WIDTH = 8;
+
+interface RawRow {
+  readonly idx: string;
+  readonly entry: Buffer;
+  readonly payload: Buffer | null;
+  readonly salt: Buffer | null;
+}
+/** Where a trajectory stands, as its row says. */
+export interface TrajectoryRow {
+  readonly id: bigint;
+  readonly name: TrajectoryId;
+  readonly seq: number;
+  readonly leaf: LeafHash;
+  readonly factAt: Instant | null;
+  readonly closed: boolean;
+}
+/** A place in the ledger by the number of its trajectory. */
+export interface PlaceKey {
+  readonly trajectory: bigint;
+  readonly seq: number;
+}
+
+/** All reads take the pool or the connection of a transaction. */
+export type Source = Pick<Database, 'selectFrom' | 'getExecutor'>;
+
+/** The one row that every append locks first. */
+export async function readHead(db: Source, lock: boolean): Promise<HeadRow> {
+  const query = db.selectFrom('head').select(['size', 'frontier', 'fingerprint', 'successor']).where('id', '=', 0);
+  const row = await (lock ? query.forUpdate() : query).executeTakeFirstOrThrow();
+  // Written by our writer alone, from typed values.
+  return {
+    size: Number(row.size),
+    frontier: plain(row.frontier),
+    fingerprint: row.fingerprint as HeadRow['fingerprint'],
+    successor: row.successor,
+  };
+}
+
+/** Heads of these trajectories, in no order. */
+export async function readTrajectories(db: Source, names: readonly string[]): Promise<readonly TrajectoryRow[]> {
+  if (names.length === 0) return [];
+  const found = await sql<TrajectoryFields>`
+    SELECT id, name, seq, leaf, fact_at, closed FROM trajectories WHERE name = ANY(${[...names]}::text[])`.execute(db);
+  return found.rows.map(trajectoryOf);
+}
+
+interface TrajectoryFields {
+  readonly id: string;
+  readonly name: string;
+  readonly seq: string;
+  readonly leaf: string;
+  readonly fact_at: string | null;
+  readonly closed: boolean;
+}
+
+function trajectoryOf(row: TrajectoryFields): TrajectoryRow {
+  return {
+    id: BigInt(row.id),
+    name: row.name as TrajectoryId,
+    seq: Number(row.seq),
+    leaf: row.leaf as LeafHash,
+    factAt: row.fact_at as Instant | null,
+    closed: row.closed,
+  };
+}
+
+/** A page of trajectories after a name, by name; names compare as bytes. */
+export async function trajectoriesAfter(db: Source, after: string, prefix: string): Promise<readonly TrajectoryRow[]> {
+  const found = await sql<TrajectoryFields>`
+    SELECT id, name, seq, leaf, fact_at, closed FROM trajectories
+    WHERE name > ${after} AND starts_with(name, ${prefix}) ORDER BY name LIMIT ${NAMES_PAGE}`.execute(db);
+  return found.rows.map(trajectoryOf);
+}
+
+/** Raw rows in tree order. */
+export async function rowPage(db: Source, from: number, to: number): Promise<readonly Row[]> {
+  const rows = await inOrder(db, from, to, PAGE_ROWS);
+  return rows.map(({ entry, payload, salt }) => ({ entryBytes: plain(entry), payload: plainOrNull(payload), salt: plainOrNull(salt) }));
+}
+
+/** Decoded entries in tree order. */
+export async function storedPage(db: Source, from: number, to: number): Promise<readonly Stored[]> {
+  return (await inOrder(db, from, to, STORED_PAGE_ROWS)).map(storedOf);
+}
+
+async function inOrder(db: Source, from: number, to: number, limit: number): Promise<readonly RawRow[]> {
+  return db
+    .selectFrom('entries')
+    .select(['idx', 'entry', 'payload', 'salt'])
+    .where('idx', '>=', String(from))
+    .where('idx', '<', String(to))
+    .orderBy('idx')
+    .limit(limit)
+    .execute();
+}
+
+/** Decoded entries of one trajectory. */
+export async function trajectoryPage(db: Source, id: bigint, from: number, to: number): Promise<readonly Stored[]> {
+  const rows = await db
+    .selectFrom('entries')
+    .select(['idx', 'entry', 'payload', 'salt'])
+    .where('trajectory', '=', String(id))
+    .where('seq', '>=', String(from))
+    .where('seq', '<', String(to))
+    .orderBy('seq')
+    .limit(STORED_PAGE_ROWS)
+    .execute();
+  return rows.map(storedOf);
+}
+
+/** The entries at these places; places where nothing stands are left out. */
+export async function readPlaces(db: Source, places: readonly PlaceKey[]): Promise<readonly Stored[]> {
+  if (places.length === 0) return [];
+  const found = await sql<RawRow>`
+    SELECT e.idx, e.entry, e.payload, e.salt FROM entries e
+    JOIN UNNEST(${places.map(({ trajectory }) => String(trajectory))}::bigint[], ${places.map(({ seq }) => seq)}::bigint[]) AS p (trajectory, seq)
+    ON e.trajectory = p.trajectory AND e.seq = p.seq`.execute(db);
+  return found.rows.map(storedOf);
+}
+
+/** Positions of event ids. */
+export async function readEvents(
+  db: Source,
+  events: readonly { readonly trajectory: bigint; readonly event: EventId }[],
+): Promise<readonly { readonly trajectory: bigint; readonly event: EventId; readonly seq: number }[]> {
+  if (events.length === 0) return [];
+  const found = await sql<{ readonly trajectory: string; readonly event: EventId; readonly seq: string }>`
+    SELECT e.trajectory, e.event, e.seq FROM entries e
+    JOIN UNNEST(${events.map(({ trajectory }) => String(trajectory))}::bigint[], ${events.map(({ event }) => event)}::text[]) AS p (trajectory, event)
+    ON e.trajectory = p.trajectory AND e.event = p.event`.execute(db);
+  return found.rows.map(({ trajectory, event, seq }) => ({ trajectory: BigInt(trajectory), event, seq: Number(seq) }));
+}
+
+/** Bytes of a blob, put together from its parts and hashed again. */
+export async function readBlob(db: Source, digest: Digest): Promise<Result<Bytes, BlobFailure>> {
+  const known = await db.selectFrom('blobs').select('length').where('digest', '=', digest).executeTakeFirst();
+  if (known === undefined) return err({ code: 'blob.unknown', message: `no blob ${digest} was ever stored here` });
+  const parts = await db.selectFrom('blob_parts').select('bytes').where('digest', '=', digest).orderBy('part').execute();
+  const bytes = new Uint8Array(Buffer.concat(parts.map((part) => part.bytes)));
+  if (bytes.length === Number(known.length) && digestOf(bytes) === digest) return ok(bytes);
+  return err({ code: 'blob.corrupt', message: `the blob ${digest} is not what its name says` });
+}
+
+/** The checkpoint of a size. */
+export async function readCheckpoint(db: Source, size: bigint): Promise<StoredCheckpoint | null> {
+  const row = await db.selectFrom('checkpoints').select('note').where('size', '=', String(size)).executeTakeFirst();
+  return row === undefined ? null : { size, note: row.note };
+}
+
+/** A page of checkpoints above a size, smallest first. */
+export async function checkpointsAfter(db: Source, after: bigint): Promise<readonly StoredCheckpoint[]> {
+  const rows = await db
+    .selectFrom('checkpoints')
+    .select(['size', 'note'])
+    .where('size', '>', String(after))
+    .orderBy('size')
+    .limit(PAGE_ROWS)
+    .execute();
+  return rows.map(({ size, note }) => ({ size: BigInt(size), note }));
+}
+
+/** A node of the tree: the complete subtree of 2^level leaves at `index`. */
+export interface NodeRef {
+  readonly level: number;
+  readonly index: bigint;
+}
+
+/** The hash of a complete subtree; at most 256 rows are read. */
+export async function readNode(db: Source, { level, index }: NodeRef): Promise<Bytes> {
+  const stored = Math.floor(level / LEVELS_PER_WIDTH);
+  const count = 2 ** (level % LEVELS_PER_WIDTH);
+  const first = Number(index) * count;
+  const hashes = stored === 0 ? await leavesOf(db, first, count) : await subtreesOf(db, stored, first, count);
+  if (hashes.length !== count)
+    throw new LedgerFault('store.corrupt', `the subtree of 2^${level} entries at ${index} is not complete; run verify`);
+  return treeRoot(hashes);
+}
+
+async function leavesOf(db: Source, first: number, count: number): Promise<Bytes[]> {
+  const rows = await inOrder(db, first, first + count, WIDTH);
+  return rows.map(({ entry }) => leafHash(plain(entry)));
+}
+
+async function subtreesOf(db: Source, level: number, first: number, count: number): Promise<Bytes[]> {
+  const rows = await db
+    .selectFrom('subtrees')
+    .select('hash')
+    .where('level', '=', level)
+    .where('idx', '>=', String(first))
+    .where('idx', '<', String(first + count))
+    .orderBy('idx')
+    .execute();
+  return rows.map(({ hash }) => Uint8Array.from(hash));
+}
+
+function storedOf({ idx, entry: raw, payload, salt }: RawRow): Stored {
+  const bytes = plain(raw);
+  const entry = decodeEntry(bytes);
+  if (!entry.ok) throw new LedgerFault('store.corrupt', `entry ${idx}: ${entry.error.message}; run verify`);
+  return {
+    index: BigInt(idx),
+    entry: entry.value,
+    entryBytes: bytes,
+    leaf: digestFromBytes(leafHash(bytes)),
+    payload: plainOrNull(payload),
+    salt: plainOrNull(salt),
+  };
+}
+
+/** A copy as a plain byte array: the driver's buffers share one large piece of memory, which a kept row would hold on to. */
+function plain(buffer: Buffer): Bytes {
+  return Uint8Array.from(buffer);
+}
+
+function plainOrNull(buffer: Buffer | null): Bytes | null {
+  return buffer === null ? null : plain(buffer);
+}

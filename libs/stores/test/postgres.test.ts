@@ -1,0 +1,283 @@
+/** Postgres: the contract of ledgers, opening and refusing, durability settings, many processes, broken connections, crashes, the same bytes. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { fixtures, ledgerStoreContract } from '@openexec/ledger/contract';
+import type { LedgerStore } from '@openexec/ledger';
+import { bundled, run } from './children.ts';
+import { hasSystemPostgres, type PostgresServer, startPostgres } from './postgresServer.ts';
+import { check, folder, found, opened, openRun, openWith, refusalOf, removeFolders } from './support.ts';
+
+const { batchTo, fact, CANCEL, textBlob } = fixtures;
+const START_MS = 60_000;
+let server: PostgresServer;
+let database = '';
+let child = '';
+let serial = 0;
+/** An address of a ledger that is not there yet: one database, a schema for each. */
+const fresh = (): string => `${database}?schema=l${++serial}`;
+
+beforeAll(async () => {
+  child = await bundled('appendChild');
+  server = await startPostgres();
+  database = await server.database();
+}, START_MS);
+afterAll(async () => {
+  await server.stop();
+  removeFolders();
+  rmSync(child, { force: true });
+}, START_MS);
+
+ledgerStoreContract({ describe, test, expect }, { name: 'Postgres', check, open: (keys) => openWith(fresh(), keys) });
+
+// Two majors apart: what only one of them takes shows here. Where the system has none of its own the suite above stands alone, and this title says so.
+(hasSystemPostgres() ? describe : describe.skip)('the Postgres of the system (not run where none is installed)', () => {
+  let other: PostgresServer;
+  let place = '';
+  beforeAll(async () => {
+    other = await startPostgres('system');
+    place = await other.database();
+  }, START_MS);
+  afterAll(async () => other.stop(), START_MS);
+  ledgerStoreContract({ describe, test, expect }, { name: 'it', check, open: (keys) => openWith(`${place}?schema=s${++serial}`, keys) });
+});
+
+describe('opening', () => {
+  test('a bad address, an unknown host, a missing database and ledger, foreign tables and a newer format are each refused by name', async () => {
+    expect(await refusalOf('postgres://[')).toBe('store.address');
+    expect(await refusalOf(`${database}?schema=Robert'); DROP`)).toBe('store.address');
+    expect(await refusalOf('postgres://openexec@127.0.0.1:1/none')).toBe('store.unreadable');
+    const missing = new URL(database);
+    missing.pathname = '/no_such_database';
+    expect(await refusalOf(missing.toString(), { missing: 'create' })).toBe('store.missing');
+    expect(await refusalOf(fresh())).toBe('store.missing');
+    const name = new URL(database).pathname.slice(1);
+    await server.admin('CREATE SCHEMA other; CREATE TABLE other.t (a int)', name);
+    expect(await refusalOf(`${database}?schema=other`, { missing: 'create' })).toBe('store.notALedger');
+    const place = fresh();
+    await (await opened(place)).close();
+    await server.admin(`UPDATE ${place.split('=')[1]}.migrations SET version = 99`, name);
+    expect(await refusalOf(place)).toBe('store.newerFormat');
+    expect(await refusalOf(place, { access: 'readOnly' })).toBe('store.newerFormat');
+  });
+
+  test('what was appended is there after closing and opening again, and opened for reading only it refuses to write', async () => {
+    const place = fresh();
+    const store = await opened(place);
+    const name = await openRun(store, await found(store), 'a');
+    const head = await store.head();
+    await store.close();
+    const reading = await opened(place, { access: 'readOnly' });
+    expect(await reading.head()).toEqual(head);
+    expect(await reading.append(batchTo(name, 0, [fact('run.cancelRequested', CANCEL)]))).toMatchObject({
+      ok: false,
+      error: { code: 'store.readOnly' },
+    });
+    await reading.close();
+  });
+
+  test('two processes that open a new ledger at once make one', async () => {
+    const place = fresh();
+    const stores = await Promise.all([1, 2, 3, 4].map(() => opened(place)));
+    const [first, second] = stores as [LedgerStore, LedgerStore];
+    await found(first);
+    expect(await second.head()).toEqual(await first.head());
+    await Promise.all(stores.map((store) => store.close()));
+  });
+
+  test('a server that would lose a commit in a power cut is refused', async () => {
+    const place = fresh();
+    await (await opened(place)).close();
+    await server.admin('ALTER SYSTEM SET full_page_writes = off');
+    await server.admin('SELECT pg_reload_conf()');
+    try {
+      let code = '';
+      for (let tries = 0; tries < 50 && code !== 'store.notDurable'; tries++) {
+        code = await refusalOf(place);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      expect(code).toBe('store.notDurable');
+    } finally {
+      await server.admin('ALTER SYSTEM RESET full_page_writes');
+      await server.admin('SELECT pg_reload_conf()');
+    }
+  });
+
+  test('a role whose sessions do not wait for the disk is made to wait', async () => {
+    await server.admin('CREATE ROLE hasty LOGIN SUPERUSER; ALTER ROLE hasty SET synchronous_commit = off');
+    const at = new URL(fresh());
+    at.username = 'hasty';
+    await (await opened(at.toString())).close();
+  });
+});
+
+describe('many writers', () => {
+  test(
+    'of two processes that race for the same positions exactly one wins each, and both stay in order',
+    async () => {
+      const place = fresh();
+      const store = await opened(place);
+      await openRun(store, await found(store), 'race');
+      const outcomes = await Promise.all(['one', 'two'].map((name) => run(process.execPath, [child, 'race', place, name, '40'])));
+      const wins = outcomes.flatMap(({ lines }) => lines.filter((line) => line.startsWith('won ')).map((line) => Number(line.slice(4))));
+      expect(outcomes.map(({ errors }) => errors)).toEqual(['', '']);
+      expect(wins.sort((a, b) => a - b)).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
+      await check(store);
+      await store.close();
+    },
+    START_MS,
+  );
+
+  test(
+    'a subscription sees what another process appends, all of it once, also after its connection was cut',
+    async () => {
+      const place = fresh();
+      const store = await opened(place);
+      await openRun(store, await found(store), 'race');
+      const seen: bigint[] = [];
+      const following = (async () => {
+        for await (const stored of store.follow(3n)) {
+          seen.push(stored.index);
+          if (seen.length === 80) break;
+        }
+      })();
+      await run(process.execPath, [child, 'race', place, 'other', '40']);
+      const cut = await server.admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'openexec listen'");
+      expect(cut.rowCount).toBeGreaterThan(0);
+      await run(process.execPath, [child, 'race', place, 'again', '80']);
+      await following;
+      expect(seen).toEqual(Array.from({ length: 80 }, (_, i) => BigInt(i + 3)));
+      await store.close();
+    },
+    START_MS,
+  );
+
+  test(
+    'two handles of one process keep each other up to date, over several blocks of the tree',
+    async () => {
+      const place = fresh();
+      const [a, b] = [await opened(place), await opened(place)];
+      const name = await openRun(a, await found(a), 'a');
+      for (let seq = 0; seq < 600; seq++) {
+        const taken = await (seq % 2 === 0 ? a : b).append(batchTo(name, seq, [fact('run.cancelRequested', CANCEL)]));
+        expect(taken.ok).toBe(true);
+      }
+      await check(a);
+      expect(await a.head()).toEqual(await b.head());
+      await a.close();
+      await check(b);
+      await b.close();
+    },
+    START_MS,
+  );
+
+  test('what arrives together shares commits, and one conflict among them costs the others nothing', async () => {
+    const place = fresh();
+    const store = await opened(place);
+    const fingerprint = await found(store);
+    const names = await Promise.all(Array.from({ length: 32 }, (_, i) => openRun(store, fingerprint, `r${i}`)));
+    const results = await Promise.all(
+      names.map((name, i) => store.append(batchTo(name, i === 7 ? 5 : 0, [fact('run.cancelRequested', CANCEL)]))),
+    );
+    expect(results.flatMap((result, i) => (result.ok ? [] : [`${i} ${result.error.code}`]))).toEqual(['7 conflict']);
+    await check(store);
+    await store.close();
+  });
+
+  test(
+    'a writer that holds the lock for good makes others answer store.busy, storing nothing',
+    async () => {
+      const place = fresh();
+      const store = await opened(place);
+      const name = await openRun(store, await found(store), 'a');
+      const schema = place.split('=')[1] ?? '';
+      const holding = server.admin(
+        `BEGIN; SELECT 1 FROM ${schema}.head FOR UPDATE; SELECT pg_sleep(7); ROLLBACK`,
+        new URL(database).pathname.slice(1),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const batch = batchTo(name, 0, [fact('run.cancelRequested', CANCEL)]);
+      expect(await store.append(batch)).toMatchObject({ ok: false, error: { code: 'store.busy' } });
+      await holding;
+      expect(await store.append(batch)).toMatchObject({ ok: true, value: { outcome: 'appended' } });
+      await check(store);
+      await store.close();
+    },
+    START_MS,
+  );
+});
+
+describe('a connection', () => {
+  test('that is cut between two appends is replaced', async () => {
+    const store = await opened(fresh());
+    const name = await openRun(store, await found(store), 'a');
+    for (let seq = 0; seq < 5; seq++) {
+      await server.admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'openexec'");
+      const result = await store.append(batchTo(name, seq, [fact('run.cancelRequested', CANCEL)]));
+      expect(result).toMatchObject({ ok: true, value: { outcome: 'appended' } });
+    }
+    await check(store);
+    await store.close();
+  });
+});
+
+describe('a server that is killed', () => {
+  test(
+    'loses nothing that was acknowledged and keeps no half batch',
+    async () => {
+      const own = await startPostgres('npm');
+      try {
+        const place = await own.database();
+        const store = await opened(place);
+        await openRun(store, await found(store), 'kill');
+        await store.close();
+        let acknowledged = 0;
+        for (let round = 0; round < 4; round++) {
+          const crashes: Promise<void>[] = [];
+          const onLine = (): void => {
+            crashes.push(new Promise<void>((resolve) => setTimeout(resolve, 60 * (round + 1))).then(() => own.crash()));
+          };
+          const outcome = await run(process.execPath, [child, 'kill', place, String(round)], { killAfterMs: 2500, onLine });
+          await Promise.all(crashes);
+          expect(crashes).toHaveLength(1);
+          const last = outcome.lines.findLast((line) => /^\d+ \d+$/.test(line)) ?? '0 0';
+          acknowledged = Math.max(acknowledged, Number(last.split(' ')[0]));
+          const after = await opened(place);
+          await check(after);
+          expect((await after.trajectory(fixtures.runNamed('kill')))?.seq ?? 0).toBeGreaterThanOrEqual(acknowledged);
+          await after.close();
+        }
+        expect(acknowledged).toBeGreaterThan(50);
+      } finally {
+        await own.stop();
+      }
+    },
+    START_MS * 2,
+  );
+});
+
+describe('the same history', () => {
+  test(
+    'has the same entries, root and fingerprint on SQLite and on Postgres',
+    async () => {
+      const stores = [
+        await opened(join(folder(), 'ledger.db'), { randomness: fixtures.seededRandomness(7) }),
+        await opened(fresh(), { randomness: fixtures.seededRandomness(7) }),
+      ];
+      const heads = [];
+      for (const store of stores) {
+        const run = await openRun(store, await found(store), 'same');
+        for (let seq = 0; seq < 40; seq++) {
+          const blobs = seq % 10 === 0 ? [textBlob(`blob ${seq} `.repeat(30_000))] : [];
+          await store.append({ ...batchTo(run, seq, [fact('run.cancelRequested', CANCEL)]), blobs });
+        }
+        const rows: string[] = [];
+        for await (const page of store.rows()) rows.push(...page.map(({ entryBytes }) => Buffer.from(entryBytes).toString('utf8')));
+        heads.push({ head: await store.head(), rows });
+        await store.close();
+      }
+      expect(heads[1]).toEqual(heads[0]);
+    },
+    START_MS,
+  );
+});
