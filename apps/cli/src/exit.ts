@@ -87,7 +87,6 @@ export const REFUSALS = {
   },
   'blueprint.invalid': { exit: 2, where: 'configuration', remedy: 'correct the blueprint at the line given' },
   'policy.invalid': { exit: 2, where: 'configuration', remedy: 'correct the policy at the line given' },
-  'policy.failed': { exit: 1, where: 'policy', remedy: 'correct the rule or the example that is named' },
   'writ.wider': { exit: 2, where: 'writ', remedy: 'a child is nowhere wider than its parent: narrow the dimension that is named' },
   'writ.notInForce': { exit: 10, where: 'writ', remedy: 'openexec writ verify FILE says what the law has against it; issue another' },
   'secret.recorded': {
