@@ -2,8 +2,8 @@
  * What goes wrong in daily work: each row has its exit code, a message that says what and where, and loses nothing. After each, the ledger is
  * verified by the production verifier (issue of daily work "Bad input"; CLI.md "Exit codes").
  */
-import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
@@ -15,7 +15,6 @@ let bundle: Bundle;
 let place: Place;
 let provider: Provider;
 const TIME_MS = 120_000;
-const LARGE_MS = 300_000;
 const GOOD: readonly Reply[] = [{ calls: [patchSum('-', '+')] }, { text: 'done' }];
 
 beforeAll(async () => {
@@ -269,41 +268,6 @@ describe('a repository', () => {
     },
     TIME_MS,
   );
-
-  test(
-    'with a file of 2 GB and one byte is worked on, and the file is in the result as it was',
-    async () => {
-      truncateSync(fileOf('large.bin'), 2 ** 31 + 1);
-      commit();
-      const blob = place.git('rev-parse', 'HEAD:large.bin').trim();
-      truncateSync(join(place.root, 'large.bin'), 0);
-      place.git('update-index', '--assume-unchanged', 'large.bin');
-      await init();
-      provider.say({ calls: [{ name: 'read_file', arguments: { path: 'large.bin' } }] }, ...GOOD);
-      const ended = await run('--base', 'HEAD');
-      expect(ended).toMatchObject({ exit: 0, status: 'done' });
-      expect(JSON.stringify(provider.requests[1]?.messages)).toContain('file.tooLarge');
-      expect(place.git('rev-parse', `${ended.result?.commit ?? ''}:large.bin`).trim()).toBe(blob);
-    },
-    LARGE_MS,
-  );
-
-  test(
-    'of a hundred thousand files is worked on; one of more than the limit is refused with 2 before anything is recorded',
-    async () => {
-      importFiles(100_000);
-      await init();
-      provider.say(...GOOD);
-      const ended = await run('--base', 'HEAD');
-      expect(ended).toMatchObject({ exit: 0, status: 'done' });
-      expect(filesOf(ended.result?.commit ?? '')).toBe(100_003);
-      const asked = provider.requests.length;
-      importFiles(200_001);
-      expect(await refused('--base', 'HEAD')).toMatchObject({ exit: 2, code: 'workspace.quota' });
-      expect(provider.requests).toHaveLength(asked);
-    },
-    LARGE_MS,
-  );
 });
 
 describe('the clock', () => {
@@ -341,27 +305,6 @@ describe('the clock', () => {
     TIME_MS,
   );
 });
-
-function fileOf(name: string): string {
-  place.write(name, '');
-  return join(place.root, name);
-}
-
-function filesOf(revision: string): number {
-  return execFileSync('git', ['-C', place.root, 'ls-tree', '-r', '-z', '--name-only', revision], { maxBuffer: 1 << 28 }).filter(
-    (byte) => byte === 0,
-  ).length;
-}
-
-/** Commits so many small files on top, without a checkout of them: only the commit is asked about. */
-function importFiles(count: number): void {
-  mkdirSync(join(place.folder, 'import'), { recursive: true });
-  const files = Array.from({ length: count }, (_, index) => `M 100644 inline many/${index % 500}/f${index}\ndata 1\nx\n`).join('');
-  const head = place.git('rev-parse', 'HEAD').trim();
-  const input = `commit refs/heads/main\ncommitter Test <test@example.org> 1700000000 +0000\ndata 4\nmanyfrom ${head}\n${files}`;
-  execFileSync('git', ['-C', place.root, 'fast-import', '--quiet', '--force'], { input, maxBuffer: 1 << 28 });
-  place.git('read-tree', 'HEAD');
-}
 
 describe('a ledger', () => {
   const ledgerFile = (): string => join(place.root, '.openexec/ledger.db');

@@ -7,7 +7,6 @@ import {
   type Clock,
   type Digest,
   digestOf,
-  type Instant,
   type Json,
   ok,
   type Randomness,

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type Instant, instantFromMs, instantToMs, type KeyId, ok, parseJson, type Result } from '@openexec/canon';
+import { type Instant, instantFromMs, instantToMs, type KeyId, ok, type Result } from '@openexec/canon';
 import { checkChain, issueWrit, type LawView } from '@openexec/authority';
 import type { BlueprintContext } from '@openexec/blueprint';
 import { argumentProblem, builtinActions, builtinToolsets } from '@openexec/catalogue';
