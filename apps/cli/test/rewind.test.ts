@@ -71,7 +71,7 @@ function treeOf(folder: string): string {
 
 /** The tree of the one run, as files on this disk. */
 function runTree(): string {
-  const [ledger] = readdirSync(place.state);
+  const ledger = readdirSync(place.state).find((name) => /^[0-9a-f]{32}$/.test(name));
   const runs = join(place.state, ledger ?? '', 'runs');
   const run = readdirSync(runs, { withFileTypes: true }).find((entry) => entry.isDirectory());
   return join(runs, run?.name ?? '', 'tree');
