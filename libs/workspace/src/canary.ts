@@ -7,10 +7,13 @@ import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
+  closeSync,
+  constants,
   existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -76,7 +79,16 @@ export async function runCanaries(
   } catch (caught) {
     return { sound: false, canaries: [], problem: `the folder "${shown(scratch)}" for the check cannot be used (${systemCode(caught)})` };
   }
-  const ranges = await Promise.all([makeRange(owner, scratch), makeRange(owner, scratch)]);
+  let ranges: readonly [Range, Range];
+  try {
+    ranges = await makeRanges(owner, scratch);
+  } catch (caught) {
+    return {
+      sound: false,
+      canaries: [],
+      problem: `the range for the check could not be made in "${shown(scratch)}" (${systemCode(caught)})`,
+    };
+  }
   try {
     const [inside, outside] = ranges;
     const [confined, control] = await Promise.all([
@@ -152,6 +164,17 @@ async function runPlain(args: readonly string[], workspace: string): Promise<str
   return Buffer.concat(chunks).toString('utf8');
 }
 
+/** Two ranges, or none: where one fails the other is put away. */
+async function makeRanges(owner: Identity, scratch: string): Promise<readonly [Range, Range]> {
+  const first = await makeRange(owner, scratch);
+  try {
+    return [first, await makeRange(owner, scratch)];
+  } catch (caught) {
+    await first.close();
+    throw caught;
+  }
+}
+
 /** Who made a range: process and its start in ticks since boot, so that a number used again is not taken for the same process. */
 const RANGE = /^openexec-check-(\d+)-(\d+)-/;
 
@@ -189,17 +212,26 @@ async function makeRange(owner: Identity, scratch: string): Promise<Range> {
   writeFileSync(`${outside}/secret`, TEXT, { mode: 0o644 });
   symlinkSync(`${outside}/secret`, `${workspace}/link`);
   symlinkSync(outside, `${workspace}/door`);
-  const hits = { tcp: 0, unix: 0 };
-  const tcp = await listen(
-    createServer(() => (hits.tcp += 1)),
-    { port: 0, host: '127.0.0.1' },
-  );
-  const unix = await listen(
-    createServer(() => (hits.unix += 1)),
-    { path: `${workspace}/host.sock` },
-  );
-  chmodSync(`${workspace}/host.sock`, 0o777);
   if (process.getuid?.() === 0) chownSync(workspace, owner.uid, owner.gid);
+  const hits = { tcp: 0, unix: 0 };
+  // The path of a socket has room for 107 bytes, and state folders may lie deeper: through its descriptor any folder has a short name.
+  const door = openSync(workspace, constants.O_RDONLY | constants.O_DIRECTORY);
+  const tcp = createServer(() => (hits.tcp += 1));
+  const unix = createServer(() => (hits.unix += 1));
+  const close = async (): Promise<void> => {
+    await Promise.all([tcp, unix].map((server) => new Promise((done) => server.close(done))));
+    closeSync(door);
+    rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    await listen(tcp, { port: 0, host: '127.0.0.1' });
+    await listen(unix, { path: `/proc/self/fd/${door}/host.sock` });
+    chmodSync(`${workspace}/host.sock`, 0o777);
+  } catch (caught) {
+    // A server that goes on listening would keep the process from ever ending.
+    await close();
+    throw caught;
+  }
   const address = tcp.address();
   return {
     folder,
@@ -207,22 +239,15 @@ async function makeRange(owner: Identity, scratch: string): Promise<Range> {
     outside,
     hits,
     port: typeof address === 'object' && address !== null ? address.port : 0,
-    async close() {
-      await Promise.all([tcp, unix].map((server) => new Promise((done) => server.close(done))));
-      rmSync(folder, { recursive: true, force: true });
-    },
+    close,
   };
 }
 
-async function listen(
-  server: Server,
-  where: { readonly port: number; readonly host: string } | { readonly path: string },
-): Promise<Server> {
+async function listen(server: Server, where: { readonly port: number; readonly host: string } | { readonly path: string }): Promise<void> {
   server.on('connection', (socket) => {
     socket.on('error', () => undefined);
     socket.end();
   });
   server.listen(where);
   await once(server, 'listening');
-  return server;
 }

@@ -196,6 +196,12 @@ describe('around the sandbox', () => {
       false,
     ]);
   });
+  test('is done in a folder however deep it lies, deeper than the path of a socket may be long', async () => {
+    const scratch = `${temporary('check')}/${'deep/'.repeat(30)}`;
+    expect(await createSandbox({ redactor, scratch }).check()).toMatchObject({ sound: true });
+    expect(readdirSync(scratch)).toEqual([]);
+  });
+
   test('what a killed check left in its folder is removed by the next one; what a living one has there is not', async () => {
     const scratch = `${temporary('check')}/made`;
     expect(await createSandbox({ redactor, scratch }).check()).toMatchObject({ sound: true });

@@ -9,7 +9,6 @@ import { createRedactor, createSandbox } from '@openexec/workspace';
 import type { CommandContext, CommandResult } from '../context.ts';
 import { EXIT, refuse } from '../exit.ts';
 import { safeLine } from '../output.ts';
-import { checkFolder } from '../run/hands.ts';
 import { allStopped, judge, type Row } from './judge.ts';
 import { playHostile } from './play.ts';
 import type { Seen } from './seen.ts';
@@ -22,7 +21,7 @@ export async function hostileDemo(context: CommandContext, folder: string, json:
   const { output } = context;
   // Only where commands are confined and bounded may the attack begin.
   const redactor = createRedactor({ secrets: [], tagKey: context.randomness.bytes(KEY_BYTES) });
-  const sandbox = await createSandbox({ redactor, scratch: checkFolder(context.places.state) }).check();
+  const sandbox = await createSandbox({ redactor }).check();
   if (!sandbox.sound)
     return refuse('sandbox.unavailable', `commands cannot be confined on this machine: ${sandbox.problem ?? 'a canary was not blocked'}`);
   const tell = (title: string, says: string): void => {
