@@ -81,7 +81,7 @@ function report(output: Output, refusal: Refusal, json: boolean): void {
   const row = REFUSALS[refusal.code];
   if (json) {
     const details = refusal.details === undefined ? {} : { details: refusal.details };
-    output.json({
+    output.json('error', {
       error: { code: refusal.code, exit: row.exit, where: row.where, message: refusal.message, remedy: row.remedy, ...details },
     });
   }

@@ -2,6 +2,7 @@
  * What a person and a program see: results on stdout, progress on stderr, colour only on a terminal. Must never print control or bidirectional
  * characters that came from outside. CLI.md, SECURITY §7.
  */
+import type { CliDocument, DocumentName } from '@openexec/protocol';
 
 /** The parts of a stream that output needs. */
 export interface Sink {
@@ -23,10 +24,10 @@ export interface Style {
 export interface Output {
   /** One line (or several) of the result, on stdout. Text from outside goes through {@link safe} first. */
   result(text: string): void;
-  /** The one JSON document of `--json`, on stdout; what could steer a terminal is escaped inside its texts. */
-  json(document: unknown): void;
-  /** One line of `--jsonl`, on stdout. */
-  jsonLine(document: unknown): void;
+  /** The one JSON document of `--json`, on stdout, as published under this name; what could steer a terminal is escaped inside its texts. */
+  json<N extends DocumentName>(name: N, document: CliDocument<N>): void;
+  /** One line of `--jsonl`, on stdout, as published under this name. */
+  jsonLine<N extends DocumentName>(name: N, document: CliDocument<N>): void;
   /** A line of progress, on stderr. */
   progress(text: string): void;
   /** A line that starts with "warning:", on stderr. */
@@ -119,8 +120,8 @@ export function createOutput(options: {
   const write = (sink: Sink, text: string): void => status.around(() => void sink.write(`${text}\n`));
   return {
     result: (text) => write(stdout, text),
-    json: (document) => write(stdout, printable(document, 2)),
-    jsonLine: (document) => write(stdout, printable(document)),
+    json: (_name, document) => write(stdout, printable(document, 2)),
+    jsonLine: (_name, document) => write(stdout, printable(document)),
     progress: (text) => write(stderr, text),
     warn: (text) => write(stderr, `${progressStyle.yellow('warning:')} ${text}`),
     status: (text) => status.set(text),

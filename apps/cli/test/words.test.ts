@@ -4,8 +4,14 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { EXIT, REFUSALS, refusalFor } from '../src/exit.ts';
-import { createOutput, safe, safeLine, wantsColour } from '../src/output.ts';
+import { createOutput, type Output, safe, safeLine, wantsColour } from '../src/output.ts';
 import { exitOfClosed } from '../src/run/finish.ts';
+
+/** Output that takes any document: what is proven of it here holds for every one. */
+interface AnyDocument extends Omit<Output, 'json' | 'jsonLine'> {
+  json(name: string, document: unknown): void;
+  jsonLine(name: string, document: unknown): void;
+}
 
 describe('exit codes', () => {
   const ends: readonly (readonly [string, string, number])[] = [
@@ -56,11 +62,11 @@ describe('text from outside', () => {
   test('cannot steer a terminal through JSON either, which stays the same document', () => {
     let written = '';
     const sink = { write: (text: string) => (written += text) };
-    const output = createOutput({ stdout: sink, stderr: sink, env: {} });
+    const output: AnyDocument = createOutput({ stdout: sink, stderr: sink, env: {} });
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 60 }), (text) => {
         written = '';
-        output.json({ [text]: text, list: [text] });
+        output.json('any', { [text]: text, list: [text] });
         expect(written.replaceAll('\n', '')).toBe(safe(written).replaceAll('\n', ''));
         expect(JSON.parse(written)).toEqual({ [text]: text, list: [text] });
       }),
@@ -88,7 +94,7 @@ describe('JSON output', () => {
   test('is the same value with nothing left that could steer a terminal', () => {
     let said = '';
     const sink = { write: (text: string) => (said += text) };
-    const output = createOutput({ stdout: sink, stderr: sink, env: {} });
+    const output: AnyDocument = createOutput({ stdout: sink, stderr: sink, env: {} });
     const value = fc.record({
       key: fc.string({ unit: 'binary', maxLength: 40 }),
       n: fc.integer(),
@@ -97,8 +103,8 @@ describe('JSON output', () => {
     fc.assert(
       fc.property(value, fc.boolean(), (document, line) => {
         said = '';
-        if (line) output.jsonLine({ ...document, [document.key]: 1 });
-        else output.json({ ...document, [document.key]: 1 });
+        if (line) output.jsonLine('any', { ...document, [document.key]: 1 });
+        else output.json('any', { ...document, [document.key]: 1 });
         expect(said).not.toMatch(/(?![\n])[\p{Cc}\p{Cs}]|[\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]|[\u{e0000}-\u{e007f}]/u);
         expect(said.indexOf('\n') === said.length - 1).toBe(line);
         expect(JSON.parse(said)).toEqual({ ...document, [document.key]: 1 });
@@ -106,7 +112,7 @@ describe('JSON output', () => {
       { numRuns: 500 },
     );
     said = '';
-    output.jsonLine({ name: 'a\u202eb\u200b\u009b31m\u{e0041}' });
+    output.jsonLine('any', { name: 'a\u202eb\u200b\u009b31m\u{e0041}' });
     expect(said).toBe('{"name":"a\\u202eb\\u200b\\u009b31m\\udb40\\udc41"}\n');
   });
 });
@@ -125,14 +131,14 @@ describe('output', () => {
 
   test('puts results on stdout and progress on stderr, and says numbers that are too large as text', () => {
     const said = { out: '', err: '' };
-    const output = createOutput({
+    const output: AnyDocument = createOutput({
       stdout: { write: (text) => (said.out += text) },
       stderr: { write: (text) => (said.err += text) },
       env: {},
     });
     output.result('r');
-    output.json({ n: 2n ** 60n });
-    output.jsonLine({ a: 1 });
+    output.json('any', { n: 2n ** 60n });
+    output.jsonLine('any', { a: 1 });
     output.progress('p');
     output.warn('w');
     expect(said).toEqual({ out: 'r\n{\n  "n": "1152921504606846976"\n}\n{"a":1}\n', err: 'p\nwarning: w\n' });

@@ -2,6 +2,7 @@
  * Every event and object of the protocol as a zod schema and a type; the sources from which `schemas/` is generated (PROTOCOL §4).
  */
 export { cliDocuments } from './documents.ts';
+export type { CliDocument, DocumentName } from './documents.ts';
 export { entry } from './entry.ts';
 export * as words from './words.ts';
 export { EFFECTS } from './words.ts';

@@ -57,7 +57,7 @@ export async function decide(
     const resume = `openexec resume ${shortRun(run)}`;
     if (options.json === true) {
       const { keyId, assurance } = key.value;
-      output.json({ v: 1, request: request.id, run, decision, key: keyId, assurance, seq: cast.value.seq, resume });
+      output.json('vote', { v: 1, request: request.id, run, decision, key: keyId, assurance, seq: cast.value.seq, resume });
       return ok(EXIT.ok);
     }
     output.result(

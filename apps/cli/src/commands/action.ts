@@ -46,7 +46,7 @@ async function list(options: Options, { output }: CommandContext): Promise<Comma
       const { name, title, effect, risk, command, outputs } = action;
       return { name, title, effect, risk, command, outputs, toolsets: toolsetsOf(action) };
     });
-    output.json({ v: 1, actions });
+    output.json('action-list', { v: 1, actions });
     return ok(EXIT.ok);
   }
   for (const action of builtinActions) {
@@ -73,7 +73,7 @@ async function show(name: string, options: Options, { output }: CommandContext):
   if (options.json === true) {
     const { accepted, refused, errors, outputBytes } = page;
     // A writ grants an action by its name, or by a pattern that it falls under.
-    output.json({
+    output.json('action-show', {
       v: 1,
       action: {
         ...action,

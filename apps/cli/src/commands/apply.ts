@@ -84,12 +84,13 @@ async function applyRun(run: TrajectoryId, work: Work): Promise<CommandResult> {
   if (applied.value.commit !== result.commit) {
     context.output.warn(`branch ${safeLine(branch)} is at ${applied.value.commit}, not at the recorded ${result.commit}`);
   }
-  if (applied.value.outcome === 'conflicted') return conflicted(branch, applied.value);
+  const { outcome } = applied.value;
+  if (outcome === 'conflicted') return conflicted(branch, applied.value);
   if (options.dryRun === true) tellAutoRun(context.output, applied.value);
   const into = intoOf(repository.value);
   const recorded = await recordOnce(work, { run, ref: result.ref, commit: result.commit }, { into, applied: applied.value });
   if (!recorded.ok) return recorded;
-  tell(work, { run, ref: result.ref, into, branch, applied: applied.value });
+  tell(work, { run, ref: result.ref, into, branch, applied: { ...applied.value, outcome } });
   return ok(EXIT.ok);
 }
 
@@ -151,12 +152,14 @@ async function record(work: Work, payload: { readonly [name: string]: Json }): P
   return appended.ok ? ok(EXIT.ok) : err(storeRefusal(appended.error));
 }
 
+/** What went in, or was there already. */
+type Landed = Applied & { readonly outcome: Exclude<Applied['outcome'], 'conflicted'> };
 interface Told {
   readonly run: TrajectoryId;
   readonly ref: string;
   readonly into: string;
   readonly branch: string;
-  readonly applied: Applied;
+  readonly applied: Landed;
 }
 
 function tell({ options, context }: Work, { run, ref, into, branch, applied }: Told): void {
@@ -166,7 +169,7 @@ function tell({ options, context }: Work, { run, ref, into, branch, applied }: T
   if (options.json === true) {
     const { outcome, commit, head, previous, files } = applied;
     const autoRun = files.filter(({ path, change }) => change !== 'deleted' && isAutoRun(path)).map(({ path }) => path);
-    output.json({ v: 1, run, ref, into, dryRun, outcome, commit, head, previous, files, autoRun, undo: dryRun ? null : undo });
+    output.json('apply', { v: 1, run, ref, into, dryRun, outcome, commit, head, previous, files, autoRun, undo: dryRun ? null : undo });
     return;
   }
   if (applied.outcome === 'already') {

@@ -40,7 +40,10 @@ async function approvals(options: ApprovalsOptions, context: CommandContext, led
     open.value.map(async (approval) => ({ approval, content: await contentOf(approval, { store: ledger.store, root }) })),
   );
   if (options.json === true)
-    context.output.json({ v: 1, approvals: shown.map(({ approval, content }) => ({ ...described(approval, context), content })) });
+    context.output.json('approvals', {
+      v: 1,
+      approvals: shown.map(({ approval, content }) => ({ ...described(approval, context), content })),
+    });
   else for (const { approval, content } of shown) print(context, approval, content);
   if (options.json !== true && shown.length === 0) context.output.progress('nothing waits for an approval');
   return ok(EXIT.ok);

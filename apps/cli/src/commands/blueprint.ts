@@ -82,7 +82,7 @@ async function list(options: { readonly json?: boolean }, context: CommandContex
   if (!found.ok) return configRefusal(found.error, project.root);
   const rows = found.value.map((each) => ({ ...each, checked: checkBlueprintFile(each.file, lookingContext(commands)) }));
   if (options.json === true) {
-    context.output.json({ v: 1, blueprints: rows.map(listed) });
+    context.output.json('blueprint-list', { v: 1, blueprints: rows.map(listed) });
     return ok(EXIT.ok);
   }
   const { bold, dim, red } = context.output.style;
@@ -116,7 +116,7 @@ async function check(file: string, options: { readonly json?: boolean }, context
   const checked = checkBlueprintFile(path, commands === null ? lookingContext(null) : blueprintContext(commands));
   if (options.json === true) {
     const problems = checked.ok ? [] : checked.error.map(({ code, message, line, column }) => ({ code, message, line, column }));
-    context.output.json({ v: 1, file: path, sound: checked.ok, name: checked.ok ? checked.value.name : null, problems });
+    context.output.json('blueprint-check', { v: 1, file: path, sound: checked.ok, name: checked.ok ? checked.value.name : null, problems });
     return ok(checked.ok ? EXIT.ok : EXIT.usage);
   }
   if (!checked.ok) {

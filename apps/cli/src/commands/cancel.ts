@@ -58,7 +58,7 @@ async function cancel(wanted: string, options: CancelOptions, context: CommandCo
     const state = await loadRun(ledger.store, run.value);
     if (!state.ok) return err(storeRefusal(state.error));
     const outcome = state.value.closed?.outcome ?? null;
-    if (options.json === true) context.output.json({ v: 1, run: run.value, closed: outcome, asked: asked.value.seq });
+    if (options.json === true) context.output.json('cancel', { v: 1, run: run.value, closed: outcome, asked: asked.value.seq });
     else if (busy) context.output.result(`${run.value} is driven by another process, which will close it`);
     if (busy || outcome === 'cancelled') return ok(EXIT.ok);
     return refuse('run.failed', `${run.value} was not cancelled: ${outcome === null ? 'it is still open' : `it had ended as ${outcome}`}`);

@@ -45,7 +45,7 @@ async function show(context: CommandContext, options: ShowOptions): Promise<Comm
   const files = layerFiles(folder, places).map(([layer, file]) => ({ layer, file, present: existsSync(file) }));
   const { output } = context;
   if (options.json === true) {
-    output.json({ v: 1, values, files });
+    output.json('config', { v: 1, values, files });
     return ok(EXIT.ok);
   }
   for (const value of values) output.result(lineOf(value, options.origin === true));

@@ -54,7 +54,8 @@ async function diffOne(context: CommandContext, { store }: OpenLedger, wanted: s
   const { base } = account.law;
   const text = await diffCommits(repository.value, { from: base.commit, to: account.result.commit });
   if (!text.ok) return err(refusalFor(text.error, 'workspace.failed'));
-  if (options.json === true) context.output.json({ v: 1, run: run.value, base: base.commit, commit: account.result.commit, ...text.value });
+  if (options.json === true)
+    context.output.json('diff-run', { v: 1, run: run.value, base: base.commit, commit: account.result.commit, ...text.value });
   else await page(context, paint(safe(text.value.patch), context.output.style));
   return ok(EXIT.ok);
 }
@@ -82,7 +83,7 @@ async function diffTwo(
   if (!right.ok) return right;
   const compared = await compareRuns({ source: store, run: left.value }, { source: store, run: right.value });
   if (compared === null) return refuse('run.unknown', 'one of the two runs has no entry');
-  if (options.json === true) context.output.json({ v: 1, ...compared });
+  if (options.json === true) context.output.json('diff-runs', { v: 1, ...compared });
   else await page(context, pageOf(compared, context.output.style).join('\n'));
   return ok(compared.same ? EXIT.ok : EXIT.failed);
 }

@@ -29,7 +29,7 @@ async function doctor(options: { readonly json?: boolean }, context: CommandCont
   const findings = [...(await machineFindings(context)), ...(await projectFindings(context))];
   const exit = exitOf(findings);
   const { output } = context;
-  if (options.json === true) output.json({ v: 1, sound: exit === EXIT.ok, exit, findings });
+  if (options.json === true) output.json('doctor', { v: 1, sound: exit === EXIT.ok, exit, findings });
   else {
     const { green, red, yellow, dim } = output.style;
     const marks = { good: green('✓'), note: yellow('!'), bad: red('✗') };

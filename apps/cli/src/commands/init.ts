@@ -83,7 +83,7 @@ async function init(options: InitOptions, context: CommandContext): Promise<Comm
   if (options.json === true) {
     const { fingerprint, origin, stateFolder, keys, fresh: isFresh } = founded.value;
     const { commands, policy } = config.value;
-    context.output.json({
+    context.output.json('init', {
       v: 1,
       dryRun: false,
       root,
@@ -135,7 +135,7 @@ function rehearse(
   if (!config.ok) return config;
   if (plan.json) {
     const files = fresh.map(({ name, text }) => ({ name: `.openexec/${name}`, text }));
-    output.json({ v: 1, dryRun: true, root: project.root, founded: !ledger, files, kept, findings });
+    output.json('init', { v: 1, dryRun: true, root: project.root, founded: !ledger, files, kept, findings });
     return ok(EXIT.ok);
   }
   output.result(ledger ? 'the ledger is there and would be kept' : 'a ledger would be founded, its keys made outside the repository');

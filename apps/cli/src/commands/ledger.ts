@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import { type Digest, ok, parseDecimal, parseDigest, type Result, toHex, utf8Decode } from '@openexec/canon';
 import { writePin } from '@openexec/config';
+import type { CliDocument } from '@openexec/protocol';
 import type { Command } from 'commander';
 import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { EXIT, type Refusal, refuse } from '../exit.ts';
@@ -99,7 +100,7 @@ async function info(context: CommandContext, options: LedgerOption & { readonly 
       checkpoints += 1;
       newest = size;
     }
-    const facts = {
+    const facts: CliDocument<'ledger-info'> = {
       v: 1,
       path: opened.path,
       origin: head.origin,
@@ -112,7 +113,7 @@ async function info(context: CommandContext, options: LedgerOption & { readonly 
       checkpoints: { kept: checkpoints, newest },
     };
     const { output } = context;
-    if (options.json === true) output.json(facts);
+    if (options.json === true) output.json('ledger-info', facts);
     else {
       const trust =
         facts.pinned === null
@@ -151,7 +152,7 @@ async function read(context: CommandContext, options: ReadOptions): Promise<Comm
       const text = payload === null ? null : utf8Decode(payload);
       if (options.jsonl === true) {
         const bytes = utf8Decode(stored.entryBytes);
-        output.jsonLine({
+        output.jsonLine('ledger-entry', {
           v: 1,
           index,
           leaf,

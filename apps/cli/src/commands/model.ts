@@ -65,7 +65,7 @@ async function list(context: CommandContext, options: JsonOption): Promise<Comma
   const models = rowsOf(context, config.value);
   const { output } = context;
   if (options.json === true) {
-    output.json({ v: 1, models });
+    output.json('model-list', { v: 1, models });
     return ok(EXIT.ok);
   }
   for (const row of models) {
@@ -216,7 +216,7 @@ type Told = TestReport & {
 
 function tell({ output }: CommandContext, report: Told, options: JsonOption): void {
   if (options.json === true) {
-    output.json({ v: 1, ...report, recorded: false });
+    output.json('model-test', { v: 1, ...report, recorded: false });
     return;
   }
   const { green, red, yellow } = output.style;

@@ -98,7 +98,7 @@ async function list(options: { readonly json?: boolean }, context: CommandContex
     return { layer, name: bundle.name, version: bundle.version, rules: bundle.rules.length, digest: bundleDigest(bundle), source };
   });
   const { riskThreshold } = policy.value.own;
-  if (options.json === true) context.output.json({ v: 1, riskThreshold, layers: rows });
+  if (options.json === true) context.output.json('policy-list', { v: 1, riskThreshold, layers: rows });
   else
     for (const { layer, name, rules, digest, source } of rows)
       context.output.result(`${layer.padEnd(12)}  ${name.padEnd(16)}  ${String(rules).padStart(3)} rules  ${digest}  ${safeLine(source)}`);
@@ -119,7 +119,7 @@ async function adoptOne(wanted: string, options: AdoptOptions, context: CommandC
   if (!adopted.ok) return adopted;
   const { position } = adopted.value;
   if (options.json === true)
-    context.output.json({ v: 1, layer: options.layer, name: bundle.name, digest: bundleDigest(bundle), law: position });
+    context.output.json('policy-adopt', { v: 1, layer: options.layer, name: bundle.name, digest: bundleDigest(bundle), law: position });
   else
     context.output.result(
       `adopted  ${bundle.name} for layer ${options.layer} (law ${position}); it narrows every run from here on, open ones too`,

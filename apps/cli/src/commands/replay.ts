@@ -46,7 +46,7 @@ async function replay(context: CommandContext, wanted: string, options: ReplayOp
     if (!run.ok) return run;
     const report = await replayRun(store, run.value);
     if (report === null) return refuse('run.unknown', `the ledger has no ${run.value}`);
-    if (options.json === true) context.output.json({ v: 1, mode: 'exact', ...report });
+    if (options.json === true) context.output.json('replay', { v: 1, mode: 'exact', ...report });
     else for (const line of replayLines(report, context.output.style)) context.output.result(line);
     if (report.from !== undefined && !isLawfullyGone(report.from)) return ok(EXIT.integrity);
     return ok(report.verdict === 'diverges' ? EXIT.diverged : EXIT.ok);

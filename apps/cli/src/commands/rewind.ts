@@ -94,12 +94,12 @@ function tell({ output }: CommandContext, { state, target, files, tree }: Rewoun
   const commands = { resume: `openexec resume ${run}`, inspect: `openexec timeline ${run}`, cancel: `openexec cancel ${run}` };
   const { stage, visit, undoes } = target;
   if (options.json === true && options.run !== true)
-    return output.json({
+    return output.json('rewind', {
       v: 1,
       run: state.run,
       status: state.status,
       to: { stage, visit },
-      visit: state.stage?.visit,
+      visit: state.stage?.visit ?? visit,
       undone: undoes,
       files,
       tree,
@@ -123,7 +123,7 @@ function list(wanted: string, options: RewindOptions, context: CommandContext): 
     if (!state.ok) return err(storeRefusal(state.error));
     const targets = rewindTargets(state.value);
     const { output } = context;
-    if (options.json === true) output.json({ v: 1, run: run.value, status: state.value.status, targets });
+    if (options.json === true) output.json('rewind-list', { v: 1, run: run.value, status: state.value.status, targets });
     else for (const target of targets) output.result(line(target, shortRun(run.value)));
     if (targets.length === 0 && options.json !== true) output.progress('the run has entered no stage yet');
     return ok(EXIT.ok);

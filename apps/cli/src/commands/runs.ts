@@ -37,7 +37,7 @@ async function runs(context: CommandContext, options: RunsOptions): Promise<Comm
     const shown = all.slice(0, Number(options.limit));
     const { output } = context;
     if (options.json === true) {
-      output.json({ v: 1, total: all.length, runs: shown });
+      output.json('runs', { v: 1, total: all.length, runs: shown });
       return ok(EXIT.ok);
     }
     for (const row of shown) output.result(line(row, output.style));

@@ -34,7 +34,7 @@ async function show(context: CommandContext, wanted: string, options: ShowOption
     const run = await context.findRun(store, wanted);
     if (!run.ok) return run;
     const account = await accountOf(store, run.value);
-    if (options.json === true) context.output.json(account);
+    if (options.json === true) context.output.json('show', account);
     else for (const line of pageOf(account, context.output.style)) context.output.result(line);
     return ok(EXIT.ok);
   });

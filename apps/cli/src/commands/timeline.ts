@@ -43,7 +43,7 @@ async function timeline(context: CommandContext, wanted: string, options: Timeli
     const show = (stored: Stored, quiet = false): void => {
       const read = readEvent(stored);
       if (options.jsonl === true) {
-        if (!quiet) output.jsonLine(eventLine(read));
+        if (!quiet) output.jsonLine('event', eventLine(read));
         return;
       }
       const line = narrator.line(read, output.style);

@@ -42,7 +42,7 @@ async function verify(context: CommandContext, run: string | undefined, options:
   const reached = await verdictOf(context, { run, deep: deep === true, trust, ledger, onProgress: progress(context) });
   if (!reached.ok) return reached;
   const verdict = reached.value;
-  if (options.json === true) context.output.json(documentOf(verdict));
+  if (options.json === true) context.output.json('verify', documentOf(verdict));
   else for (const line of verdictLines(verdict, context.output.style)) context.output.result(line);
   return ok(exitOf(verdict));
 }

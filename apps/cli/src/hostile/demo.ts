@@ -39,7 +39,7 @@ export async function hostileDemo(context: CommandContext, folder: string, json:
   const rows = judge(seen);
   writeFileSync(join(folder, EVIDENCE), `${JSON.stringify(seen, null, 2)}\n`);
   const exit = allStopped(rows, seen) ? EXIT.ok : EXIT.failed;
-  if (json) output.json({ v: 1, exit, rows, verified: seen.verified });
+  if (json) output.json('demo-hostile', { v: 1, exit, rows, verified: seen.verified });
   else print(context, { rows, seen, exit });
   return ok(exit);
 }

@@ -5,6 +5,7 @@ import { keyInForce, type KeyRecord } from '@openexec/authority';
 import { type KeyId, ok, type TrajectoryId } from '@openexec/canon';
 import type { KeyFile } from '@openexec/config';
 import type { LedgerStore } from '@openexec/ledger';
+import type { Assurance, Role } from '@openexec/protocol';
 import type { CommandContext, CommandResult, OpenLedger } from '../context.ts';
 import { EXIT } from '../exit.ts';
 import { keyFiles, keysFolder } from '../keyring.ts';
@@ -15,12 +16,12 @@ import { readEvent } from '../read/events.ts';
 /** One key as a program reads it. */
 interface KeyRow {
   readonly keyId: string;
-  readonly roles: readonly string[];
+  readonly roles: readonly Role[];
   /** The name under which it was trusted, or null. */
   readonly name: string | null;
   /** Label of its file on this machine, or null where the private half is elsewhere. */
   readonly label: string | null;
-  readonly assurance: string | null;
+  readonly assurance: Assurance | null;
   readonly state: 'in force' | 'retired' | 'outside its window' | 'not trusted';
   readonly notBefore: string | null;
   readonly notAfter: string | null;
@@ -43,7 +44,7 @@ export async function listAll(options: { readonly json?: boolean }, context: Com
   const strange = [...files.values()].filter(({ keyId }) => !law.value.keys.has(keyId as KeyId)); // Key files hold checked ids.
   const rows = [...known, ...strange.map((file) => rowOf(file.keyId, 'not trusted', { file }))];
   if (options.json === true) {
-    context.output.json({ v: 1, keys: rows });
+    context.output.json('keys', { v: 1, keys: rows });
     return ok(EXIT.ok);
   }
   for (const row of rows) context.output.result(textOf(row));

@@ -59,7 +59,7 @@ export async function newKey(options: NewKeyOptions, context: CommandContext, le
   const at = trusted.value?.at ?? null;
   if (options.json === true) {
     const roles = [options.role];
-    context.output.json({ v: 1, label, keyId, publicKey: toHex(publicKey), roles, assurance, trustedFrom: at, public: file });
+    context.output.json('key', { v: 1, label, keyId, publicKey: toHex(publicKey), roles, assurance, trustedFrom: at, public: file });
     return ok(EXIT.ok);
   }
   const held = assurance === 'passphrase' ? 'under a passphrase' : 'WITHOUT a passphrase: whoever reads the file has the key';
@@ -119,7 +119,7 @@ export async function changePassphrase(
   const written = rewriteKey(folder, { label: key.value.label, roles, seed, passphrase: fresh.value });
   if (!written.ok) return err(keyRefusal(written.error));
   const { label: name, keyId, assurance } = written.value;
-  if (options.json === true) context.output.json({ v: 1, label: name, keyId, assurance });
+  if (options.json === true) context.output.json('key-passwd', { v: 1, label: name, keyId, assurance });
   else context.output.result(`${name}  ${keyId}  is now held by ${assurance}`);
   return ok(EXIT.ok);
 }

@@ -64,7 +64,7 @@ export async function trust(wanted: string, options: TrustOptions, context: Comm
   if (!enacted.ok) return enacted;
   const { position, at } = enacted.value;
   if (options.json === true)
-    context.output.json({ v: 1, keyId, label, roles: options.role, law: position, window: { ...window, notBefore: at } });
+    context.output.json('key-trust', { v: 1, keyId, label, roles: options.role, law: position, window: { ...window, notBefore: at } });
   else
     context.output.result(
       `trusted  ${keyId}  ${safeLine(label)} as ${options.role.join(', ')}, ${window.notAfter === null ? 'until retired' : `until ${window.notAfter}`} (law ${position})`,
@@ -84,7 +84,7 @@ export async function retire(wanted: string, options: RetireOptions, context: Co
   const body = { key: keyId, because: because.value.slice(0, BECAUSE_MAX) };
   const enacted = await enact(context, ledger, signedChange(context, ledger, { kind: 'key.retired', key: root.value, body }));
   if (!enacted.ok) return enacted;
-  if (options.json === true) context.output.json({ v: 1, keyId, law: enacted.value.position });
+  if (options.json === true) context.output.json('key-retire', { v: 1, keyId, law: enacted.value.position });
   else context.output.result(`retired  ${keyId}  counts for nothing after law ${enacted.value.position}; what it signed before stands`);
   return ok(EXIT.ok);
 }

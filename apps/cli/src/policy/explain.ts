@@ -57,7 +57,7 @@ export async function explainRun(
   for (const each of chosen) told.push({ ...each, trace: await traceOf(store, each.body) });
   if (options.json === true) {
     const decisions = told.map(({ seq: at, law, intentSeq, body, trace }) => ({ seq: at, law, intentSeq, ...body, trace }));
-    context.output.json({ v: 1, run: run.value, decisions });
+    context.output.json('policy-explain', { v: 1, run: run.value, decisions });
     return ok(EXIT.ok);
   }
   for (const { seq: at, law, body, trace } of told) {
@@ -150,7 +150,7 @@ export async function explainFile(
   if (!policy.ok) return policy;
   const outcome = evaluateInForce(policy.value, fields.value);
   if (options.json === true) {
-    context.output.json({ v: 1, fields: fields.value, ...outcome });
+    context.output.json('policy-explain-action', { v: 1, fields: fields.value, ...outcome });
     return ok(EXIT.ok);
   }
   const reasons: Reasons = ({ layer, rule }) =>

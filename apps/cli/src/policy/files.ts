@@ -38,7 +38,7 @@ export async function checkFiles(
   });
   const broken = checked.some(({ problems }) => problems.length > 0);
   const { output } = context;
-  if (options.json === true) output.json({ v: 1, sound: !broken, files: checked });
+  if (options.json === true) output.json('policy-check', { v: 1, sound: !broken, files: checked });
   else
     for (const { file, name, rules, digest, problems } of checked) {
       for (const problem of problems) output.result(safe(problemText(problem)));
@@ -71,7 +71,7 @@ export async function testFiles(
   const failed = tested.reduce((sum, { outcomes }) => sum + outcomes.filter(({ problem }) => problem !== null).length, 0);
   const { output } = context;
   if (options.junit === true) output.result(junitOf(tested));
-  else if (options.json === true) output.json({ v: 1, failed, files: tested.map(plainOf) });
+  else if (options.json === true) output.json('policy-test', { v: 1, failed, files: tested.map(plainOf) });
   else for (const each of tested) print(each, context);
   return ok(failed === 0 ? EXIT.ok : EXIT.failed);
 }

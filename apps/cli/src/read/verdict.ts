@@ -4,6 +4,7 @@
  */
 import { type DeepReport, deepVerify, type RunReport } from '@openexec/audit';
 import { type Digest, ok, parseDigest, type Result, type TrajectoryId } from '@openexec/canon';
+import type { CliDocument } from '@openexec/protocol';
 import { EXIT, type Refusal, refuse } from '../exit.ts';
 import { findRun } from '../findRun.ts';
 import { isLawfullyGone } from './divergence.ts';
@@ -95,7 +96,7 @@ export function checkedLists({ integrity, deep }: Verdict): {
 }
 
 /** The JSON document of a verdict, version 1. */
-export function documentOf(verdict: Verdict): object {
+export function documentOf(verdict: Verdict): CliDocument<'verify'> {
   const { integrity, deep } = verdict;
   const { report, faults, faultsOmitted } = integrity;
   const { checked, notChecked } = checkedLists(verdict);

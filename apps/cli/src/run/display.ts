@@ -49,7 +49,7 @@ export function createDisplay(output: Output, options: DisplayOptions): Display 
     observe(stored) {
       const read = readEvent(stored);
       first ??= instantToMs(stored.entry.at);
-      if (options.jsonl) return output.jsonLine(eventLine(read));
+      if (options.jsonl) return output.jsonLine('event', eventLine(read));
       const line = lineOf(read, { narrator, tally, first, output });
       if (line !== null) output.progress(line);
       return refresh();

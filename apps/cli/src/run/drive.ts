@@ -76,7 +76,7 @@ export function tell(
     return driven;
   }
   const summary = driven.value;
-  if (telling.json === true) context.output.json(summary);
+  if (telling.json === true) context.output.json('run', summary);
   else if (telling.jsonl !== true && telling.quiet !== true) printSummary(context.output, summary);
   return ok(summary.exit);
 }
@@ -215,7 +215,7 @@ async function closedAlready({ context, ledger, telling }: TakeOver, state: RunS
   const tally = new Tally(priceOf(state.law?.model ?? null, state.law?.prices ?? null));
   for await (const stored of ledger.store.read(state.run)) tally.take(readEvent(stored));
   const summary = summaryOf({ state, status: 'closed', checkpoint: await ledger.store.checkpoint() }, tally);
-  if (telling.json === true) context.output.json(summary);
+  if (telling.json === true) context.output.json('run', summary);
   else if (telling.quiet !== true) printSummary(context.output, summary);
   return refuse('run.closed', `${state.run} is closed: ${state.closed?.outcome ?? ''}`);
 }

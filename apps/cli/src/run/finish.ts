@@ -2,7 +2,7 @@
  * How a drive ends for the caller: the exit code, and the exact commands that go on from here. Must never call a run done that is not (GOALS E12).
  */
 import { changedFiles, type RunState } from '@openexec/kernel';
-import type { Amount, Reason } from '@openexec/protocol';
+import type { Amount, CliDocument, Reason } from '@openexec/protocol';
 import type { RunReport } from '@openexec/runtime';
 import { EXIT, type ExitCode } from '../exit.ts';
 import { shortRun } from '../findRun.ts';
@@ -20,7 +20,7 @@ export interface FileChange {
 export interface RunSummary {
   readonly v: 1;
   readonly run: string;
-  readonly status: string;
+  readonly status: CliDocument<'run'>['status'];
   readonly exit: ExitCode;
   readonly because: Reason | null;
   /** The open request that the run waits for, or null. */
@@ -78,7 +78,7 @@ export function summaryOf(report: RunReport, tally: Tally): RunSummary {
   return {
     v: 1,
     run: state.run,
-    status: closed?.outcome ?? status,
+    status: closed?.outcome ?? (status === 'stopped' ? 'stopped' : 'parked'),
     exit,
     because: closed?.because ?? state.pause,
     request,

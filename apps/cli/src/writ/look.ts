@@ -49,7 +49,7 @@ export async function show(wanted: string, options: LookOptions, context: Comman
   const chain = await chainOf(wanted, context, ledger);
   if (!chain.ok) return chain;
   const rows = chain.value.map(({ body }) => ({ id: writId(body), writ: body }));
-  if (options.json === true) context.output.json({ v: 1, writs: rows });
+  if (options.json === true) context.output.json('writ-show', { v: 1, writs: rows });
   else for (const { id, writ } of rows) for (const line of linesOf(id, writ)) context.output.result(line);
   return ok(EXIT.ok);
 }
@@ -85,7 +85,7 @@ export async function verify(file: string, options: LookOptions, context: Comman
   if (!checked.ok) return refuse('writ.notInForce', `${checked.error.code}: ${checked.error.message}`);
   const id = writId(leaf);
   if (options.json === true)
-    context.output.json({ v: 1, counts: true, id, use: leaf.use, writs: chain.value.length, at, law: law.value.position });
+    context.output.json('writ-verify', { v: 1, counts: true, id, use: leaf.use, writs: chain.value.length, at, law: law.value.position });
   else
     context.output.result(
       `${id}  counts at ${at} under law ${law.value.position}: ${chain.value.length} writ(s), signatures, windows, revocations and containment`,
@@ -124,7 +124,7 @@ export async function list(options: LookOptions, context: CommandContext, ledger
   const strange = [...law.value.revoked.keys()].filter((id) => !known.some((each) => each.id === id));
   if (options.json === true) {
     const writs = rows.map(({ id, writ, run, state, spent }) => ({ id, use: writ.use, issuer: writ.issuer, run, state, spent, writ }));
-    context.output.json({ v: 1, writs, revokedUnseen: strange });
+    context.output.json('writ-list', { v: 1, writs, revokedUnseen: strange });
     return ok(EXIT.ok);
   }
   for (const { id, writ, run, state, spent } of rows)

@@ -57,7 +57,7 @@ export async function changeStanding(
   const enacted = await enact(context, ledger, signedChange(context, ledger, { kind, key: key.value, body }));
   if (!enacted.ok) return enacted;
   const { position } = enacted.value;
-  if (options.json === true) context.output.json({ v: 1, writ: id, kind, by: key.value.keyId, law: position });
+  if (options.json === true) context.output.json('writ-change', { v: 1, writ: id, kind, by: key.value.keyId, law: position });
   else
     context.output.result(
       kind === 'writ.revoked'

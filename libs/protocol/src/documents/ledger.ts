@@ -1,0 +1,94 @@
+/**
+ * Documents about the ledger: its facts, its entries, what verifying and replaying come to. Must never hold a member that no command prints.
+ */
+import * as z from 'zod';
+import { amount, count, digest, oid } from '../words.ts';
+import { decimal, exit, outcome, run, text, textOrNull, v } from './shared.ts';
+
+const divergence = z.strictObject({
+  index: decimal,
+  seq: count,
+  kind: z.strictObject({ expected: textOrNull, recorded: textOrNull }),
+  what: text,
+  expected: textOrNull,
+  recorded: textOrNull,
+  drift: z.array(z.strictObject({ path: text, expected: textOrNull, recorded: textOrNull })),
+});
+const runReport = {
+  run,
+  verdict: z.enum(['agrees', 'diverges', 'notDerivable']),
+  judgements: count,
+  facts: count,
+  pending: count,
+  closed: z.boolean(),
+  divergences: z.array(divergence),
+  violations: z.array(z.strictObject({ seq: count, why: text, message: text })),
+  from: z.strictObject({ seq: count, code: text, message: text }).optional(),
+};
+const deep = z.strictObject({
+  runs: z.array(z.strictObject(runReport)),
+  lawProblems: z.array(z.strictObject({ index: decimal, seq: count, kind: text, code: text, message: text })),
+  totals: z.strictObject({
+    entries: count,
+    runs: count,
+    facts: count,
+    judgements: count,
+    pending: count,
+    divergences: count,
+    violations: count,
+    notDerivable: count,
+    mostOpen: count,
+    selfTestJudgements: count,
+  }),
+});
+/** What a ledger proves, and what was not checked; `deep` is null unless every judgement was derived again. */
+export const verify = z.strictObject({
+  v,
+  exit,
+  sound: z.boolean(),
+  level: z.enum(['chained', 'signed', 'anchored', 'witnessed']).nullable(),
+  trust: z.enum(['pinned', 'selfAsserted']),
+  anchor: z.enum(['fresh', 'stale', 'notConfigured']),
+  entries: count,
+  origin: textOrNull,
+  fingerprint: digest.nullable(),
+  root: digest,
+  signatures: count,
+  checkpoints: count,
+  erased: count,
+  blobs: z.strictObject({ named: count, sound: count, erased: count }),
+  firstBad: count.nullable(),
+  findings: z.array(z.strictObject({ index: count.nullable(), code: text, message: text })),
+  omitted: count,
+  checked: z.array(text),
+  notChecked: z.array(text),
+  deep: deep.nullable(),
+});
+/** A run derived again from its facts, and what it came to by that. */
+export const replay = z.strictObject({
+  v,
+  mode: text,
+  ...runReport,
+  outcome: z.enum([...outcome.options, 'open']),
+  tree: oid.nullable(),
+  commit: oid.nullable(),
+  ref: textOrNull,
+  worldRoot: digest.nullable(),
+  spend: amount,
+});
+
+/** Facts of a ledger without a check of it. */
+export const ledgerInfo = z.strictObject({
+  v,
+  path: text,
+  origin: textOrNull,
+  fingerprint: digest.nullable(),
+  pinned: digest.nullable(),
+  size: decimal,
+  root: digest,
+  logKeys: z.array(text),
+  trajectories: z.record(z.string(), count),
+  checkpoints: z.strictObject({ kept: count, newest: decimal.nullable() }),
+});
+/** One entry with the exact texts that its leaf hash is over; null is what was erased. */
+export const ledgerEntry = z.strictObject({ v, index: decimal, leaf: digest, entry: textOrNull, payload: textOrNull, salt: textOrNull });
