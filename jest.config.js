@@ -8,8 +8,6 @@ const heavy = process.env.OPENEXEC_HEAVY === '1';
 export default {
   // Most of the time a suite waits for processes of its own; two at a time suit the smallest machine.
   maxWorkers: 2,
-  // A bound against hanging, no measure of speed: machines are small and noisy.
-  testTimeout: 60_000,
   testEnvironment: 'node',
   testMatch: [`<rootDir>/{libs,apps,scripts}/**/test/**/*${heavy ? '.heavy' : ''}.test.ts`],
   testPathIgnorePatterns: ['/node_modules/', '/dist/', '/assets/', ...(heavy ? [] : ['\\.heavy\\.test\\.ts$'])],

@@ -4,7 +4,7 @@
  */
 import type { Clock, Digest, Randomness, Result, TrajectoryId } from '@openexec/canon';
 import type { StopSignal } from '@openexec/catalogue';
-import type { LedgerStore } from '@openexec/ledger';
+import type { KeptLedger, LedgerStore } from '@openexec/ledger';
 import type { Places } from '@openexec/config';
 import type { ExitCode, Refusal } from './exit.ts';
 import type { Output } from './output.ts';
@@ -20,7 +20,7 @@ export interface Project {
 }
 /** An open ledger and what the user's own configuration says of it. */
 export interface OpenLedger {
-  readonly store: LedgerStore;
+  readonly store: KeptLedger;
   /** Path of the SQLite file. */
   readonly path: string;
   readonly fingerprint: Digest;

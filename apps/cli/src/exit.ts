@@ -144,6 +144,21 @@ export const REFUSALS = {
   'ledger.url': { exit: 2, where: 'ledger', remedy: 'give --ledger sqlite:PATH' },
   'ledger.full': { exit: 1, where: 'ledger', remedy: 'free disk space, then openexec resume RUN' },
   'ledger.failed': { exit: 1, where: 'ledger', remedy: 'openexec doctor looks at the ledger and the disk' },
+  'ledger.sealed': { exit: 2, where: 'ledger', remedy: 'go on where it moved to; openexec ledger info shows the store that goes on' },
+  'ledger.notEmpty': { exit: 2, where: 'ledger', remedy: 'import into a place where no ledger is: --ledger sqlite:PATH' },
+  'import.refused': { exit: 20, where: 'ledger', remedy: 'nothing was imported: bring the file again, or export it again at the source' },
+  'forget.refused': {
+    exit: 2,
+    where: 'ledger',
+    remedy: 'nothing was forgotten; openexec runs and openexec ledger read show what is there',
+  },
+  'fsck.failed': {
+    exit: 20,
+    where: 'ledger',
+    remedy: 'openexec ledger fsck --repair puts right what is derived; for entries bring back an intact copy',
+  },
+  'file.exists': { exit: 2, where: 'files', remedy: 'give another name, or remove the file' },
+  'file.unwritable': { exit: 1, where: 'files', remedy: 'give a place that can be written' },
   // catalogue
   'action.unknown': { exit: 2, where: 'catalogue', remedy: 'openexec action list names the actions' },
   // runs

@@ -6,7 +6,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { type Clock, type Digest, err, ok, type Randomness, type Result } from '@openexec/canon';
 import { type Places, readPin } from '@openexec/config';
-import type { LedgerStore } from '@openexec/ledger';
+import type { KeptLedger } from '@openexec/ledger';
 import { openSqliteLedger } from '@openexec/stores';
 import type { LedgerChoice, OpenLedger, Project } from './context.ts';
 import { type Refusal, type RefusalCode, refusalFor, refuse } from './exit.ts';
@@ -75,7 +75,7 @@ async function openToWrite(options: OpenLedgerOptions, path: string, pinned: Dig
   return described(opened.value, path, pinned, places);
 }
 
-async function described(store: LedgerStore, path: string, pinned: Digest | null, places: Places): Promise<Result<OpenLedger, Refusal>> {
+async function described(store: KeptLedger, path: string, pinned: Digest | null, places: Places): Promise<Result<OpenLedger, Refusal>> {
   const { fingerprint } = await store.head();
   const wrong =
     fingerprint === null
@@ -108,11 +108,15 @@ const STORE_CODES: { readonly [code: string]: RefusalCode } = {
   'writ.overdrawn': 'writ.notInForce',
   'run.stuck': 'internal.fault',
   'model.missing': 'config.modelMissing',
+  'copy.notEmpty': 'ledger.notEmpty',
+  'copy.newer': 'ledger.newer',
 };
 
 /** A store's refusal in the words of the table; a runtime puts `ledger.` before the store's codes. */
 export function storeRefusal(error: { readonly code: string; readonly message: string }): Refusal {
   const known = STORE_CODES[error.code] ?? STORE_CODES[error.code.replace(/^ledger\./, '')];
+  if (error.code.startsWith('copy.') && known === undefined) return { code: 'import.refused', message: error.message };
+  if (error.code.startsWith('forget.')) return { code: 'forget.refused', message: error.message };
   if (known !== undefined) return { code: known, message: error.message };
   return refusalFor(error, error.code.startsWith('workspace.') ? 'workspace.failed' : 'ledger.failed');
 }

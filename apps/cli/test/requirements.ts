@@ -69,7 +69,14 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
     lib('runtime', 'rewind', 'that dies in window %s is found whole or not at all'),
   ),
   E09: later('snapshots stay cheap', 'quota and excluded mounts come with the issue of large repositories'),
-  E10: later('the event store does not bloat', 'the growth benchmark and prune come with the issue of retention'),
+  E10: proven(
+    'the event store does not bloat',
+    cli('keeping', 'nothing in it is left over, and its growth is told by kind: entries, payloads, blobs'),
+    cli(
+      'keeping',
+      'prunes by a written rule that keeps 180 days at least, and erases a run by a signature: it verifies, and deep verification says from where nothing can be derived',
+    ),
+  ),
   E11: proven(
     'history can be followed as a stream with a cursor',
     cli('demo', 'is one line of version 1 per event, gapless in seq, rising in cursor, from the opening to the close'),
@@ -87,7 +94,18 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
   E13: later('fewer prompts without less safety', 'prompts per run and canary recall are measured in the issue of the evaluation suite'),
   E14: later('old histories keep replaying', 'there is no release yet whose ledgers could be kept'),
   E15: later('parallel work recovers deterministically', 'child runs are an issue of their own'),
-  E16: later('retention is atomic', 'prune and erase come with the issue of retention'),
+  E16: proven(
+    'retention is atomic',
+    cli(
+      'keeping',
+      'prunes by a written rule that keeps 180 days at least, and erases a run by a signature: it verifies, and deep verification says from where nothing can be derived',
+    ),
+    lib(
+      'stores',
+      'keeper',
+      'E16: killed in each of its windows, a forgetting has happened whole or not at all, and the next opening finishes it',
+    ),
+  ),
   E17: later('back-pressure, not a leak', 'the bounded queue before a slow store is measured in the issue of the further stores'),
   E18: proven(
     'audit loss stops work',

@@ -15,5 +15,6 @@ export {
   SALT_BYTES,
 } from './entry.ts';
 export type { EntryError } from './errors.ts';
+export { ERASURE_TYPE, erasureBody, readPrunedList } from './forgetting.ts';
 export { factsOf, familyOfTrajectory, hasOpening, isKnownKind, type KindFacts, KNOWN_REGISTRY } from './kinds.ts';
 export type { Actor, Entry, Row } from './types.ts';

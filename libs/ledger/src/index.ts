@@ -13,11 +13,43 @@ export {
   SALT_BYTES,
 } from './entry.ts';
 export type { AppendFailure, BlobFailure, CheckpointFailure, EntryError, ProofFailure, StoreRefusalCode } from './errors.ts';
+export { type ExportLimits, exportLines, ledgerExport, readExport, type ExportHead } from './exportFile.ts';
 export { follow, type FollowSource } from './follow.ts';
+export {
+  batchOfWish,
+  ERASURE_TYPE,
+  erasureBody,
+  forgetFault,
+  partsOf,
+  placesOfWish,
+  pruneBefore,
+  readPrunedList,
+  RETENTION_FLOOR_DAYS,
+} from './forgetting.ts';
 export { originIn, successorIn } from './founding.ts';
+export { Holding, mentionedIn, placeKey, reach, Release, type Released, runLater, runNow } from './holding.ts';
+export {
+  CopyFault,
+  type BlobEntry,
+  type CopyFailure,
+  type CopyFaultCode,
+  type CopyPart,
+  type ErasureBody,
+  type Examination,
+  type ForgetFailure,
+  type Forgetting,
+  type Forgotten,
+  type KeepFinding,
+  type KeptLedger,
+  type LedgerCopy,
+  type LedgerKeeper,
+  type Place,
+} from './keeper.ts';
 export { factsOf, familyOfTrajectory, type KindFacts, knownKinds } from './kinds.ts';
 export { memoryLedger, type MemoryLedgerOptions } from './memory.ts';
 export { MAX_BATCH_DRAFTS, MAX_BLOB_BYTES, prepare, type PreparedBatch, type PreparedDraft } from './prepare.ts';
+export { Retrace, type Retraced, type RowFault } from './retrace.ts';
+export { CopyCheck } from './copyCheck.ts';
 export { type Placed, sequence, type SequenceContext, type Sequenced, type SequenceView, type TrajectoryState } from './sequence.ts';
 export { LedgerFault, type LedgerStore, type Subscription } from './store.ts';
 export type {

@@ -9,7 +9,22 @@ import { follow } from './follow.ts';
 import { originIn } from './founding.ts';
 import { prepare } from './prepare.ts';
 import { type Sequenced, type SequenceView, sequence, type TrajectoryState } from './sequence.ts';
-import { LedgerFault, type LedgerStore, type Subscription } from './store.ts';
+import { CopyCheck } from './copyCheck.ts';
+import { batchOfWish, forgetFault, placesOfWish } from './forgetting.ts';
+import { placeKey, Release, runNow } from './holding.ts';
+import {
+  CopyFault,
+  type CopyFailure,
+  type Examination,
+  type ForgetFailure,
+  type Forgetting,
+  type Forgotten,
+  type KeptLedger,
+  type LedgerCopy,
+  type LedgerKeeper,
+} from './keeper.ts';
+import { Retrace } from './retrace.ts';
+import { LedgerFault, type Subscription } from './store.ts';
 import type { AppendBatch, Appended, EntrySigner, Head, Row, Stored, StoredCheckpoint, TrajectoryHead } from './types.ts';
 
 const PAGE_ENTRIES = 256;
@@ -25,7 +40,7 @@ export interface MemoryLedgerOptions {
 }
 
 /** An empty ledger in memory. */
-export function memoryLedger(options: MemoryLedgerOptions): LedgerStore {
+export function memoryLedger(options: MemoryLedgerOptions): KeptLedger {
   return new MemoryLedger(options);
 }
 
@@ -35,12 +50,14 @@ interface Stream {
   state: TrajectoryState;
 }
 
-class MemoryLedger implements LedgerStore {
+class MemoryLedger implements KeptLedger {
+  readonly keeper: LedgerKeeper;
   readonly #options: MemoryLedgerOptions;
   readonly #instance: string;
   readonly #entries: Stored[] = [];
   readonly #streams = new Map<TrajectoryId, Stream>();
-  readonly #blobs = new Map<Digest, Bytes>();
+  /** Null where it was erased and a `run.opened` still names it. */
+  readonly #blobs = new Map<Digest, Bytes | null>();
   readonly #checkpoints: StoredCheckpoint[] = [];
   readonly #tree = CompactRange.empty();
   /** Hashes of complete subtrees by level; level 0 are the leaves. */
@@ -53,6 +70,32 @@ class MemoryLedger implements LedgerStore {
   constructor(options: MemoryLedgerOptions) {
     this.#options = options;
     this.#instance = toHex(options.randomness.bytes(INSTANCE_BYTES));
+    this.keeper = new MemoryKeeper({
+      instance: this.#instance,
+      successor: () => this.#successor,
+      blobs: this.#blobs,
+      entries: this.#entries,
+      state: (trajectory) => this.#streams.get(trajectory)?.state ?? null,
+      closed: () => this.#closed,
+      append: (batch) => this.append(batch),
+      blank: (stored) => this.#blank(stored),
+      takeAll: (check) => this.#takeAll(check),
+    });
+  }
+
+  /** Payload and salt go, the entry stays. */
+  #blank(stored: Stored): void {
+    const blank = { ...stored, payload: null, salt: null };
+    this.#entries[Number(stored.index)] = blank;
+    const stream = this.#streams.get(stored.entry.trajectory);
+    if (stream !== undefined) stream.entries[stored.entry.seq] = blank;
+  }
+
+  /** What a copy brought, all of it at once. */
+  #takeAll({ stored, hashes, states, checkpoints, fingerprint, successor }: Taken): void {
+    this.#adopt({ outcome: 'appended', stored, leaves: hashes, states, fingerprint, successor });
+    this.#checkpoints.push(...checkpoints);
+    for (const changed of Array.from(this.#watchers)) changed();
   }
 
   get #size(): bigint {
@@ -151,7 +194,8 @@ class MemoryLedger implements LedgerStore {
   async blob(digest: Digest): Promise<Result<Bytes, BlobFailure>> {
     if (this.#closed) return err({ code: 'store.closed', message: 'this ledger was closed' });
     const bytes = this.#blobs.get(digest);
-    return bytes === undefined ? err({ code: 'blob.unknown', message: `no blob ${digest} was ever stored here` }) : ok(bytes.slice());
+    if (bytes === null) return err({ code: 'blob.erased', message: `the blob ${digest} was erased` });
+    return bytes === undefined ? err({ code: 'blob.unknown', message: `no blob ${digest} is stored here` }) : ok(bytes.slice());
   }
 
   follow(from = 0n): Subscription {
@@ -245,4 +289,134 @@ class MemoryLedger implements LedgerStore {
 
 function outOfRange(message: string): { readonly ok: false; readonly error: ProofFailure } {
   return err({ code: 'proof.outOfRange', message });
+}
+
+/** What a copy brought. */
+interface Taken {
+  readonly stored: readonly Stored[];
+  readonly hashes: readonly Bytes[];
+  readonly states: ReadonlyMap<TrajectoryId, TrajectoryState>;
+  readonly checkpoints: readonly StoredCheckpoint[];
+  readonly fingerprint: Digest | null;
+  readonly successor: string | null;
+}
+/** What the keeper sees of its ledger. */
+interface Kept {
+  readonly instance: string;
+  readonly successor: () => string | null;
+  readonly blobs: Map<Digest, Bytes | null>;
+  readonly entries: readonly Stored[];
+  readonly state: (trajectory: TrajectoryId) => TrajectoryState | null;
+  readonly closed: () => boolean;
+  readonly append: (batch: AppendBatch) => Promise<Result<Appended, AppendFailure>>;
+  readonly blank: (stored: Stored) => void;
+  readonly takeAll: (taken: Taken) => void;
+}
+const CLOSED = { ok: false, error: { code: 'store.closed', message: 'this ledger was closed' } } as const;
+
+class MemoryKeeper implements LedgerKeeper {
+  readonly #kept: Kept;
+
+  constructor(kept: Kept) {
+    this.#kept = kept;
+  }
+
+  async instance(): Promise<string> {
+    return this.#kept.instance;
+  }
+
+  async successor(): Promise<string | null> {
+    return this.#kept.successor();
+  }
+
+  async *blobs(): AsyncGenerator<{ readonly digest: Digest; readonly bytes: number | null }> {
+    const sorted = [...this.#kept.blobs].sort(([a], [b]) => (a < b ? -1 : 1));
+    for (const [digest, bytes] of sorted) yield { digest, bytes: bytes?.length ?? null };
+  }
+
+  /** Nothing is awaited between the check and the end but the append, which runs in the same turn. */
+  async forget(wish: Forgetting): Promise<Result<Forgotten, ForgetFailure>> {
+    const { entries, state, blobs } = this.#kept;
+    if (this.#kept.closed()) return CLOSED;
+    const before = wish.kind === 'prune' ? wish.before : null;
+    const byPlace = new Map(entries.map((stored) => [placeKey(stored.entry.trajectory, stored.entry.seq), stored]));
+    const going = new Map<string, Stored>();
+    for (const place of placesOfWish(wish)) {
+      const key = placeKey(place.trajectory, place.seq);
+      const stored = byPlace.get(key) ?? null;
+      const found = stored === null ? null : { entry: stored.entry, closed: state(place.trajectory)?.closed === true };
+      const fault = forgetFault(place, found, before);
+      if (fault !== null) return err(fault);
+      if (stored !== null && stored.payload !== null) going.set(key, stored);
+    }
+    if (going.size === 0) return err({ code: 'forget.nothing', message: 'none of these payloads is there' });
+    const appended = await this.#kept.append(batchOfWish(wish));
+    if (!appended.ok) return appended;
+    const release = new Release(new Set(going.keys()));
+    for (const { entry, payload } of entries) release.take(entry, payload);
+    const { drop, hollow } = runNow(release.finish(), (digest) => blobs.get(digest) ?? null);
+    for (const stored of going.values()) this.#kept.blank(stored);
+    let gone = 0;
+    for (const digest of drop) if (blobs.delete(digest)) gone += 1;
+    for (const digest of hollow) {
+      if ((blobs.get(digest) ?? null) === null) continue;
+      blobs.set(digest, null);
+      gone += 1;
+    }
+    return ok({ stored: appended.value.stored, payloads: going.size, blobs: gone, lingering: false });
+  }
+
+  async copyIn(copy: LedgerCopy): Promise<Result<{ readonly blobs: number }, CopyFailure>> {
+    const check = new CopyCheck(copy);
+    const stored: Stored[] = [];
+    const hashes: Bytes[] = [];
+    const checkpoints: StoredCheckpoint[] = [];
+    const blobs = new Map<Digest, Bytes | null>();
+    try {
+      for await (const part of copy.parts()) {
+        if (part.is === 'rows')
+          for (const row of part.rows) {
+            const { entry, leaf, hash, index } = check.row(row);
+            stored.push({ ...row, entry, leaf, index: BigInt(index) });
+            hashes.push(hash);
+          }
+        else if (part.is === 'checkpoint') {
+          check.checkpoint(part.checkpoint);
+          checkpoints.push(part.checkpoint);
+        } else {
+          check.blob(part.digest, part.bytes);
+          blobs.set(part.digest, part.bytes);
+        }
+      }
+      check.finish();
+    } catch (error) {
+      if (error instanceof CopyFault) return err({ code: error.code, message: error.message });
+      throw error;
+    }
+    if (this.#kept.closed()) return CLOSED;
+    if (this.#kept.entries.length > 0)
+      return err({ code: 'copy.notEmpty', message: 'this ledger has entries already; copy into a new one' });
+    const { states, fingerprint, successor } = check.retrace;
+    this.#kept.takeAll({ stored, hashes, states, checkpoints, fingerprint, successor });
+    for (const [digest, bytes] of blobs) this.#kept.blobs.set(digest, bytes);
+    return ok({ blobs: check.blobs });
+  }
+
+  /** Memory keeps nothing derived that could differ; entries and payloads are looked at all the same. */
+  async examine(): Promise<Result<Examination, never>> {
+    const retrace = new Retrace();
+    const faults = this.#kept.entries.flatMap((row) => {
+      const taken = retrace.take(row);
+      return taken.ok ? [] : [{ ...taken.error, repaired: false }];
+    });
+    const { entries, blobs } = this.#kept;
+    return ok({
+      entries: entries.length,
+      root: retrace.root(),
+      blobs: blobs.size,
+      findings: faults,
+      omitted: 0,
+      firstBad: faults[0]?.index ?? null,
+    });
+  }
 }

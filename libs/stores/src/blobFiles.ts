@@ -2,6 +2,7 @@
  * Blobs that are too large for a row: files named by digest, durable before any entry that names them. Must never expose a file that is not
  * complete. PROTOCOL §2 (blob).
  */
+import { closeSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { open, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Bytes, type Digest, type Randomness, toHex } from '@openexec/canon';
@@ -58,6 +59,41 @@ export class BlobFiles {
       if (codeOf(error) === 'ENOENT') return null;
       throw error;
     }
+  }
+
+  /** Whether a complete file of that name is there. */
+  has(digest: Digest): boolean {
+    return existsSync(this.#pathOf(digest));
+  }
+
+  /** The bytes of a file at once, null when there is none: under the write lock nothing is waited for. */
+  readNow(digest: Digest): Bytes | null {
+    return this.has(digest) ? new Uint8Array(readFileSync(this.#pathOf(digest))) : null;
+  }
+
+  /** Overwrites and removes a file; one that is gone already is no error. */
+  removeNow(digest: Digest): void {
+    const path = this.#pathOf(digest);
+    if (!existsSync(path)) return;
+    const file = openSync(path, 'r+');
+    try {
+      const { size } = fstatSync(file);
+      const zeros = new Uint8Array(MAX_ROW_BLOB_BYTES);
+      for (let at = 0; at < size; at += zeros.length) writeSync(file, zeros, 0, Math.min(zeros.length, size - at), at);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    rmSync(path, { force: true });
+  }
+
+  /** Digests of all complete files. */
+  async names(): Promise<readonly Digest[]> {
+    const found: Digest[] = [];
+    for (const folder of await foldersIn(this.#folder))
+      for (const name of await foldersIn(join(this.#folder, folder)))
+        if (/^[0-9a-f]{64}$/.test(name)) found.push(`sha256:${name}` as Digest); // As its grammar says.
+    return found;
   }
 
   /** Removes unfinished files whose writers are gone. */

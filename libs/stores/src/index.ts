@@ -1,6 +1,7 @@
 /**
  * Ledgers that outlive the process: SQLite, and the lease by which one process drives a run. PROTOCOL §3, §4.4.
  */
+export { type BackedUp, backUpSqliteLedger } from './backup.ts';
 export type { OpenFailure } from './errors.ts';
 export { acquireLease, type Lease, type LeaseFailure } from './lease.ts';
 export { FORMAT_VERSION } from './schema.ts';

@@ -91,6 +91,8 @@ export function setDurable(db: Database.Database): void {
   }
   db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
   db.pragma('trusted_schema = OFF');
+  // What is erased is overwritten, also where pages are split or given back (PROTOCOL §3).
+  db.pragma('secure_delete = ON');
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
  * A ledger in one SQLite database, with a folder of large blobs beside it. Durable before it answers; many processes may append. Must never
- * delete or change an entry. PROTOCOL §3; the life of one append stands in the README.
+ * delete or change an entry; what forgets payloads is its keeper. PROTOCOL §3; the life of one append stands in the README.
  */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
@@ -28,7 +28,8 @@ import {
   follow,
   type Head,
   LedgerFault,
-  type LedgerStore,
+  type KeptLedger,
+  type LedgerKeeper,
   makeCheckpoint,
   originIn,
   prepare,
@@ -49,6 +50,7 @@ import { RowReader } from './rows.ts';
 import { inPortions } from './salts.ts';
 import { checkDurable, checkVersion, FORMAT_VERSION, migrate, setDurable } from './schema.ts';
 import { rootOf, TreeReader } from './tree.ts';
+import { SqliteKeeper } from './sqliteKeeper.ts';
 import { Watch } from './watch.ts';
 import { Writer } from './writer.ts';
 
@@ -67,10 +69,12 @@ export interface SqliteLedgerOptions {
   readonly access?: 'readWrite' | 'readOnly';
   /** `create` makes a new database where there is none; without it a missing file is refused. */
   readonly missing?: 'create' | 'refuse';
+  /** Told of each numbered window of forgetting and copying as it is passed: tests die there. */
+  readonly onWindow?: (window: number) => void;
 }
 
 /** Opens a ledger, or says why not; see {@link OpenFailure}. Nothing is repaired. */
-export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Result<LedgerStore, OpenFailure>> {
+export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Result<KeptLedger, OpenFailure>> {
   const { path } = options;
   if (!existsSync(dirname(path)))
     return err({ code: 'store.missingDirectory', message: `the folder ${dirname(path)} does not exist; make it first` });
@@ -123,7 +127,8 @@ function prepareDatabase(db: Database.Database, options: SqliteLedgerOptions): R
   return migrated.ok ? checkDurable(db, options.path) : migrated;
 }
 
-class SqliteLedger implements LedgerStore {
+class SqliteLedger implements KeptLedger {
+  readonly keeper: LedgerKeeper;
   readonly #db: Database.Database;
   readonly #options: SqliteLedgerOptions;
   readonly #reader: RowReader;
@@ -159,12 +164,31 @@ class SqliteLedger implements LedgerStore {
       reader: this.#reader,
       instance: String(db.prepare('SELECT instance FROM store').pluck().get()),
       signer: options.signer,
+      isThere: (digest) => blobFiles.has(digest),
       onCommit: () => {
         this.#heads?.committed();
         this.#watch.changed();
       },
       steadyMs: () => performance.now(),
     });
+    const keeper = new SqliteKeeper({
+      db,
+      path: options.path,
+      blobFiles,
+      reader: this.#reader,
+      writer: this.#writer,
+      salts: this.#salts,
+      readOnly: options.access === 'readOnly',
+      isClosed: () => this.#closed,
+      onWindow: options.onWindow ?? (() => undefined),
+      onCopied: () => {
+        this.#heads?.committed();
+        this.#watch.changed();
+      },
+    });
+    this.keeper = keeper;
+    // Start-up finishes what an interrupted forgetting left (PROTOCOL §3).
+    if (options.access !== 'readOnly') keeper.settle();
   }
 
   /** Holds the head remembered elsewhere against the entries. */
@@ -253,7 +277,8 @@ class SqliteLedger implements LedgerStore {
   async blob(digest: Digest): Promise<Result<Bytes, BlobFailure>> {
     if (this.#closed) return CLOSED;
     const row = this.#blobRow.get(digest) as readonly [number, Uint8Array | null] | undefined;
-    if (row === undefined) return err({ code: 'blob.unknown', message: `no blob ${digest} was ever stored here` });
+    if (row === undefined) return err({ code: 'blob.unknown', message: `no blob ${digest} is stored here` });
+    if (row[0] < 0) return err({ code: 'blob.erased', message: `the blob ${digest} was erased` });
     const bytes = row[1] === null ? await this.#blobFiles.read(digest) : new Uint8Array(row[1]);
     if (bytes !== null && bytes.length === row[0] && digestOf(bytes) === digest) return ok(bytes);
     return err({

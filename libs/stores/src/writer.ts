@@ -2,7 +2,7 @@
  * The writing half of a store: group commit under SQLite's write lock. Must never answer an append before its commit is durable, and never
  * write again after a commit whose outcome is unknown. PROTOCOL §3; TOOLCHAIN §5.1 (group commit).
  */
-import { type Bytes, type EventId, err, ok, type Result, type TrajectoryId } from '@openexec/canon';
+import { type Bytes, type Digest, type EventId, err, ok, type Result, type TrajectoryId } from '@openexec/canon';
 import {
   type AppendFailure,
   type Appended,
@@ -29,6 +29,10 @@ const MAX_GROUP_MS = 2;
 /** Trajectories whose heads are remembered between commits. */
 const MAX_REMEMBERED = 4096;
 
+/** A negative length is that of a blob that was erased; the same bytes in a later payload are new data (PROTOCOL §3). */
+export const ADD_BLOB = `INSERT INTO blobs (digest, length, bytes) VALUES (?, ?, ?)
+  ON CONFLICT (digest) DO UPDATE SET length = excluded.length, bytes = excluded.bytes WHERE length < 0`;
+
 /** The row that every append reads first and writes last. */
 export interface HeadRow {
   readonly size: number;
@@ -37,8 +41,15 @@ export interface HeadRow {
   readonly successor: string | null;
 }
 
+/** What happens in the same transaction as an append: a check under the lock before it, a change after it. */
+export interface Within {
+  check(): AppendFailure | null;
+  apply(): void;
+}
+
 interface Request {
   readonly batch: PreparedBatch;
+  readonly within: Within | undefined;
   readonly resolve: (result: Result<Appended, AppendFailure>) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -57,6 +68,8 @@ export interface WriterOptions {
   readonly reader: RowReader;
   readonly instance: string;
   readonly signer: EntrySigner | undefined;
+  /** Whether the file of a large blob is there. */
+  readonly isThere: (digest: Digest) => boolean;
   /** Called after every durable commit. */
   readonly onCommit: () => void;
   /** Milliseconds of a steady clock. */
@@ -96,7 +109,7 @@ export class Writer {
     this.#addEntry = db.prepare('INSERT INTO entries (idx, trajectory, seq, entry, payload, salt, event) VALUES (?, ?, ?, ?, ?, ?, ?)');
     this.#addTrajectory = db.prepare('INSERT INTO trajectories (name) VALUES (?)');
     this.#addSubtree = db.prepare('INSERT INTO subtrees (level, idx, hash) VALUES (?, ?, ?)');
-    this.#addBlob = db.prepare('INSERT INTO blobs (digest, length, bytes) VALUES (?, ?, ?) ON CONFLICT (digest) DO NOTHING');
+    this.#addBlob = db.prepare(ADD_BLOB);
     this.#begin = db.prepare('BEGIN IMMEDIATE');
     this.#end = db.prepare('COMMIT');
     this.#undo = db.prepare('ROLLBACK');
@@ -108,9 +121,9 @@ export class Writer {
   }
 
   /** Queues a batch whose large blobs are durable already. */
-  append(batch: PreparedBatch): Promise<Result<Appended, AppendFailure>> {
+  append(batch: PreparedBatch, within?: Within): Promise<Result<Appended, AppendFailure>> {
     const { promise, resolve, reject } = deferred();
-    this.#queue.push({ batch, resolve, reject });
+    this.#queue.push({ batch, within, resolve, reject });
     this.#schedule();
     return promise;
   }
@@ -229,20 +242,26 @@ export class Writer {
         this.#queue.unshift(...group.slice(at));
         break;
       }
-      answers.push({ request, result: this.#place(request.batch) });
+      answers.push({ request, result: this.#place(request) });
     }
     return { answers, grew: this.#size > before };
   }
 
-  #place(batch: PreparedBatch): Result<Appended, AppendFailure> {
-    const { signer, instance } = this.#options;
+  #place({ batch, within }: Request): Result<Appended, AppendFailure> {
+    const { signer, instance, isThere } = this.#options;
+    const refused = within?.check() ?? null;
+    if (refused !== null) return err(refused);
     const placed = sequence(this.#view(), batch, signer === undefined ? { instance } : { instance, signer });
     if (!placed.ok) return placed;
     if (placed.value.outcome === 'duplicate') {
       const stored = placed.value.places.flatMap(({ trajectory, first, count }) => this.#firstResult(trajectory, first, count));
       return ok({ outcome: 'duplicate', stored, size: BigInt(this.#size) });
     }
+    const lost = batch.blobs.find(({ bytes, digest }) => bytes.length > MAX_ROW_BLOB_BYTES && !isThere(digest));
+    if (lost !== undefined)
+      return err({ code: 'store.busy', message: `the file of ${lost.digest} was just erased by another process; try again` });
     this.#store(placed.value, batch.blobs);
+    within?.apply();
     return ok({ outcome: 'appended', stored: placed.value.stored, size: BigInt(this.#size) });
   }
 

@@ -1,15 +1,17 @@
 /** Postgres: the contract of ledgers, opening and refusing, durability settings, many processes, broken connections, crashes, the same bytes. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { fixtures, ledgerStoreContract } from '@openexec/ledger/contract';
-import type { LedgerStore } from '@openexec/ledger';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { fixtures, ledgerKeeperContract, ledgerStoreContract } from '@openexec/ledger/contract';
+import type { KeptLedger } from '@openexec/ledger';
 import { bundled, run } from './children.ts';
 import { hasSystemPostgres, type PostgresServer, startPostgres } from './postgresServer.ts';
 import { check, folder, found, opened, openRun, openWith, refusalOf, removeFolders } from './support.ts';
 
 const { batchTo, fact, CANCEL, textBlob } = fixtures;
 const START_MS = 60_000;
+// A contract's test opens several ledgers, each a schema with its tables, on a server that waits for the disk.
+jest.setTimeout(START_MS);
 let server: PostgresServer;
 let database = '';
 let child = '';
@@ -29,6 +31,7 @@ afterAll(async () => {
 }, START_MS);
 
 ledgerStoreContract({ describe, test, expect }, { name: 'Postgres', check, open: (keys) => openWith(fresh(), keys) });
+ledgerKeeperContract({ describe, test, expect }, { name: 'Postgres', check, open: (keys) => openWith(fresh(), keys) });
 
 // Two majors apart: what only one of them takes shows here. Where the system has none of its own the suite above stands alone, and this title says so.
 (hasSystemPostgres() ? describe : describe.skip)('the Postgres of the system (not run where none is installed)', () => {
@@ -79,7 +82,7 @@ describe('opening', () => {
   test('two processes that open a new ledger at once make one', async () => {
     const place = fresh();
     const stores = await Promise.all([1, 2, 3, 4].map(() => opened(place)));
-    const [first, second] = stores as [LedgerStore, LedgerStore];
+    const [first, second] = stores as [KeptLedger, KeptLedger];
     await found(first);
     expect(await second.head()).toEqual(await first.head());
     await Promise.all(stores.map((store) => store.close()));

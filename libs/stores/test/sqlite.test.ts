@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync, copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { fixtures, ledgerStoreContract } from '@openexec/ledger/contract';
+import { fixtures, ledgerKeeperContract, ledgerStoreContract } from '@openexec/ledger/contract';
 import { acquireLease, FORMAT_VERSION } from '@openexec/stores';
 import { verifyLedger } from '@openexec/verify';
 import Database from 'better-sqlite3';
@@ -20,6 +20,7 @@ afterAll(() => {
 });
 
 ledgerStoreContract({ describe, test, expect }, { name: 'SQLite', check, open: (keys) => openWith(join(folder(), 'ledger.db'), keys) });
+ledgerKeeperContract({ describe, test, expect }, { name: 'SQLite', check, open: (keys) => openWith(join(folder(), 'ledger.db'), keys) });
 
 describe('opening', () => {
   test('a missing folder, a missing file, a file of something else and a newer format are each refused by name', async () => {

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Clock, instantFromMs, type Randomness } from '@openexec/canon';
-import type { LedgerStore } from '@openexec/ledger';
+import type { KeptLedger, LedgerStore } from '@openexec/ledger';
 import { fixtures } from '@openexec/ledger/contract';
 import { openSqliteLedger, type SqliteLedgerOptions } from '@openexec/stores';
 import { openPostgresLedger, type PostgresLedgerOptions } from '@openexec/stores/postgres';
@@ -35,12 +35,12 @@ function open(place: string, more: More): ReturnType<typeof openSqliteLedger> {
 }
 
 /** Opens what must open, with both keys: the path of a SQLite file, or an address of Postgres. */
-export function opened(place: string, more: More = {}): Promise<LedgerStore> {
+export function opened(place: string, more: More = {}): Promise<KeptLedger> {
   return openWith(place, { ...keys, ...more });
 }
 
 /** Opens what must open, with the keys given. */
-export async function openWith(place: string, more: More): Promise<LedgerStore> {
+export async function openWith(place: string, more: More): Promise<KeptLedger> {
   const store = await open(place, { missing: 'create', ...more });
   if (!store.ok) throw new Error(`${store.error.code}: ${store.error.message}`);
   return store.value;
@@ -54,6 +54,11 @@ export async function refusalOf(place: string, more: More = {}): Promise<string>
   return 'opened';
 }
 
+async function bytesOf(store: LedgerStore, digest: Parameters<LedgerStore['blob']>[0]): Promise<Uint8Array | null> {
+  const read = await store.blob(digest);
+  return read.ok ? read.value : null;
+}
+
 /** Verifies the whole ledger and throws when anything is wrong. */
 export async function check(store: LedgerStore): Promise<void> {
   const { size } = await store.head();
@@ -62,7 +67,10 @@ export async function check(store: LedgerStore): Promise<void> {
   for await (const checkpoint of store.checkpoints()) checkpoints.push(checkpoint);
   const head = await store.head();
   const remembered = head.fingerprint === null ? null : { fingerprint: head.fingerprint, size: head.size, root: head.root };
-  const report = await verifyLedger({ rows: store.rows(), checkpoints, head: remembered }, { trust: null });
+  const report = await verifyLedger(
+    { rows: store.rows(), checkpoints, head: remembered, blob: (digest) => bytesOf(store, digest) },
+    { trust: null },
+  );
   if (!report.sound) throw new Error(`the ledger does not verify: ${JSON.stringify(report.findings[0])}`);
   if (BigInt(report.entries) < size) throw new Error(`verified ${report.entries} of ${size} entries`);
 }

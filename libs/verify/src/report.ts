@@ -17,6 +17,7 @@ export type FindingCode =
   | 'entry.signature'
   | 'payload.commitment'
   | 'payload.missing'
+  | 'erasure.signature'
   | 'law.body'
   | 'law.nonce'
   | 'law.ledger'
@@ -42,6 +43,8 @@ export interface LedgerSource {
   readonly rows: AsyncIterable<readonly Row[]>;
   /** Signed notes that were kept, in any order. */
   readonly checkpoints: readonly { readonly size: bigint; readonly note: string }[];
+  /** Bytes of a blob, or null: the lists of prunings are read with it. Left out: what they name counts as missing. */
+  readonly blob?: (digest: Digest) => Promise<Bytes | null>;
   /** The head kept elsewhere (PROTOCOL §3 "Head elsewhere"), if any. */
   readonly head: { readonly fingerprint: Digest; readonly size: bigint; readonly root: Bytes } | null;
 }
@@ -65,8 +68,10 @@ export interface VerifyReport {
   readonly fingerprint: Digest | null;
   readonly origin: string | null;
   readonly root: Digest;
-  /** Payloads that were erased lawfully. */
+  /** Payloads that are gone lawfully, by an erasure or by a pruning. */
   readonly erased: number;
+  /** Those of them that went by the list of a pruning. */
+  readonly pruned: number;
   readonly signatures: number;
   readonly checkpoints: number;
   /** Entries that a good checkpoint covers; what stands behind them is chained only. */

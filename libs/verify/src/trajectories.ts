@@ -58,6 +58,12 @@ export class Trajectories {
     return this.#tracks.get(trajectory)?.closed === true;
   }
 
+  /** Whether its last entry stands before this leaf index. */
+  isClosedBefore(trajectory: string, index: number): boolean {
+    const track = this.#tracks.get(trajectory);
+    return track?.closed === true && track.index < index;
+  }
+
   /** Breaks at the very end of trajectories, where no later entry says which side was changed: the one that does not continue is named. */
   unsettled(): readonly TrackFault[] {
     return [...this.#tracks.values()].flatMap(({ torn, index }) =>

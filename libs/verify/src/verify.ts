@@ -2,9 +2,9 @@
  * Integrity of a ledger: every byte re-hashed, chained, sequenced; every commitment, checkpoint and signature; the first bad index named. Streams;
  * memory is one record per trajectory. Needs no validation library and nothing of the host. PROTOCOL §10.
  */
-import { type Bytes, type Digest, type Json, parseCanonical, toHex, fromBase64 } from '@openexec/canon';
-import { commitmentOf, decodeEntry, type Entry, entrySigningBytes, type Row } from '@openexec/ledger/codec';
-import { CompactRange, formatVkey, leafHash, openCheckpoint, verifySignature } from '@openexec/proof';
+import { type Bytes, type Digest, digestOf, fromBase64, isDigest, type Json, parseCanonical, toHex } from '@openexec/canon';
+import { commitmentOf, decodeEntry, type Entry, ERASURE_TYPE, entrySigningBytes, readPrunedList, type Row } from '@openexec/ledger/codec';
+import { CompactRange, formatVkey, leafHash, openCheckpoint, verifySignature, verifyTyped } from '@openexec/proof';
 import { LawKeys } from './lawKeys.ts';
 import type { Finding, FindingCode, LedgerSource, VerifyOptions, VerifyReport } from './report.ts';
 import { Trajectories } from './trajectories.ts';
@@ -17,14 +17,14 @@ const CHECKED = [
   'the tree: root recomputed from the leaves, at every checkpoint and at the head kept elsewhere',
   'every signature on law bodies, commits, closed runs and checkpoints, by a key that held its role there',
   'law nonces: each used once',
+  'every payload that is gone: named by a signed payload.erased, or by the list of a ledger.pruned and old enough',
 ];
 const NOT_CHECKED = [
   'what signed things mean: containment of writs, budgets, quorum, policy (verify --deep)',
   'whether the kernel would judge the same again (verify --deep)',
   'whether facts are true: an observation is what the runtime saw',
   'anchors and witnesses: none is configured',
-  'signatures of votes, self-tests, erasures and the writs of runs (verify --deep)',
-  'lists of ledger.pruned: payloads they name count as missing',
+  'signatures of votes, self-tests and the writs of runs (verify --deep)',
 ];
 
 /** These keep their payloads for ever (PROTOCOL §3, erasure). */
@@ -34,6 +34,13 @@ interface Missing {
   readonly index: number;
   readonly trajectory: string;
   readonly seq: number;
+  readonly at: string;
+}
+/** A pruning whose list is still to be read. */
+interface Pruned {
+  readonly index: number;
+  readonly digest: Digest;
+  readonly before: string;
 }
 
 class Verification {
@@ -43,6 +50,8 @@ class Verification {
   readonly #findings: Finding[] = [];
   readonly #missing: Missing[] = [];
   readonly #erased = new Set<string>();
+  readonly #prunings: Pruned[] = [];
+  #prunedCount = 0;
   readonly #source: LedgerSource;
   readonly #waiting: { readonly size: bigint; readonly note: string }[];
   /** The next size at which something is held against the root: compared for every row, hence a plain number. */
@@ -86,7 +95,8 @@ class Verification {
       this.#say(fault.index ?? index, fault.code, fault.message);
     this.#payload(entry, row, index);
     if (entry.trajectory === 'law') this.#lawBody(entry, leaf, row.payload, index);
-    if (entry.kind === 'payload.erased' && row.payload !== null) this.#erasure(row.payload, index);
+    if (entry.kind === 'payload.erased' && row.payload !== null) this.#erasure(row.payload, entry, index);
+    if (entry.kind === 'ledger.pruned' && row.payload !== null) this.#pruning(row.payload, entry, index);
     if (entry.sig !== undefined) this.#entrySignature(entry, entry.sig, index);
   }
 
@@ -96,7 +106,7 @@ class Verification {
         this.#say(index, 'payload.commitment', 'payload and salt must be there together or not at all');
       if (KEPT.test(entry.trajectory) || entry.kind === 'run.opened')
         this.#say(index, 'payload.missing', `the payload of ${entry.kind} in ${entry.trajectory} can never be erased, and is gone`);
-      else this.#missing.push({ index, trajectory: entry.trajectory, seq: entry.seq });
+      else this.#missing.push({ index, trajectory: entry.trajectory, seq: entry.seq, at: entry.at });
       return;
     }
     if (row.payload.length !== entry.bytes)
@@ -119,10 +129,11 @@ class Verification {
     if (fault !== null) this.#say(index, fault.code, fault.message);
   }
 
-  #erasure(payload: Bytes, index: number): void {
+  #erasure(payload: Bytes, entry: Entry, index: number): void {
     const body = parseCanonical(payload);
     const list = body.ok ? member(body.value, 'entries') : undefined;
-    if (!Array.isArray(list)) return this.#say(index, 'law.body', 'payload.erased names no entries');
+    if (!body.ok || !Array.isArray(list)) return this.#say(index, 'law.body', 'payload.erased names no entries');
+    this.#erasureSignatures(body.value, entry, index);
     for (const each of list as readonly Json[]) {
       const [trajectory, seq] = [member(each, 'trajectory'), member(each, 'seq')];
       if (typeof trajectory !== 'string' || typeof seq !== 'number') {
@@ -132,6 +143,61 @@ class Verification {
       if (trajectory.startsWith('run/') && !this.#trajectories.isClosed(trajectory))
         this.#say(index, 'payload.missing', `a payload of ${trajectory} was erased while that run was open`);
       this.#erased.add(`${trajectory} ${seq}`);
+    }
+  }
+
+  /** An erasure is signed by whoever lets runs open: a root or an issuer key (PROTOCOL §3: a signed erase). */
+  #erasureSignatures(body: Json, entry: Entry, index: number): void {
+    const signatures = member(body, 'signatures');
+    const signed: { [name: string]: Json } = { ...(body as { readonly [name: string]: Json }), ledger: this.#law.ledger };
+    delete signed['signatures'];
+    if (!Array.isArray(signatures) || signatures.length === 0) return this.#say(index, 'erasure.signature', 'payload.erased is not signed');
+    for (const each of signatures as readonly Json[]) {
+      const [key, value] = [member(each, 'key'), member(each, 'value')];
+      const known = typeof key === 'string' ? (this.#law.holder(key, 'root', entry.at) ?? this.#law.holder(key, 'issuer', entry.at)) : null;
+      this.#signatures += 1;
+      if (known === null || typeof value !== 'string' || !verifyTyped({ type: ERASURE_TYPE, body: signed, publicKey: known, value }))
+        this.#say(index, 'erasure.signature', `payload.erased is not signed by a root or issuer key of this ledger`);
+    }
+  }
+
+  #pruning(payload: Bytes, entry: Entry, index: number): void {
+    const body = parseCanonical(payload);
+    const before = body.ok ? member(body.value, 'before') : undefined;
+    const digest = body.ok ? member(member(body.value, 'list'), 'digest') : undefined;
+    if (typeof before !== 'string' || !isDigest(digest)) return this.#say(index, 'law.body', 'ledger.pruned names no list');
+    if (before > entry.at) this.#say(index, 'law.body', 'ledger.pruned reaches into its own future');
+    this.#prunings.push({ index, digest, before });
+  }
+
+  /** What is gone by the list of a pruning, once its bytes were read. */
+  async lists(read: LedgerSource['blob']): Promise<void> {
+    if (this.#prunings.length === 0 || this.#missing.length === 0) return;
+    const missing = new Map<string, Map<number, Missing>>();
+    for (const each of this.#missing) {
+      const run = missing.get(each.trajectory);
+      if (run === undefined) missing.set(each.trajectory, new Map([[each.seq, each]]));
+      else run.set(each.seq, each);
+    }
+    for (const { index, digest, before } of this.#prunings) {
+      const bytes = (await read?.(digest)) ?? null;
+      const list = bytes === null || digestOf(bytes) !== digest ? null : readPrunedList(bytes);
+      if (list === null) {
+        this.#say(index, 'payload.missing', `the list ${digest} of a ledger.pruned cannot be read: what it names counts as missing`);
+        continue;
+      }
+      for (const { trajectory, first, last } of list) {
+        const run = missing.get(trajectory);
+        if (run === undefined) continue;
+        if (trajectory.startsWith('run/') && !this.#trajectories.isClosedBefore(trajectory, index))
+          this.#say(index, 'payload.missing', `payloads of ${trajectory} were pruned while that run was open`);
+        for (const each of run.values()) {
+          const key = `${each.trajectory} ${each.seq}`;
+          if (each.seq < first || each.seq > last || each.at >= before || this.#erased.has(key)) continue;
+          this.#erased.add(key);
+          this.#prunedCount += 1;
+        }
+      }
     }
   }
 
@@ -197,7 +263,11 @@ class Verification {
     for (const fault of this.#trajectories.unsettled()) this.#say(fault.index ?? null, fault.code, fault.message);
     const unlawful = this.#missing.filter((each) => !this.#erased.has(`${each.trajectory} ${each.seq}`));
     for (const each of unlawful)
-      this.#say(each.index, 'payload.missing', `${each.trajectory} seq ${each.seq}: the payload is gone and no erasure names it`);
+      this.#say(
+        each.index,
+        'payload.missing',
+        `${each.trajectory} seq ${each.seq}: the payload is gone and neither payload.erased nor ledger.pruned names it`,
+      );
     const sound = this.#findings.length === 0;
     return {
       sound,
@@ -209,6 +279,7 @@ class Verification {
       origin: this.#law.origin,
       root: `sha256:${toHex(this.#tree.root())}` as Digest, // 32 bytes of SHA-256 by construction
       erased: this.#missing.length - unlawful.length,
+      pruned: this.#prunedCount,
       signatures: this.#signatures + this.#law.signatures,
       checkpoints: this.#checkpoints,
       firstBad: this.#firstBad,
@@ -241,5 +312,6 @@ export async function verifyLedger(source: LedgerSource, options: VerifyOptions)
     for (const row of page) verification.take(row);
     options.onProgress?.(verification.entries);
   }
+  await verification.lists(source.blob);
   return verification.finish(options);
 }

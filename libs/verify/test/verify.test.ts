@@ -16,7 +16,7 @@ import {
   memoryLedger,
   type Row,
 } from '@openexec/ledger';
-import { fixtures } from '@openexec/ledger/contract';
+import { fixtures, keeping } from '@openexec/ledger/contract';
 import { leafHash } from '@openexec/proof';
 import { KINDS } from '@openexec/protocol';
 import { type VerifyReport, verifyLedger } from '@openexec/verify';
@@ -372,6 +372,12 @@ function fixturesPublicKey(): Bytes {
   return Buffer.from(draft.body.publicKey, 'hex');
 }
 
+function erasedBody(fingerprint: string, trajectory: TrajectoryId, seq: number): { readonly [name: string]: Json } {
+  const wish = keeping.erasure(digest(fingerprint), [{ trajectory, seq }]);
+  if (wish.kind !== 'erase') throw new Error('an erasure');
+  return { ...(wish.bodies[0] as unknown as { readonly [name: string]: Json }) };
+}
+
 describe('erased payloads', () => {
   const erased = (rows: readonly Row[], index: number): Row[] => replaced(rows, index, { payload: null, salt: null });
 
@@ -382,11 +388,7 @@ describe('erased payloads', () => {
     const [closed, open] = [runNamed('a'), runNamed('b')];
     const erasure = (trajectory: TrajectoryId, seq: number) =>
       fact('payload.erased', {
-        entries: [{ trajectory, seq }],
-        by: fixtures.runtimeSigner().keyId,
-        because: 'asked',
-        rule: 'request',
-        signatures: [],
+        ...erasedBody(fingerprint, trajectory, seq),
       });
     for (const batch of [
       law(0, trustDraft(fingerprint)),

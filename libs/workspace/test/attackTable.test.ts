@@ -49,7 +49,7 @@ describe('the attack list', () => {
       ]);
   });
   test('what has no test yet is exactly this', () => {
-    expect(ATTACK_ROWS.filter((row) => row.absent !== undefined).map((row) => row.id)).toEqual(['A39', 'A40', 'A88']);
+    expect(ATTACK_ROWS.filter((row) => row.absent !== undefined).map((row) => row.id)).toEqual(['A39', 'A40']);
   });
   test('every probe of the table is run, and every probe that is run is in the table', () => {
     expect(ATTACKS.map((attack) => attack.id)).toEqual(ATTACK_ROWS.filter((row) => row.probe === true).map((row) => row.id));
@@ -57,7 +57,7 @@ describe('the attack list', () => {
   test.each(ATTACK_ROWS.flatMap(({ id, tests = [] }) => tests.map(({ file, title }) => [id, file, title] as const)))(
     '%s is proven in %s: %s',
     (_, file, title) => {
-      expect(titles(sources.get(file) ?? '').filter((each) => each.includes(title))).toHaveLength(1);
+      expect(titles(sources.get(file) ?? readFileSync(`${HERE}${file}`, 'utf8')).filter((each) => each.includes(title))).toHaveLength(1);
     },
   );
   test('no test names a row that the table does not have, and none of these files skips', () => {

@@ -12,10 +12,18 @@ import { EXIT, type Refusal, refuse } from '../exit.ts';
 import { safeLine } from '../output.ts';
 import { readEvent } from '../read/events.ts';
 import { readRefusal, withLedger } from '../read/guard.ts';
+import { backUp, fsck, type FsckOptions, type Growth, growthOf, total } from '../keep/tend.ts';
+import { erase, type EraseOptions, prune, type PruneOptions } from '../keep/forget.ts';
+import { exportLedger, type ExportOptions, importLedger, type ImportOptions } from '../keep/move.ts';
+import { withPassphrase } from '../passphrase.ts';
 import { logKeys, proveConsistency, proveEntry } from '../read/proofs.ts';
 
 interface LedgerOption {
   readonly ledger?: string;
+}
+interface InfoOptions extends LedgerOption {
+  readonly json?: boolean;
+  readonly growth?: boolean;
 }
 interface ReadOptions extends LedgerOption {
   readonly from: string;
@@ -37,7 +45,8 @@ export const register: Register = (program, context) => {
       .addHelpText('after', `\nExample:\n  ${example}`);
   sub('info', 'origin, fingerprint, size, root, keys, trajectories', 'openexec ledger info --json')
     .option('--json', 'one JSON document')
-    .action(context.act((options: LedgerOption & { readonly json?: boolean }) => info(context, options)));
+    .option('--growth', 'bytes of entries, payloads and blobs by kind; reads everything')
+    .action(context.act((options: InfoOptions) => info(context, options)));
   sub('pin', 'trust this ledger, founded elsewhere, by the fingerprint that you were given', 'openexec ledger pin sha256:…')
     .argument('<fingerprint>', 'sha256: and 64 hex digits, from whoever founded it and not from the ledger itself')
     .action(context.act((fingerprint: string, options: LedgerOption) => pin(context, fingerprint, options)));
@@ -56,7 +65,47 @@ export const register: Register = (program, context) => {
     .argument('<old>', 'size of the earlier tree')
     .argument('<new>', 'size of a kept checkpoint')
     .action(context.act((from: string, to: string, options: LedgerOption) => consistency(context, from, to, options)));
+  keeping(sub, context);
 };
+
+/** What is done to a whole ledger. */
+function keeping(sub: (name: string, description: string, example: string) => Command, context: CommandContext): void {
+  sub('export', 'the whole ledger as one file; with --move it is sealed first', 'openexec ledger export ledger.oxl')
+    .argument('<file>', 'a file that is not there yet')
+    .option('--move', 'seal this ledger: it takes no more entries')
+    .option('--to <id>', 'with --move: the id that openexec ledger import --prepare printed')
+    .action(context.act((file: string, options: ExportOptions) => exportLedger(context, file, options)));
+  sub(
+    'import',
+    'a ledger from a file, into a place where none is; verified before anything is stored',
+    'openexec ledger import ledger.oxl --ledger sqlite:new.db',
+  )
+    .argument('[file]', 'what openexec ledger export wrote')
+    .option('--prepare', 'only make the place and print its id, for --move --to')
+    .option('--trust <fingerprint>', 'the fingerprint that you know from elsewhere: sha256:…')
+    .action(context.act((file: string | undefined, options: ImportOptions) => importLedger(context, file, options)));
+  withPassphrase(
+    sub(
+      'erase',
+      'payloads of closed runs for good, by a signed erasure; entries and proofs stay',
+      'openexec ledger erase 3fa2 --because "asked by the customer"',
+    )
+      .argument('<what...>', 'runs (id, prefix or latest), or single entries by their index in the ledger')
+      .requiredOption('--because <text>', 'why; recorded')
+      .option('--rule <name>', 'the rule that it follows; recorded', 'request')
+      .option('--key <label>', 'the root or issuer key that signs', 'operator'),
+  ).action(context.act((what: string[], options: EraseOptions) => erase(context, what, options)));
+  sub('prune', 'payloads of runs that closed long ago, by a written rule', 'openexec ledger prune --rule retention.yaml --dry-run')
+    .requiredOption('--rule <file>', 'YAML: version, name, keepDays (180 at least), because, keep')
+    .option('--dry-run', 'say what would go')
+    .action(context.act((options: PruneOptions) => prune(context, options)));
+  sub('fsck', 'derive everything again from the entries and compare', 'openexec ledger fsck --repair')
+    .option('--repair', 'put right what is derived, remove blobs that nothing names; never an entry')
+    .action(context.act((options: FsckOptions) => fsck(context, options)));
+  sub('backup', 'a copy of the files as of one moment, while others write', 'openexec ledger backup /backup/ledger.db')
+    .argument('<file>', 'a file that is not there yet; large blobs go to a folder "blobs" beside it')
+    .action(context.act((file: string, options: LedgerOption) => backUp(context, file, options)));
+}
 
 function whole(text: string, what: string): Result<bigint, Refusal> {
   const number = parseDecimal(text);
@@ -83,7 +132,7 @@ async function pin(context: CommandContext, fingerprint: string, options: Ledger
   });
 }
 
-async function info(context: CommandContext, options: LedgerOption & { readonly json?: boolean }): Promise<CommandResult> {
+async function info(context: CommandContext, options: InfoOptions): Promise<CommandResult> {
   return withLedger(context, { ledger: options.ledger }, async (opened) => {
     const { store } = opened;
     const head = await store.head();
@@ -111,6 +160,9 @@ async function info(context: CommandContext, options: LedgerOption & { readonly 
       logKeys: vkeys.value,
       trajectories: Object.fromEntries(families),
       checkpoints: { kept: checkpoints, newest },
+      instance: await store.keeper.instance(),
+      successor: await store.keeper.successor(),
+      ...(options.growth === true ? { growth: await growthOf(store) } : {}),
     };
     const { output } = context;
     if (options.json === true) output.json('ledger-info', facts);
@@ -130,12 +182,24 @@ async function info(context: CommandContext, options: LedgerOption & { readonly 
         ['root', facts.root],
         ...facts.logKeys.map((key) => ['log key', key] as const),
         ['trajectories', [...families].map(([family, count]) => `${count} ${family}`).join(', ')],
+        ['instance', facts.instance],
+        ...(facts.successor === null
+          ? []
+          : [['sealed', facts.successor === facts.instance ? 'no: moved to this store' : `moved to ${facts.successor}`] as const]),
         ['checkpoints', newest === null ? 'none' : `${checkpoints}, the newest of size ${newest}`],
       ] as const)
         output.result(`${name.padEnd(13)} ${safeLine(value)}`);
+      for (const line of growthLines(facts.growth)) output.result(line);
     }
     return ok(EXIT.ok);
   });
+}
+
+function growthLines(growth: { readonly [kind: string]: Growth } | undefined): string[] {
+  return Object.entries(growth ?? {}).map(
+    ([kind, each]) =>
+      `  ${kind.padEnd(22)} ${String(total(each)).padStart(12)} bytes  ${each.entries} entries ${each.entryBytes}, payloads ${each.payloadBytes}, ${each.blobs} blobs ${each.blobBytes}`,
+  );
 }
 
 async function read(context: CommandContext, options: ReadOptions): Promise<CommandResult> {

@@ -70,6 +70,11 @@ function verdictLines(verdict: Verdict, style: Style): string[] {
     `level        ${integrity.sound ? (report.level ?? 'none') : 'none'}; trust ${words[report.trust]}; anchor ${words[report.anchor]}`,
     `ledger       ${safeLine(report.origin ?? 'unknown origin')}  ${report.fingerprint ?? 'no fingerprint'}`,
     `root         ${report.root}`,
+    ...(report.erased + blobs.erased === 0
+      ? []
+      : [
+          `gone         ${report.erased - report.pruned} payloads erased, ${report.pruned} pruned, ${blobs.erased} blobs erased, all lawfully`,
+        ]),
     ...findingLines(integrity, style),
     ...deepLines(verdict, style),
     ...checked.map((line, at) => `${at === 0 ? 'checked      ' : '             '}${line}`),

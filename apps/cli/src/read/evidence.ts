@@ -7,7 +7,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { type Digest, err, isDigest, type Json, ok, parseCanonical, type Result, toHex } from '@openexec/canon';
 import { readPin } from '@openexec/config';
-import type { LedgerStore, Row } from '@openexec/ledger';
+import { decodeEntry, Holding, type LedgerStore, type Row } from '@openexec/ledger';
 import { openSqliteLedger } from '@openexec/stores';
 import { type LedgerSource, type VerifyReport, verifyLedger } from '@openexec/verify';
 import type { Project, Surroundings } from '../context.ts';
@@ -125,7 +125,15 @@ interface Checked {
 
 async function check({ store, remembered, headKept, trust, onProgress }: Checked): Promise<Integrity> {
   const pass = new EvidencePass(store, remembered);
-  const source = { rows: pass.rows(), checkpoints: await pass.checkpoints(), head: null };
+  const source = {
+    rows: pass.rows(),
+    checkpoints: await pass.checkpoints(),
+    head: null,
+    blob: async (digest: Digest) => {
+      const read = await store.blob(digest);
+      return read.ok ? read.value : null;
+    },
+  };
   const report = await verifyLedger(source, { trust, ...(onProgress === undefined ? {} : { onProgress }) });
   await pass.head(report);
   const blobs = await pass.blobs();
@@ -143,6 +151,7 @@ class EvidencePass {
   readonly #store: LedgerStore;
   /** Each blob with the first entry that names it. */
   readonly #named = new Map<Digest, number>();
+  readonly #holding = new Holding();
   #entries = 0;
 
   constructor(store: LedgerStore, remembered: StoreFault | null) {
@@ -193,10 +202,12 @@ class EvidencePass {
   async blobs(): Promise<Integrity['blobs']> {
     let sound = 0;
     let erased = 0;
+    // What a payload still holds is erased by nobody lawfully.
+    const { held } = this.#holding.finish();
     for (const [digest, index] of this.#named) {
       const read = await this.#store.blob(digest);
       if (read.ok) sound += 1;
-      else if (read.error.code === 'blob.erased') erased += 1;
+      else if (read.error.code === 'blob.erased' && !held.has(digest)) erased += 1;
       else this.#fault(index, read.error.code === 'blob.unknown' ? 'blob.missing' : read.error.code, read.error.message);
     }
     return { named: this.#named.size, sound, erased };
@@ -205,8 +216,11 @@ class EvidencePass {
   #take(row: Row): void {
     const index = this.#entries;
     this.#entries += 1;
+    const entry = decodeEntry(row.entryBytes);
+    if (entry.ok) this.#holding.take(entry.value, row.payload);
     const body = row.payload === null ? null : parseCanonical(row.payload);
-    if (body?.ok === true) nameBlobs(body.value, (digest) => void (this.#named.has(digest) || this.#named.set(digest, index)));
+    if (body?.ok !== true) return;
+    nameBlobs(body.value, (digest) => void (this.#named.has(digest) || this.#named.set(digest, index)));
   }
 
   #fault(index: number | null, code: string, message: string): void {

@@ -114,6 +114,7 @@ export function documentOf(verdict: Verdict): CliDocument<'verify'> {
     signatures: report.signatures,
     checkpoints: report.checkpoints,
     erased: report.erased,
+    pruned: report.pruned,
     blobs: integrity.blobs,
     firstBad: integrity.firstBad,
     findings: [...report.findings, ...faults],

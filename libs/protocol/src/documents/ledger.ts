@@ -56,6 +56,7 @@ export const verify = z.strictObject({
   signatures: count,
   checkpoints: count,
   erased: count,
+  pruned: count,
   blobs: z.strictObject({ named: count, sound: count, erased: count }),
   firstBad: count.nullable(),
   findings: z.array(z.strictObject({ index: count.nullable(), code: text, message: text })),
@@ -89,6 +90,11 @@ export const ledgerInfo = z.strictObject({
   logKeys: z.array(text),
   trajectories: z.record(z.string(), count),
   checkpoints: z.strictObject({ kept: count, newest: decimal.nullable() }),
+  instance: text,
+  successor: textOrNull,
+  growth: z
+    .record(z.string(), z.strictObject({ entries: count, entryBytes: count, payloadBytes: count, blobs: count, blobBytes: count }))
+    .optional(),
 });
 /** One entry with the exact texts that its leaf hash is over; null is what was erased. */
 export const ledgerEntry = z.strictObject({ v, index: decimal, leaf: digest, entry: textOrNull, payload: textOrNull, salt: textOrNull });

@@ -13,7 +13,8 @@ import {
   follow,
   type Head,
   LedgerFault,
-  type LedgerStore,
+  type KeptLedger,
+  type LedgerKeeper,
   makeCheckpoint,
   originIn,
   prepare,
@@ -32,6 +33,7 @@ import { HeadKeeper } from '../headKeeper.ts';
 import { inPortions } from '../salts.ts';
 import { rootOf } from '../tree.ts';
 import { type Address, connect, isOutcome, openRefusal, parseAddress, writeRefusal } from './connect.ts';
+import { PostgresKeeper } from './keeper.ts';
 import { Listener } from './listener.ts';
 import {
   checkpointsAfter,
@@ -67,7 +69,7 @@ export interface PostgresLedgerOptions {
 }
 
 /** Opens a ledger, or says why not; see {@link OpenFailure}. Nothing is repaired. */
-export async function openPostgresLedger(options: PostgresLedgerOptions): Promise<Result<LedgerStore, OpenFailure>> {
+export async function openPostgresLedger(options: PostgresLedgerOptions): Promise<Result<KeptLedger, OpenFailure>> {
   const address = parseAddress(options.address);
   if (!address.ok) return address;
   const db = connect(address.value, options.access === 'readOnly');
@@ -112,7 +114,8 @@ async function prepareSchema(db: Database, address: Address, options: PostgresLe
   return checkDurable(db, where);
 }
 
-class PostgresLedger implements LedgerStore {
+class PostgresLedger implements KeptLedger {
+  readonly keeper: LedgerKeeper;
   readonly #db: Database;
   readonly #options: PostgresLedgerOptions;
   readonly #writer: PostgresWriter;
@@ -141,6 +144,15 @@ class PostgresLedger implements LedgerStore {
         this.#heads?.committed();
         this.#listener.changed();
       },
+    });
+    this.keeper = new PostgresKeeper({
+      db,
+      writer: this.#writer,
+      schema: address.schema,
+      instance,
+      salts: this.#salts,
+      readOnly: options.access === 'readOnly',
+      isClosed: () => this.#closed,
     });
   }
 

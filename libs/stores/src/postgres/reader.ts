@@ -163,7 +163,8 @@ export async function readEvents(
 /** Bytes of a blob, put together from its parts and hashed again. */
 export async function readBlob(db: Source, digest: Digest): Promise<Result<Bytes, BlobFailure>> {
   const known = await db.selectFrom('blobs').select('length').where('digest', '=', digest).executeTakeFirst();
-  if (known === undefined) return err({ code: 'blob.unknown', message: `no blob ${digest} was ever stored here` });
+  if (known === undefined) return err({ code: 'blob.unknown', message: `no blob ${digest} is stored here` });
+  if (Number(known.length) < 0) return err({ code: 'blob.erased', message: `the blob ${digest} was erased` });
   const parts = await db.selectFrom('blob_parts').select('bytes').where('digest', '=', digest).orderBy('part').execute();
   const bytes = new Uint8Array(Buffer.concat(parts.map((part) => part.bytes)));
   if (bytes.length === Number(known.length) && digestOf(bytes) === digest) return ok(bytes);

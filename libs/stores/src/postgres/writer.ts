@@ -29,14 +29,21 @@ const MAX_GROUP_ENTRIES = 256;
 /** PROTOCOL §2: rows of a blob. */
 const PART_BYTES = 128 * 1024;
 
+/** What happens in the same transaction as an append: a check under the lock before it, a change after it. */
+export interface Within {
+  check(tx: Tx): Promise<AppendFailure | null>;
+  apply(tx: Tx): Promise<void>;
+}
+
 interface Request {
   readonly batch: PreparedBatch;
+  readonly within: Within | undefined;
   readonly resolve: (result: Result<Appended, AppendFailure>) => void;
   readonly reject: (error: unknown) => void;
 }
 type Answer = Result<Appended, AppendFailure>;
 type Stop = { readonly code: StoreRefusalCode; readonly message: string };
-type Tx = ControlledTransaction<Tables>;
+export type Tx = ControlledTransaction<Tables>;
 
 /** What one transaction is going to add. */
 interface Growth {
@@ -63,6 +70,7 @@ export class PostgresWriter {
   #queue: Request[] = [];
   #running: Promise<void> | null = null;
   #size = -1;
+  #stale = false;
   #frontier = new Frontier(0, new Uint8Array(0));
   #fingerprint: HeadRow['fingerprint'] = null;
   #successor: string | null = null;
@@ -74,9 +82,9 @@ export class PostgresWriter {
   }
 
   /** Queues a batch. */
-  append(batch: PreparedBatch): Promise<Answer> {
+  append(batch: PreparedBatch, within?: Within): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ batch, resolve, reject });
+      this.#queue.push({ batch, within, resolve, reject });
       this.#running ??= this.#run();
     });
   }
@@ -162,7 +170,8 @@ export class PostgresWriter {
   /** Takes the lock, and takes up what others appended since this handle's last commit. */
   async #refresh(tx: Tx): Promise<void> {
     const head = await readHead(tx, true);
-    if (head.size !== this.#size) {
+    if (head.size !== this.#size || this.#stale) {
+      this.#stale = false;
       this.#view.clear();
       this.#frontier = new Frontier(head.size, head.frontier);
       const count = await sql<{ readonly last: string }>`SELECT coalesce(max(id), 0) AS last FROM trajectories`.execute(tx);
@@ -182,7 +191,15 @@ export class PostgresWriter {
       tx,
       group.map(({ batch }) => batch),
     );
-    for (const { batch } of group) answers.push(await this.#place(tx, batch, growth));
+    for (const { batch, within } of group) {
+      const refused = (await within?.check(tx)) ?? null;
+      const answer = refused === null ? await this.#place(tx, batch, growth) : err(refused);
+      answers.push(answer);
+      if (within === undefined || !answer.ok || answer.value.outcome === 'duplicate') continue;
+      await within.apply(tx);
+      // What this handle remembers of payloads is void after this.
+      this.#stale = true;
+    }
     return { answers, growth };
   }
 
@@ -253,7 +270,7 @@ export class PostgresWriter {
     const added = await sql<{ readonly digest: string }>`
       INSERT INTO blobs (digest, length)
       SELECT * FROM UNNEST(${blobs.map(({ digest }) => digest)}::text[], ${blobs.map(({ bytes }) => String(bytes.length))}::bigint[])
-      ON CONFLICT (digest) DO NOTHING RETURNING digest`.execute(tx);
+      ON CONFLICT (digest) DO UPDATE SET length = excluded.length WHERE blobs.length < 0 RETURNING digest`.execute(tx);
     const isNew = new Set(added.rows.map(({ digest }) => digest));
     for (const { digest, bytes } of blobs) {
       if (!isNew.has(digest)) continue;

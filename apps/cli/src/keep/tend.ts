@@ -1,0 +1,98 @@
+/**
+ * Looking after a ledger: what is derived held against the entries, a backup while others write, growth per kind. Must never repair what does not verify.
+ */
+import { existsSync } from 'node:fs';
+import { isAbsolute, resolve } from 'node:path';
+import { type Digest, err, ok, toHex } from '@openexec/canon';
+import { decodeEntry, type KeptLedger, mentionedIn } from '@openexec/ledger';
+import { backUpSqliteLedger } from '@openexec/stores';
+import type { CommandContext, CommandResult } from '../context.ts';
+import { EXIT, refuse } from '../exit.ts';
+import { storeRefusal } from '../openLedger.ts';
+import { safeLine } from '../output.ts';
+import { openEvidence } from '../read/evidence.ts';
+import { withLedger } from '../read/guard.ts';
+
+/** Options of `ledger fsck`. */
+export interface FsckOptions {
+  readonly ledger?: string;
+  readonly repair?: boolean;
+}
+
+/** Examines, and repairs where asked: only a ledger whose every entry verifies. */
+export async function fsck(context: CommandContext, options: FsckOptions): Promise<CommandResult> {
+  const { output } = context;
+  const evidence = await openEvidence(context, { ledger: options.ledger });
+  if (!evidence.ok) return evidence;
+  const { report } = await evidence.value.check();
+  await evidence.value.close();
+  const [finding] = report.findings;
+  if (finding !== undefined) {
+    for (const { index, code, message } of report.findings.slice(0, 20))
+      output.result(`✗ ${index === null ? 'ledger' : `index ${index}`}: ${code}: ${safeLine(message)}`);
+    return refuse('fsck.failed', `the entries do not verify, first bad index ${report.firstBad ?? 'none'}; nothing was repaired`);
+  }
+  return withLedger(context, { ledger: options.ledger, access: options.repair === true ? 'append' : 'read' }, async ({ store }) => {
+    const examined = await store.keeper.examine({ repair: options.repair === true });
+    if (!examined.ok) return err(storeRefusal(examined.error));
+    const { entries, root, blobs, findings, omitted, firstBad } = examined.value;
+    for (const { index, code, message, repaired } of findings)
+      output.result(`${repaired ? 'repaired' : '✗'} ${index === null ? 'ledger' : `index ${index}`}: ${code}: ${safeLine(message)}`);
+    if (omitted > 0) output.result(`  and ${omitted} more`);
+    output.result(`examined  ${entries} entries, ${blobs} blobs, root sha256:${toHex(root)}`);
+    const left = findings.filter(({ repaired }) => !repaired).length;
+    if (left === 0 && omitted === 0) return ok(EXIT.ok);
+    return refuse('fsck.failed', `${left + omitted} findings${firstBad === null ? '' : `, first bad index ${firstBad}`}`);
+  });
+}
+
+/** A copy of the files as of one moment, while others write. */
+export async function backUp(context: CommandContext, file: string, options: { readonly ledger?: string }): Promise<CommandResult> {
+  const to = isAbsolute(file) ? file : resolve(context.cwd, file);
+  if (existsSync(to)) return refuse('file.exists', `"${safeLine(to)}" is there already`);
+  return withLedger(context, { ledger: options.ledger }, async ({ path }) => {
+    const made = await backUpSqliteLedger({ path, to });
+    if (!made.ok) return err(storeRefusal(made.error));
+    context.output.result(`backed up  ${made.value.entries} entries, ${made.value.blobFiles} blob files  ${safeLine(to)}`);
+    return ok(EXIT.ok);
+  });
+}
+
+/** What entries of one kind cost. */
+export interface Growth {
+  entries: number;
+  entryBytes: number;
+  payloadBytes: number;
+  blobs: number;
+  blobBytes: number;
+}
+
+/** Bytes by kind; a blob is counted once, for the first kind whose payload names it. */
+export async function growthOf(store: KeptLedger): Promise<{ readonly [kind: string]: Growth }> {
+  const lengths = new Map<Digest, number>();
+  for await (const { digest, bytes } of store.keeper.blobs()) if (bytes !== null) lengths.set(digest, bytes);
+  const kinds = new Map<string, Growth>();
+  for await (const page of store.rows())
+    for (const { entryBytes, payload } of page) {
+      const entry = decodeEntry(entryBytes);
+      const kind = entry.ok ? entry.value.kind : 'unreadable';
+      const growth = kinds.get(kind) ?? { entries: 0, entryBytes: 0, payloadBytes: 0, blobs: 0, blobBytes: 0 };
+      kinds.set(kind, growth);
+      growth.entries += 1;
+      growth.entryBytes += entryBytes.length;
+      growth.payloadBytes += payload?.length ?? 0;
+      for (const digest of payload === null ? [] : mentionedIn(payload)) {
+        const length = lengths.get(digest);
+        if (length === undefined) continue;
+        lengths.delete(digest);
+        growth.blobs += 1;
+        growth.blobBytes += length;
+      }
+    }
+  return Object.fromEntries([...kinds].sort(([, a], [, b]) => total(b) - total(a)));
+}
+
+/** All bytes of a kind. */
+export function total({ entryBytes, payloadBytes, blobBytes }: Growth): number {
+  return entryBytes + payloadBytes + blobBytes;
+}

@@ -1,0 +1,23 @@
+/**
+ * What a row of `blobs` says in SQLite, and its bytes at once. Must never wait: it is read under the write lock.
+ */
+import type { Bytes, Digest } from '@openexec/canon';
+import type Database from 'better-sqlite3';
+import type { BlobFiles } from './blobFiles.ts';
+
+/**
+ * Lengths that are no lengths. ERASED: gone, and a `run.opened` still names it. LEAVING and TO_ERASED: the transaction is over, the file is not gone
+ * yet; a row of that kind without a name says that the log is not truncated yet.
+ */
+export const ERASED = -1;
+export const LEAVING = -2;
+export const TO_ERASED = -3;
+
+/** The bytes of a blob at once, null where there are none. */
+export function readBlobNow(from: { readonly db: Database.Database; readonly blobFiles: BlobFiles }, digest: Digest): Bytes | null {
+  const row = from.db.prepare('SELECT length, bytes FROM blobs WHERE digest = ?').raw().get(digest) as
+    | readonly [number, Uint8Array | null]
+    | undefined;
+  if (row === undefined || row[0] < 0) return null;
+  return row[1] === null ? from.blobFiles.readNow(digest) : new Uint8Array(row[1]);
+}

@@ -1,0 +1,334 @@
+/**
+ * The keeper of a ledger in SQLite: forgets payloads so that no file holds them any more, takes a copied ledger in, answers what is asked of the
+ * whole. Must never touch an entry, and never forget but in the transaction whose entry says so. PROTOCOL §3; windows 6 to 8 of the README.
+ */
+import { type Bytes, type Digest, err, ok, type Randomness, type Result, type TrajectoryId } from '@openexec/canon';
+import {
+  batchOfWish,
+  type BlobEntry,
+  CopyCheck,
+  type CopyFailure,
+  CopyFault,
+  type CopyPart,
+  decodeEntry,
+  type Examination,
+  factsOf,
+  type ForgetFailure,
+  forgetFault,
+  type Forgetting,
+  type Forgotten,
+  type LedgerCopy,
+  type LedgerKeeper,
+  type Place,
+  placeKey,
+  placesOfWish,
+  prepare,
+  Release,
+  type Released,
+  runNow,
+  type StoreRefusalCode,
+} from '@openexec/ledger';
+import Database from 'better-sqlite3';
+import { type BlobFiles, MAX_ROW_BLOB_BYTES } from './blobFiles.ts';
+import { isOutcome, writeRefusal } from './errors.ts';
+import { ERASED, LEAVING, readBlobNow, TO_ERASED } from './blobRows.ts';
+import { examineSqlite } from './sqliteExamine.ts';
+import type { RowReader } from './rows.ts';
+import { setDurable } from './schema.ts';
+import { Frontier } from './tree.ts';
+import { ADD_BLOB, type Within, type Writer } from './writer.ts';
+
+const UNTRUNCATED = '';
+const PAGE = 1000;
+
+/** What the keeper of one handle works with. */
+export interface SqliteKeeperOptions {
+  readonly db: Database.Database;
+  readonly path: string;
+  readonly blobFiles: BlobFiles;
+  readonly reader: RowReader;
+  readonly writer: Writer;
+  readonly salts: Randomness;
+  readonly readOnly: boolean;
+  readonly isClosed: () => boolean;
+  readonly onWindow: (window: number) => void;
+  readonly onCopied: () => void;
+}
+
+/** See {@link LedgerKeeper}. */
+export class SqliteKeeper implements LedgerKeeper {
+  readonly #options: SqliteKeeperOptions;
+
+  constructor(options: SqliteKeeperOptions) {
+    this.#options = options;
+  }
+
+  async instance(): Promise<string> {
+    return String(this.#options.db.prepare('SELECT instance FROM store').pluck().get());
+  }
+
+  async successor(): Promise<string | null> {
+    return this.#options.writer.headRow().successor;
+  }
+
+  async *blobs(): AsyncGenerator<BlobEntry> {
+    const page = this.#options.db
+      .prepare(`SELECT digest, length FROM blobs WHERE digest > ? AND length >= ${ERASED} ORDER BY digest LIMIT ${PAGE}`)
+      .raw();
+    for (let after = ''; ; ) {
+      const rows = page.all(after) as (readonly [Digest, number])[];
+      for (const [digest, length] of rows) yield { digest, bytes: length === ERASED ? null : length };
+      const last = rows.at(-1);
+      if (last === undefined) return;
+      after = last[0];
+    }
+  }
+
+  // ---- forgetting
+
+  async forget(wish: Forgetting): Promise<Result<Forgotten, ForgetFailure>> {
+    const { salts, writer, readOnly, isClosed } = this.#options;
+    if (isClosed()) return CLOSED;
+    if (readOnly) return err(READ_ONLY);
+    const batch = batchOfWish(wish);
+    if (batch.to[0]?.drafts.length === 0) return err({ code: 'forget.nothing', message: 'nothing was named' });
+    const prepared = prepare(batch, salts);
+    if (!prepared.ok) return prepared;
+    const work = new ForgetWork(this.#options, wish);
+    const appended = await writer.append(prepared.value, work);
+    if (!appended.ok) return err(work.refused ?? appended.error);
+    // Window 7: a death from here on has forgotten; the next opening overwrites what files and log still hold.
+    this.#options.onWindow(7);
+    return ok({ stored: appended.value.stored, payloads: work.payloads, blobs: work.blobs, lingering: !this.settle() });
+  }
+
+  /** Finishes what a forgetting left: files of blobs, then the log. False where another process holds the log back. */
+  settle(): boolean {
+    const { db, blobFiles, onWindow } = this.#options;
+    const leaving = db.prepare('SELECT digest, length FROM blobs WHERE length < ?').raw();
+    if (leaving.all(ERASED).length === 0) return true;
+    db.transaction(() => {
+      // Asked again under the lock: the same bytes may have come back in a later payload.
+      for (const [digest, length] of leaving.all(ERASED) as (readonly [Digest, number])[]) {
+        if (digest === UNTRUNCATED) continue;
+        blobFiles.removeNow(digest);
+        // Window 8: a death here leaves rows whose files are gone already, which is what the next opening makes of the rest.
+        onWindow(8);
+        if (length === TO_ERASED) db.prepare('UPDATE blobs SET length = ?, bytes = NULL WHERE digest = ?').run(ERASED, digest);
+        else db.prepare('DELETE FROM blobs WHERE digest = ?').run(digest);
+      }
+    }).immediate();
+    const [log] = db.pragma('wal_checkpoint(TRUNCATE)') as readonly { readonly busy: number }[];
+    if (log?.busy !== 0) return false;
+    db.prepare('DELETE FROM blobs WHERE digest = ?').run(UNTRUNCATED);
+    return true;
+  }
+
+  // ---- copying in
+
+  async copyIn(copy: LedgerCopy): Promise<Result<{ readonly blobs: number }, CopyFailure>> {
+    const { isClosed, readOnly, path, blobFiles, onCopied, onWindow } = this.#options;
+    if (isClosed()) return CLOSED;
+    if (readOnly) return err(READ_ONLY);
+    // A connection of its own: the transaction stays open while the parts are waited for.
+    const db = new Database(path);
+    const files: Digest[] = [];
+    let begun = false;
+    try {
+      setDurable(db);
+      db.exec('BEGIN IMMEDIATE');
+      begun = true;
+      if (db.prepare('SELECT size FROM head').pluck().get() !== 0)
+        return err({ code: 'copy.notEmpty', message: 'this ledger has entries already; copy into a new one' });
+      const check = new CopyCheck(copy);
+      const taking = new Taking(db, check);
+      for await (const part of copy.parts()) {
+        if (part.is === 'blob' && part.bytes !== null && part.bytes.length > MAX_ROW_BLOB_BYTES) {
+          check.blob(part.digest, part.bytes);
+          files.push(part.digest);
+          await blobFiles.write(part.digest, part.bytes);
+          taking.addBlob(part.digest, part.bytes.length, null);
+        } else taking.take(part);
+      }
+      check.finish();
+      taking.finish();
+      // Window 9: a death before COMMIT leaves an empty store, and files of blobs that the next examination removes.
+      onWindow(9);
+      db.exec('COMMIT');
+      files.length = 0;
+      onCopied();
+      return ok({ blobs: check.blobs });
+    } catch (error) {
+      if (error instanceof CopyFault) return err({ code: error.code, message: error.message });
+      if (!isOutcome(error)) throw error;
+      return err(writeRefusal(error, begun));
+    } finally {
+      if (db.inTransaction) db.exec('ROLLBACK');
+      db.close();
+      for (const digest of files) blobFiles.removeNow(digest);
+    }
+  }
+
+  async examine(options: {
+    readonly repair: boolean;
+  }): Promise<Result<Examination, { readonly code: StoreRefusalCode; readonly message: string }>> {
+    const { isClosed, readOnly, db, blobFiles } = this.#options;
+    if (isClosed()) return CLOSED;
+    if (readOnly && options.repair) return err(READ_ONLY);
+    const files = await blobFiles.names();
+    if (isClosed()) return CLOSED;
+    try {
+      return ok(examineSqlite({ db, blobFiles, files, repair: options.repair }));
+    } catch (error) {
+      if (!isOutcome(error)) throw error;
+      return err(writeRefusal(error, false));
+    }
+  }
+}
+
+const CLOSED = { ok: false, error: { code: 'store.closed', message: 'this handle was closed' } } as const;
+const READ_ONLY = { code: 'store.readOnly', message: 'this ledger was opened for reading only' } as const;
+/** The writer's answer where the check of a forgetting refused; the keeper gives its own reason instead. */
+const REFUSED = { code: 'batch.invalid', message: 'what was to be forgotten may not be' } as const;
+
+/** One forgetting under the write lock: what may go, and what goes with it. */
+class ForgetWork implements Within {
+  readonly #options: SqliteKeeperOptions;
+  readonly #wish: Forgetting;
+  readonly #going = new Map<string, { readonly id: number; readonly place: Place }>();
+  refused: ForgetFailure | null = null;
+  payloads = 0;
+  blobs = 0;
+
+  constructor(options: SqliteKeeperOptions, wish: Forgetting) {
+    this.#options = options;
+    this.#wish = wish;
+  }
+
+  check(): typeof REFUSED | null {
+    this.#going.clear();
+    const closed = new Map<TrajectoryId, boolean>();
+    const before = this.#wish.kind === 'prune' ? this.#wish.before : null;
+    for (const place of placesOfWish(this.#wish)) {
+      const { trajectory, seq } = place;
+      const id = this.#options.reader.trajectoryId(trajectory);
+      const stored = id === null ? null : this.#options.reader.at(id, seq);
+      if (!closed.has(trajectory)) closed.set(trajectory, id !== null && this.#isClosed(id));
+      this.refused = forgetFault(place, stored === null ? null : { entry: stored.entry, closed: closed.get(trajectory) === true }, before);
+      if (this.refused !== null) return REFUSED;
+      if (id !== null && stored !== null && stored.payload !== null) this.#going.set(placeKey(trajectory, seq), { id, place });
+    }
+    this.payloads = this.#going.size;
+    this.refused = this.payloads === 0 ? { code: 'forget.nothing', message: 'none of these payloads is there' } : null;
+    return this.refused === null ? null : REFUSED;
+  }
+
+  #isClosed(id: number): boolean {
+    for (const { entry } of this.#options.reader.fromEnd(id)) return factsOf(entry.kind)?.closes === true;
+    return false;
+  }
+
+  apply(): void {
+    const { db, onWindow } = this.#options;
+    const released = this.#release();
+    const blank = db.prepare('UPDATE entries SET payload = NULL, salt = NULL WHERE trajectory = ? AND seq = ?');
+    for (const { id, place } of this.#going.values()) blank.run(id, place.seq);
+    this.blobs = this.#dropBlobs(released);
+    db.prepare(ADD_BLOB).run(UNTRUNCATED, LEAVING, null);
+    // Window 6: a death before COMMIT has forgotten nothing.
+    onWindow(6);
+  }
+
+  /** One reading of all payloads, under the lock: nobody can name a blob anew meanwhile. */
+  #release(): Released {
+    const { db } = this.#options;
+    const release = new Release(new Set(this.#going.keys()));
+    const page = db.prepare(`SELECT idx, entry, payload FROM entries WHERE idx > ? ORDER BY idx LIMIT ${PAGE}`).raw();
+    for (let after = -1; ; ) {
+      const rows = page.all(after) as (readonly [number, Uint8Array, Uint8Array | null])[];
+      for (const [, entry, payload] of rows) {
+        const decoded = decodeEntry(new Uint8Array(entry));
+        if (decoded.ok) release.take(decoded.value, payload === null ? null : new Uint8Array(payload));
+      }
+      const last = rows.at(-1);
+      if (last === undefined) break;
+      after = last[0];
+    }
+    return runNow(release.finish(), (digest) => readBlobNow(this.#options, digest));
+  }
+
+  #dropBlobs({ drop, hollow }: Released): number {
+    const { db } = this.#options;
+    const known = db.prepare('SELECT bytes IS NULL FROM blobs WHERE digest = ? AND length >= 0').pluck();
+    const mark = db.prepare('UPDATE blobs SET length = ?, bytes = NULL WHERE digest = ?');
+    const remove = db.prepare('DELETE FROM blobs WHERE digest = ?');
+    let count = 0;
+    for (const [digests, isHollow] of [[drop, false] as const, [hollow, true] as const])
+      for (const digest of digests) {
+        const isFile = known.get(digest);
+        if (isFile === undefined) continue;
+        count += 1;
+        if (isFile === 1) mark.run(isHollow ? TO_ERASED : LEAVING, digest);
+        else if (isHollow) mark.run(ERASED, digest);
+        else remove.run(digest);
+      }
+    return count;
+  }
+}
+
+/** Rows of a copy into the tables. */
+class Taking {
+  readonly #db: Database.Database;
+  readonly #check: CopyCheck;
+  readonly #frontier = new Frontier(0, new Uint8Array(0));
+  readonly #ids = new Map<TrajectoryId, number>();
+  readonly #addEntry: Database.Statement;
+  readonly #addTrajectory: Database.Statement;
+  readonly #addSubtree: Database.Statement;
+  readonly #addCheckpoint: Database.Statement;
+  readonly #addBlob: Database.Statement;
+
+  constructor(db: Database.Database, check: CopyCheck) {
+    this.#db = db;
+    this.#check = check;
+    this.#addEntry = db.prepare('INSERT INTO entries (idx, trajectory, seq, entry, payload, salt, event) VALUES (?, ?, ?, ?, ?, ?, ?)');
+    this.#addTrajectory = db.prepare('INSERT INTO trajectories (name) VALUES (?)');
+    this.#addSubtree = db.prepare('INSERT INTO subtrees (level, idx, hash) VALUES (?, ?, ?)');
+    this.#addCheckpoint = db.prepare('INSERT INTO checkpoints (size, note) VALUES (?, ?)');
+    this.#addBlob = db.prepare(ADD_BLOB);
+  }
+
+  take(part: CopyPart): void {
+    if (part.is === 'checkpoint') {
+      this.#check.checkpoint(part.checkpoint);
+      this.#addCheckpoint.run(Number(part.checkpoint.size), part.checkpoint.note);
+    } else if (part.is === 'blob') {
+      this.#check.blob(part.digest, part.bytes);
+      this.addBlob(part.digest, part.bytes === null ? ERASED : part.bytes.length, part.bytes);
+    } else
+      for (const row of part.rows) {
+        const { entry, index, hash } = this.#check.row(row);
+        this.#addEntry.run(index, this.#idOf(entry.trajectory), entry.seq, row.entryBytes, row.payload, row.salt, entry.id ?? null);
+        this.#frontier.append(hash, (subtree) => this.#addSubtree.run(subtree.level, subtree.index, subtree.hash));
+      }
+  }
+
+  addBlob(digest: Digest, length: number, bytes: Bytes | null): void {
+    this.#addBlob.run(digest, length, bytes);
+  }
+
+  #idOf(trajectory: TrajectoryId): number {
+    const known = this.#ids.get(trajectory);
+    if (known !== undefined) return known;
+    const id = Number(this.#addTrajectory.run(trajectory).lastInsertRowid);
+    this.#ids.set(trajectory, id);
+    return id;
+  }
+
+  finish(): void {
+    const { size, fingerprint, successor } = this.#check.retrace;
+    this.#db
+      .prepare('UPDATE head SET size = ?, frontier = ?, fingerprint = ?, successor = ? WHERE id = 0')
+      .run(size, this.#frontier.stored(), fingerprint, successor);
+  }
+}
