@@ -4,6 +4,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
+const README = /^readme(\.md)?$/i;
+const HEADING = /^#+ licen[cs]e\s*$/im;
 const TEXT = /^(licen[cs]e|copying)([.-].*)?$/i;
 
 /** Folders of the packages that files of the bundle come from, sorted; only what really went into an output counts. */
@@ -15,14 +17,24 @@ function packagesOf(metafile) {
   return [...new Set(folders)].sort();
 }
 
+/** The licence file of a package, else the section of that name in its README where it holds a copyright and the terms; null where there is neither. */
+function textIn(folder) {
+  const names = fs.readdirSync(folder);
+  const read = (name) => fs.readFileSync(path.join(folder, name), 'utf8').replace(/\r\n/g, '\n').trim();
+  const file = names.find((one) => TEXT.test(one));
+  if (file !== undefined) return read(file);
+  const readme = names.find((one) => README.test(one));
+  const [, section = ''] = readme === undefined ? [] : read(readme).split(HEADING);
+  return /copyright/i.test(section) && /permission is hereby granted/i.test(section) ? section.trim() : null;
+}
+
 /** The text of THIRD-PARTY-NOTICES for a metafile whose paths are relative to `root`. Throws for a package that says nothing of its licence. */
 export function noticesOf(metafile, root) {
   const parts = packagesOf(metafile).map((folder) => {
     const at = path.join(root, folder);
     const { name, version, license } = JSON.parse(fs.readFileSync(path.join(at, 'package.json'), 'utf8'));
-    const file = fs.readdirSync(at).find((one) => TEXT.test(one));
-    if (typeof license !== 'string' || file === undefined) throw new Error(`${folder} is bundled, but has no licence text to hand on`);
-    const text = fs.readFileSync(path.join(at, file), 'utf8').replace(/\r\n/g, '\n').trim();
+    const text = textIn(at);
+    if (typeof license !== 'string' || text === null) throw new Error(`${folder} is bundled, but has no licence text to hand on`);
     return `${name} ${version} (${license})\n\n${text}\n`;
   });
   if (parts.length === 0) throw new Error('the bundle holds no package at all, which cannot be');

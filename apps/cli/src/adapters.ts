@@ -16,8 +16,15 @@ export function createContext(options: { readonly assets: string; readonly versi
   const surroundings = createSurroundings({ env: process.env, cwd: process.cwd(), assets: options.assets });
   const { env, cwd, places, clock, randomness } = surroundings;
   const output = createOutput({ stdout: process.stdout, stderr: process.stderr, env });
+  let ledger: string | undefined;
   return {
     ...surroundings,
+    get ledger() {
+      return ledger;
+    },
+    nameLedger: (url) => {
+      ledger = url;
+    },
     output,
     interactive: process.stdin.isTTY === true && process.stderr.isTTY === true && (env['CI'] ?? '') === '',
     version: options.version,
@@ -29,6 +36,8 @@ export function createContext(options: { readonly assets: string; readonly versi
     openLedger: async (choice = {}) =>
       (await import('./openLedger.ts')).openLedger({
         choice,
+        ledger,
+        env,
         cwd,
         places,
         clock,
@@ -46,7 +55,7 @@ async function finish(output: Output, args: readonly unknown[], work: () => Prom
   try {
     result = await work();
   } catch (error) {
-    result = isDamage(error) ? refuse('ledger.corrupt', faultText(error)) : refuse('internal.fault', faultText(error));
+    result = refuse(isDamage(error) ? 'ledger.corrupt' : isSilence(error) ? 'ledger.unreachable' : 'internal.fault', faultText(error));
   }
   if (result.ok) {
     process.exitCode = result.value;
@@ -60,6 +69,11 @@ async function finish(output: Output, args: readonly unknown[], work: () => Prom
 function isDamage(error: unknown): boolean {
   const { code } = (error ?? {}) as { readonly code?: unknown };
   return typeof code === 'string' && /^(?:store\.corrupt|SQLITE_CORRUPT.*|SQLITE_NOTADB)$/.test(code);
+}
+
+/** A server that did not answer a reading. */
+function isSilence(error: unknown): boolean {
+  return ((error ?? {}) as { readonly code?: unknown }).code === 'store.unreachable';
 }
 
 /** What a throw says; with its stack where somebody looks for a defect. */

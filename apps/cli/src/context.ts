@@ -18,11 +18,25 @@ export interface Project {
   /** Where configuration and state of this user live. */
   readonly places: Places;
 }
+/** Where a ledger is. `name` is shown, and pins go by it: a real path, or an address without user and password. */
+export type LedgerPlace =
+  | { readonly kind: 'sqlite'; readonly name: string; readonly path: string }
+  | {
+      readonly kind: 'postgres';
+      readonly name: string;
+      /** Secret where it holds a password. */
+      readonly address: string;
+      /** Only files of the repository name it: nothing is sent there before the user has pinned it. */
+      readonly guest: boolean;
+    };
+
 /** An open ledger and what the user's own configuration says of it. */
 export interface OpenLedger {
   readonly store: KeptLedger;
-  /** Path of the SQLite file. */
+  /** Real path of the file, or the address of the place without user and password: what is shown, and what pins go by. */
   readonly path: string;
+  /** Where it is, for leases. */
+  readonly place: LedgerPlace;
   readonly fingerprint: Digest;
   /** The fingerprint that is pinned for this place, or null: trust is then self-asserted. */
   readonly pinned: Digest | null;
@@ -32,7 +46,7 @@ export interface OpenLedger {
 }
 /** Which ledger a command wants, and how. */
 export interface LedgerChoice {
-  /** `--ledger sqlite:PATH`; left out: `.openexec/ledger.db` of the checkout. */
+  /** A ledger of its own choice, in the words of `--ledger`; left out: what the call, the environment or the files name, else that of the checkout. */
   readonly ledger?: string | undefined;
   /**
    * Default `read`. `write` needs the keys of this ledger and a pinned fingerprint. `append` needs the pin only: for facts that carry their own
@@ -54,6 +68,8 @@ export interface Surroundings {
   readonly assets: string;
   /** Where configuration and state of this user live. */
   readonly places: Places;
+  /** The ledger that this call names by `--ledger`. */
+  readonly ledger?: string | undefined;
 }
 
 /** What every command is given. */
@@ -68,6 +84,8 @@ export interface CommandContext extends Surroundings {
    * A throw of `work` is `internal.fault`.
    */
   act<A extends unknown[]>(work: (...args: A) => Promise<CommandResult>): (...args: A) => Promise<void>;
+  /** Takes over `--ledger`, before the command works. */
+  nameLedger(url: string | undefined): void;
   /** The checkout around `cwd`; refuses outside a repository. */
   project(): Promise<Result<Project, Refusal>>;
   /** Opens the ledger of the checkout, or the one named; checks the pin and the head file. Close it before the command ends. */

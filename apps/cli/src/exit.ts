@@ -141,7 +141,21 @@ export const REFUSALS = {
   },
   'ledger.rolledBack': { exit: 20, where: 'ledger', remedy: 'the file is older than what was acknowledged: bring back the newer file' },
   'ledger.corrupt': { exit: 20, where: 'ledger', remedy: 'openexec verify names the first bad entry; bring back an intact copy' },
-  'ledger.url': { exit: 2, where: 'ledger', remedy: 'give --ledger sqlite:PATH' },
+  'ledger.url': {
+    exit: 2,
+    where: 'ledger',
+    remedy: 'give --ledger sqlite:PATH, postgres://HOST/DATABASE, or postgres: with the address in DATABASE_URL',
+  },
+  'ledger.refused': {
+    exit: 2,
+    where: 'ledger',
+    remedy: 'correct user, password (PGPASSWORD, ~/.pgpass) or sslmode, then try again; nothing was changed',
+  },
+  'ledger.unreachable': {
+    exit: 1,
+    where: 'ledger',
+    remedy: 'look whether the server runs and can be reached; what was acknowledged is there, openexec resume RUN goes on',
+  },
   'ledger.full': { exit: 1, where: 'ledger', remedy: 'free disk space, then openexec resume RUN' },
   'ledger.failed': { exit: 1, where: 'ledger', remedy: 'openexec doctor looks at the ledger and the disk' },
   'ledger.sealed': { exit: 2, where: 'ledger', remedy: 'go on where it moved to; openexec ledger info shows the store that goes on' },

@@ -57,10 +57,37 @@ const HIDDEN: CommandRow = { name: '__complete', summary: '', load: () => import
 /** The one command that looks at all others. */
 const WHOLE_TREE = 'completion';
 
+/** Commands that work on the ledger of the checkout, and as well on one that is named. */
+const OPEN_LEDGERS: ReadonlySet<string> = new Set([
+  'init',
+  'run',
+  'resume',
+  'cancel',
+  'rewind',
+  'apply',
+  'doctor',
+  '__complete',
+  ...['list', 'explain', 'adopt'].map((name) => `policy ${name}`),
+  ...['issue', 'narrow', 'show', 'verify', 'revoke', 'restore', 'list'].map((name) => `writ ${name}`),
+]);
+const LEDGER_OPTION = 'another ledger: sqlite:PATH or postgres://HOST/DATABASE';
+
 /** The command that the arguments name: the first that is no option, or what `help` is asked about. */
 function named(args: readonly string[]): string | undefined {
   const words = args.filter((arg) => !arg.startsWith('-'));
   return words[0] === 'help' ? words[1] : words[0];
+}
+
+/** Gives `--ledger` to every command that opens a ledger and does not say more about it itself. */
+function nameLedgers(program: Command, wanted: string): void {
+  const leaves = (command: Command): readonly Command[] => (command.commands.length === 0 ? [command] : command.commands.flatMap(leaves));
+  for (const command of program.commands) {
+    if (command.name() !== wanted && wanted !== WHOLE_TREE) continue;
+    for (const leaf of leaves(command)) {
+      const path = leaf === command ? leaf.name() : `${command.name()} ${leaf.name()}`;
+      if (OPEN_LEDGERS.has(path) && !leaf.options.some(({ long }) => long === '--ledger')) leaf.option('--ledger <url>', LEDGER_OPTION);
+    }
+  }
 }
 
 async function main(): Promise<void> {
@@ -78,6 +105,8 @@ async function main(): Promise<void> {
     if (row.name === wanted || wanted === WHOLE_TREE) (await row.load()).register(program, context);
     else program.command(row.name).description(row.summary);
   }
+  if (wanted !== undefined) nameLedgers(program, wanted);
+  program.hook('preAction', (_, command) => context.nameLedger(command.opts<{ readonly ledger?: string }>().ledger));
   await program.parseAsync(process.argv);
 }
 

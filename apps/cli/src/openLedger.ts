@@ -2,92 +2,81 @@
  * Opens the ledger of a checkout, or one that is named, with the pin and the head file of this user. Must never open for writing what is not
  * pinned, nor go on when the head file says that entries are gone (PROTOCOL §3 "Head elsewhere").
  */
-import { existsSync, realpathSync } from 'node:fs';
-import { isAbsolute, join, resolve } from 'node:path';
 import { type Clock, type Digest, err, ok, type Randomness, type Result } from '@openexec/canon';
 import { type Places, readPin } from '@openexec/config';
 import type { KeptLedger } from '@openexec/ledger';
-import { openSqliteLedger } from '@openexec/stores';
-import type { LedgerChoice, OpenLedger, Project } from './context.ts';
+import type { LedgerChoice, LedgerPlace, OpenLedger } from './context.ts';
 import { type Refusal, type RefusalCode, refusalFor, refuse } from './exit.ts';
 import { headFileOf, keysFolder, loadSigners, stateFolderOf } from './keyring.ts';
+import { checkPlace, findLedgerPlace, openStore, type PlaceContext } from './ledgerPlace.ts';
 import { safeLine } from './output.ts';
 
 /** What opening needs of the context. */
-export interface OpenLedgerOptions {
+export interface OpenLedgerOptions extends PlaceContext {
   readonly choice: LedgerChoice;
-  readonly cwd: string;
-  readonly places: Places;
   readonly clock: Clock;
   readonly randomness: Randomness;
-  project(): Promise<Result<Project, Refusal>>;
 }
-const SQLITE = 'sqlite:';
-
-/** Path of a checkout's own ledger. */
-export function ledgerPathOf(project: Project): string {
-  return join(project.folder, 'ledger.db');
-}
-
 /** See `CommandContext.openLedger`. */
 export async function openLedger(options: OpenLedgerOptions): Promise<Result<OpenLedger, Refusal>> {
   const { choice, places } = options;
-  const named = await pathOf(options);
-  if (!named.ok) return named;
-  if (!existsSync(named.value)) return refuse('ledger.missing', `there is no ledger at "${safeLine(named.value)}"`);
-  const path = realpathSync(named.value);
-  const pin = readPin(places.user, path);
+  const found = await findLedgerPlace(options, choice.ledger);
+  if (!found.ok) return found;
+  const place = found.value;
+  const pin = readPin(places.user, place.name);
   if (!pin.ok) return refuse('config.invalid', pin.error.message);
+  const checked = checkPlace(place, pin.value !== null);
+  if (!checked.ok) return checked;
   return choice.access === 'write' || choice.access === 'append'
-    ? openToWrite(options, path, pin.value)
-    : openToRead(options, path, pin.value);
+    ? openToWrite(options, place, pin.value)
+    : openToRead(options, place, pin.value);
 }
 
-async function pathOf(options: OpenLedgerOptions): Promise<Result<string, Refusal>> {
-  const { choice, cwd } = options;
-  if (choice.ledger === undefined) {
-    const project = await options.project();
-    return project.ok ? ok(ledgerPathOf(project.value)) : project;
-  }
-  if (!choice.ledger.startsWith(SQLITE)) {
-    return refuse('ledger.url', `"${safeLine(choice.ledger, 80)}" names no ledger that this version opens; it opens sqlite:PATH`);
-  }
-  const path = choice.ledger.slice(SQLITE.length);
-  return ok(isAbsolute(path) ? path : resolve(cwd, path));
-}
-
-async function openToRead(options: OpenLedgerOptions, path: string, pinned: Digest | null): Promise<Result<OpenLedger, Refusal>> {
+async function openToRead(options: OpenLedgerOptions, place: LedgerPlace, pinned: Digest | null): Promise<Result<OpenLedger, Refusal>> {
   const { clock, randomness, places } = options;
   const headFile = pinned === null ? {} : { headFile: headFileOf(stateFolderOf(places, pinned)) };
-  const opened = await openSqliteLedger({ path, clock, randomness, access: 'readOnly', ...headFile });
+  const opened = await openStore(place, { clock, randomness, access: 'readOnly', ...headFile });
   if (!opened.ok) return err(storeRefusal(opened.error));
-  return described(opened.value, path, pinned, places);
+  return described(opened.value, place, pinned, places);
 }
 
-async function openToWrite(options: OpenLedgerOptions, path: string, pinned: Digest | null): Promise<Result<OpenLedger, Refusal>> {
+async function openToWrite(options: OpenLedgerOptions, place: LedgerPlace, pinned: Digest | null): Promise<Result<OpenLedger, Refusal>> {
   const { clock, randomness, places } = options;
-  if (pinned === null) return refuse('ledger.unpinned', `the ledger at "${safeLine(path)}" is not one that you pinned`);
+  if (pinned === null) return refuse('ledger.unpinned', `the ledger at "${safeLine(place.name)}" is not one that you pinned`);
   const stateFolder = stateFolderOf(places, pinned);
   const signers = options.choice.access === 'append' ? ok({}) : loadSigners(keysFolder(stateFolder));
   if (!signers.ok) return signers;
-  const opened = await openSqliteLedger({ path, clock, randomness, headFile: headFileOf(stateFolder), ...signers.value });
+  const opened = await openStore(place, { clock, randomness, headFile: headFileOf(stateFolder), ...signers.value });
   if (!opened.ok) return err(storeRefusal(opened.error));
-  return described(opened.value, path, pinned, places);
+  return described(opened.value, place, pinned, places);
 }
 
-async function described(store: KeptLedger, path: string, pinned: Digest | null, places: Places): Promise<Result<OpenLedger, Refusal>> {
+async function described(
+  store: KeptLedger,
+  place: LedgerPlace,
+  pinned: Digest | null,
+  places: Places,
+): Promise<Result<OpenLedger, Refusal>> {
   const { fingerprint } = await store.head();
   const wrong =
     fingerprint === null
-      ? refuse('ledger.missing', `the ledger at "${safeLine(path)}" was never founded`)
+      ? refuse('ledger.missing', `the ledger at "${safeLine(place.name)}" was never founded`)
       : pinned !== null && pinned !== fingerprint
-        ? refuse('ledger.otherFingerprint', `the ledger at "${safeLine(path)}" has fingerprint ${fingerprint}, pinned is ${pinned}`)
+        ? refuse('ledger.otherFingerprint', `the ledger at "${safeLine(place.name)}" has fingerprint ${fingerprint}, pinned is ${pinned}`)
         : null;
   if (wrong !== null || fingerprint === null) {
     await store.close();
     return wrong ?? refuse('ledger.missing', 'the ledger was never founded');
   }
-  return ok({ store, path, fingerprint, pinned, stateFolder: stateFolderOf(places, fingerprint), close: () => store.close() });
+  return ok({
+    store,
+    path: place.name,
+    place,
+    fingerprint,
+    pinned,
+    stateFolder: stateFolderOf(places, fingerprint),
+    close: () => store.close(),
+  });
 }
 
 /** The row of the table for each code of a store or of the runtime that has another name there. */
@@ -97,6 +86,9 @@ const STORE_CODES: { readonly [code: string]: RefusalCode } = {
   'store.notALedger': 'ledger.corrupt',
   'store.newerFormat': 'ledger.newer',
   'store.full': 'ledger.full',
+  'store.address': 'ledger.url',
+  'store.refused': 'ledger.refused',
+  'store.unreachable': 'ledger.unreachable',
   'store.corrupt': 'ledger.corrupt',
   'headFile.malformed': 'ledger.rolledBack',
   'ledger.rolledBack': 'ledger.rolledBack',

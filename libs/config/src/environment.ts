@@ -4,6 +4,7 @@
  */
 import { err, ok, type Result } from '@openexec/canon';
 import { nearest } from '@openexec/protocol';
+import { withoutPassword } from './ledger.ts';
 import type { ConfigProblem } from './problems.ts';
 import { type ConfigFile, configFile } from './schema.ts';
 
@@ -11,13 +12,14 @@ import { type ConfigFile, configFile } from './schema.ts';
 const VARIABLES: { readonly [name: string]: { readonly path: readonly string[]; readonly number: boolean } } = {
   OPENEXEC_MODEL: { path: ['model'], number: false },
   OPENEXEC_BLUEPRINT: { path: ['blueprint'], number: false },
+  OPENEXEC_LEDGER: { path: ['ledger'], number: false },
   OPENEXEC_APPROVALS: { path: ['approvals'], number: false },
   OPENEXEC_BUDGET_TOKENS: { path: ['budget', 'tokens'], number: true },
   OPENEXEC_BUDGET_USD: { path: ['budget', 'usd'], number: true },
   OPENEXEC_BUDGET_CALLS: { path: ['budget', 'calls'], number: true },
   OPENEXEC_WALL: { path: ['wall'], number: true },
 };
-const PREFIX = /^OPENEXEC_(MODEL|BLUEPRINT|APPROVAL|BUDGET|WALL)/;
+const PREFIX = /^OPENEXEC_(MODEL|BLUEPRINT|LEDGER|APPROVAL|BUDGET|WALL)/;
 const NUMBER = /^(0|[1-9]\d{0,15})(\.\d{1,6})?$/;
 
 /** The configuration that the environment states; an empty variable states nothing. */
@@ -34,7 +36,8 @@ export function environmentConfig(env: { readonly [name: string]: string | undef
     }
     if (variable.number && !NUMBER.test(text))
       problems.push(problem('config.value', `${name}: a number is needed, not ${JSON.stringify(text)}`));
-    else put(said, variable.path, variable.number ? Number(text) : text);
+    // The environment may hold a password; the configuration in force is shown, and so has it not.
+    else put(said, variable.path, variable.number ? Number(text) : withoutPassword(text));
   }
   const checked = configFile.safeParse(said);
   if (!checked.success)

@@ -62,6 +62,8 @@ export interface Config {
   readonly modelTimeoutMs: number | null;
   readonly commands: Readonly<Record<string, ConfiguredCommand>>;
   readonly blueprint: string;
+  /** Where the ledger is, or null: `.openexec/ledger.db` of the checkout. Never with a password. */
+  readonly ledger: string | null;
   readonly budget: Amount;
   /** Whether anybody states a limit in dollars: then the model needs a price. */
   readonly budgetInUsd: boolean;
@@ -112,6 +114,7 @@ export function mergeLayers(given: readonly Layer[], overrides: Overrides): Resu
     modelTimeoutMs: milliseconds(least((config) => config.models?.openai?.timeoutSeconds)),
     commands: commandsOf(words),
     blueprint: last((config) => config.blueprint) ?? DEFAULTS.blueprint,
+    ledger: last((config) => config.ledger),
     budget: {
       tokens: least((config) => config.budget?.tokens) ?? DEFAULTS.tokens,
       usdMicros: usd === null ? DEFAULTS.usdMicros : Math.round(usd * 1e6),

@@ -45,6 +45,7 @@ export function originsOf(config: Config, words: readonly Word[]): readonly Conf
     least('models.openai.maxOutputTokens', config.maxOutputTokens, (each) => each.models?.openai?.maxOutputTokens),
     ...pricesOf(config, words),
     preferred('blueprint', config.blueprint, (each) => each.blueprint),
+    preferred('ledger', config.ledger, (each) => each.ledger),
     ...Object.entries(config.commands).map(([name, command]) =>
       preferred(
         `commands.${name}`,

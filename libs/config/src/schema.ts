@@ -40,6 +40,17 @@ const provider = z.strictObject({
   timeoutSeconds: whole.min(1).max(3600).optional(),
 });
 
+/** Where a ledger is. A file is read by others: no password stands in it. */
+const ledger = z
+  .string()
+  .max(2000)
+  .regex(/^(sqlite:[^\0\n]+|postgres(ql)?:(\/\/[^\0\n\s]+|\?schema=[a-z][a-z0-9_]{0,50})?)$/, {
+    message: 'sqlite:PATH, postgres://HOST/DATABASE, or postgres: for what DATABASE_URL says',
+  })
+  .refine((value) => !/^postgres(ql)?:\/\/[^/?#]*:[^/?#]*@/.test(value), {
+    message: 'a password does not belong into a configuration file; put it into PGPASSWORD, ~/.pgpass or DATABASE_URL',
+  });
+
 /** One configuration file of any layer. */
 export const configFile = z.strictObject({
   version: z.literal(1),
@@ -60,6 +71,8 @@ export const configFile = z.strictObject({
     })
     .optional(),
   blueprint: name.optional(),
+  /** Where the ledger is, when it is not `.openexec/ledger.db`. The nearest layer says so; whether it is trusted, the user's pin. */
+  ledger: ledger.optional(),
   /** Upper bounds of one run. */
   budget: z.strictObject({ tokens: whole.optional(), usd: usd.optional(), calls: whole.optional() }).optional(),
   /** Minutes that one run may take, waiting for people not counted. */

@@ -27,7 +27,10 @@ const ABOUT: Readonly<Record<CommandName, { readonly missing: string; readonly e
 const flow = (words: readonly string[]): string => `[${words.map((word) => JSON.stringify(word)).join(', ')}]`;
 
 /** The text of a first `config.yaml`. */
-export function starterConfig(findings: Findings, options: { readonly model: string | null; readonly policy: ShippedPolicy }): string {
+export function starterConfig(
+  findings: Findings,
+  options: { readonly model: string | null; readonly policy: ShippedPolicy; readonly ledger?: string | undefined },
+): string {
   const { commands, provide } = findings;
   return [
     '# OpenExec configuration, version 1. A key that is not known is an error; openexec doctor checks this file.',
@@ -36,6 +39,13 @@ export function starterConfig(findings: Findings, options: { readonly model: str
     '# The model that a run asks: openai:NAME, scripted:FILE, or none. --model says otherwise for one run.',
     `model: ${JSON.stringify(options.model ?? 'none')}`,
     '',
+    ...(options.ledger === undefined
+      ? []
+      : [
+          '# Where the ledger is; no password here. --ledger and OPENEXEC_LEDGER say otherwise for one call; your own pin says whether it is trusted.',
+          `ledger: ${JSON.stringify(options.ledger)}`,
+          '',
+        ]),
     '# Exact words, no shell; they run in the sandbox, without network. timeout: fast (30 s), medium (5 min) or long (30 min).',
     ...commandLines(commands),
     '',

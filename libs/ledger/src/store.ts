@@ -6,9 +6,9 @@ import type { Bytes, Digest, Result, TrajectoryId } from '@openexec/canon';
 import type { AppendFailure, BlobFailure, CheckpointFailure, ProofFailure } from './errors.ts';
 import type { AppendBatch, Appended, Head, Row, Stored, StoredCheckpoint, TrajectoryHead } from './types.ts';
 
-/** Thrown out of reading iterators, which have no other way to fail: stored bytes that are no entry, or a handle that is closed. */
+/** Thrown out of reading, which has no other way to fail: stored bytes that are no entry, a closed handle, a server that does not answer. */
 export class LedgerFault extends Error {
-  readonly code: 'store.corrupt' | 'store.closed';
+  readonly code: 'store.corrupt' | 'store.closed' | 'store.unreachable';
 
   constructor(code: LedgerFault['code'], message: string) {
     super(message);

@@ -39,7 +39,7 @@ export async function driveRun(drive: Drive): Promise<Result<RunReport, RuntimeF
   if (lease === null) return refuse('run.busy', `${run} is driven by another process; wait for it, or stop it`);
   try {
     const session = await takeOver(drive);
-    return session.ok ? await loop(session.value, drive) : session;
+    return session.ok ? await loop(session.value, { ...drive, held: async () => (await lease?.held()) ?? true }) : session;
   } finally {
     await lease?.release();
   }
@@ -59,7 +59,7 @@ async function takeOver(drive: Drive): Promise<Result<Session, RuntimeFailure>> 
   return resumed.ok ? ok(session) : resumed;
 }
 
-async function loop(session: Session, drive: Drive): Promise<Result<RunReport, RuntimeFailure>> {
+async function loop(session: Session, drive: Holding): Promise<Result<RunReport, RuntimeFailure>> {
   const asked = new Set<string>();
   let rebuiltUnder = -1;
   for (;;) {
@@ -82,7 +82,9 @@ async function loop(session: Session, drive: Drive): Promise<Result<RunReport, R
   }
 }
 
-type Performing = Drive & { readonly asked: Set<string> };
+/** A drive whose lease can be asked after. */
+type Holding = Drive & { held(): Promise<boolean> };
+type Performing = Holding & { readonly asked: Set<string> };
 
 async function perform(session: Session, todo: PendingEffect, drive: Performing): Promise<Result<Step, RuntimeFailure>> {
   if (todo.do === 'awaitApproval') {
@@ -96,6 +98,8 @@ async function perform(session: Session, todo: PendingEffect, drive: Performing)
     return resumed.ok ? ok('on') : resumed;
   }
   if (drive.stop.stopped) return ok('stopped');
+  if (!(await drive.held()))
+    return refuse('run.busy', `the lease on ${session.state.run} was lost; what was started last was not performed: resume goes on`);
   session.hands.crashPoint?.('W4.started');
   return todo.do === 'ask' ? performAsk(session, todo, drive) : performExecution(session, todo, drive);
 }

@@ -72,8 +72,8 @@ export async function reading<T>(read: () => Promise<Result<T, RuntimeFailure>>)
   try {
     return await read();
   } catch (error) {
-    const fault = error as Partial<LedgerFault>; // Only two codes are the ledger's; anything else is a defect and goes on up.
-    if (fault.code === 'store.corrupt' || fault.code === 'store.closed')
+    const fault = error as Partial<LedgerFault>; // Its codes are the ledger's; anything else is a defect and goes on up.
+    if (fault.code === 'store.corrupt' || fault.code === 'store.closed' || fault.code === 'store.unreachable')
       return ledgerRefusal({ code: fault.code, message: fault.message ?? '' });
     throw error;
   }

@@ -21,7 +21,14 @@ import type { CrashPoint } from './crash.ts';
 /** Exclusive right to drive one run, held while `driveRun` works. A holder that died holds nothing (PROTOCOL §4.4). */
 export interface Lease {
   /** Null when somebody else drives the run. Never waits. */
-  acquire(run: TrajectoryId): Promise<{ release(): Promise<void> } | null>;
+  acquire(run: TrajectoryId): Promise<HeldLease | null>;
+}
+
+/** A lease that was taken. */
+export interface HeldLease {
+  /** Whether it is still ours; asked before each effect, and what is not ours any more starts none. */
+  held(): Promise<boolean>;
+  release(): Promise<void>;
 }
 
 /** Everything that a driver touches the world with. One run at a time uses one `workspace`, `host` and `approver`. */

@@ -213,7 +213,7 @@ describe('others at the same ledger', () => {
       acquire: async () => {
         if (held) return null;
         held = true;
-        return { release: async () => void (held = false) };
+        return { held: async () => held, release: async () => void (held = false) };
       },
     };
     const world = newWorld();
@@ -239,6 +239,30 @@ describe('others at the same ledger', () => {
     expect(noted).toMatchObject({ ok: true });
     expect(first.state.closed?.outcome).toBe('cancelled');
     expect(held).toBe(false);
+  });
+
+  test('a driver whose lease is lost performs nothing more, and a resume goes on', async () => {
+    const at = await place();
+    const { run, driver } = await opened(at);
+    const world = newWorld();
+    let asked = 0;
+    const lease: NonNullable<Hands['lease']> = {
+      acquire: async () => ({ held: async () => ++asked < 2, release: async () => undefined }),
+    };
+    const hands = handsOf(at, world, { lease });
+    let performed = 0;
+    const host: Hands['host'] = {
+      execute: async (order, stop) => {
+        performed += 1;
+        return hands.host.execute(order, stop);
+      },
+    };
+    const lost = await driveRun({ run, hands: { ...hands, host }, stop: NEVER, onAwait: 'park', resume: false, driver });
+    expect(lost).toMatchObject({ ok: false, error: { code: 'run.busy' } });
+    expect(asked).toBe(2);
+    expect(performed).toBeLessThanOrEqual(1);
+    const resumed = await drive(run, handsOf(at, world), { resume: true });
+    expect(resumed.status).toBe('closed');
   });
 
   test('without a lease the later driver wins, the earlier stops, and what cannot be repeated is not', async () => {

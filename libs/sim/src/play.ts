@@ -205,6 +205,7 @@ function leaseOf(): Lease {
       if (held) return null;
       held = true;
       return {
+        held: async () => held,
         release: async () => {
           held = false;
         },

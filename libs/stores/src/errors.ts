@@ -18,6 +18,10 @@ export interface OpenFailure {
     | 'store.full'
     | 'store.corrupt'
     | 'store.unreadable'
+    /** The server does not answer. */
+    | 'store.unreachable'
+    /** The server refuses the user, the password or the way of connecting, or is not believed. */
+    | 'store.refused'
     | 'headFile.malformed'
     | 'headFile.unwritable'
     /** The remembered head is longer than the ledger, or of another history (exit 20, PROTOCOL §3). */

@@ -8,8 +8,10 @@ import { codeOf } from './errors.ts';
 
 /** The right to drive something, while it is held. */
 export interface Lease {
+  /** Whether it is still ours: asked before anything is started under it, because a lease across hosts can be lost while its holder lives. */
+  held(): Promise<boolean>;
   /** Gives it back; later calls do nothing. */
-  release(): void;
+  release(): Promise<void>;
 }
 
 /** Why no lease was given. `lease.held`: somebody alive has it. */
@@ -30,5 +32,5 @@ export function acquireLease(options: { readonly path: string }): Result<Lease, 
     return err({ code: 'lease.unavailable', message: `${options.path} cannot be locked (${codeOf(error)})` });
   }
   const held = db;
-  return ok({ release: () => void held.close() });
+  return ok({ held: async () => held.open, release: async () => void held.close() });
 }

@@ -3,6 +3,7 @@ import { writeSync } from 'node:fs';
 import { fixtures } from '@openexec/ledger/contract';
 import type { Draft } from '@openexec/ledger';
 import { acquireLease } from '@openexec/stores';
+import { acquirePostgresLease } from '@openexec/stores/postgres';
 import { check, opened, refusalOf } from './support.ts';
 
 const { batchTo, fact, judgement, runNamed, textBlob, CANCEL, NOTED } = fixtures;
@@ -90,7 +91,7 @@ else if (mode === 'fill') await fill();
 else if (mode === 'read') await read();
 else if (mode === 'open') await open();
 else if (mode === 'hold') {
-  const lease = acquireLease({ path });
+  const lease = path.startsWith('postgres:') ? await acquirePostgresLease({ address: path, name }) : acquireLease({ path });
   say(lease.ok ? 'held' : lease.error.code);
   setInterval(() => undefined, 1000);
 } else throw new Error(`no such mode: ${mode}`);

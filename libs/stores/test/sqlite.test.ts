@@ -7,6 +7,7 @@ import { acquireLease, FORMAT_VERSION } from '@openexec/stores';
 import { verifyLedger } from '@openexec/verify';
 import Database from 'better-sqlite3';
 import { bundled, run } from './children.ts';
+import { leaseContract } from './lease.contract.ts';
 import { check, folder, found, opened, openRun, openWith, refusalOf, removeFolders } from './support.ts';
 
 const { batchTo, fact, CANCEL, textBlob } = fixtures;
@@ -303,29 +304,14 @@ describe('a damaged head', () => {
   });
 });
 
-describe('the lease', () => {
-  test('is held by one at a time and free after release', () => {
+leaseContract('SQLite', {
+  child: () => child,
+  place: () => {
     const path = join(folder(), 'run.lease');
-    const first = acquireLease({ path });
-    expect(acquireLease({ path })).toMatchObject({ ok: false, error: { code: 'lease.held' } });
-    if (first.ok) first.value.release();
-    const second = acquireLease({ path });
-    expect(second.ok).toBe(true);
-    if (second.ok) second.value.release();
-    expect(acquireLease({ path: join(folder(), 'none/run.lease') })).toMatchObject({ ok: false, error: { code: 'lease.unavailable' } });
-  });
+    return { acquire: async () => acquireLease({ path }), holding: [path] };
+  },
+});
 
-  test('is free at once when its holder is killed', async () => {
-    const path = join(folder(), 'run.lease');
-    let holder: ReturnType<typeof run> | undefined;
-    await new Promise<void>((resolve) => {
-      holder = run(process.execPath, [child, 'hold', path], { killAfterMs: 1000, onLine: resolve });
-    });
-    const during = acquireLease({ path });
-    expect(during.ok ? 'taken' : during.error.code).toBe('lease.held');
-    expect((await holder)?.signal).toBe('SIGKILL');
-    const after = acquireLease({ path });
-    expect(after.ok).toBe(true);
-    if (after.ok) after.value.release();
-  });
+test('a lease where no file can be is refused by name', () => {
+  expect(acquireLease({ path: join(folder(), 'none/run.lease') })).toMatchObject({ ok: false, error: { code: 'lease.unavailable' } });
 });

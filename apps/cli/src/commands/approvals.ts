@@ -22,7 +22,7 @@ export function register(program: Command, context: CommandContext): void {
     .command('approvals')
     .description('what waits for an approval, with its exact content and the rule that asked')
     .option('--json', 'print one JSON document')
-    .option('--ledger <url>', 'another ledger, sqlite:PATH')
+    .option('--ledger <url>', 'another ledger: sqlite:PATH or postgres://HOST/DATABASE')
     .addHelpText('after', '\nExample:\n  openexec approvals')
     .action(
       context.act((options: ApprovalsOptions) =>

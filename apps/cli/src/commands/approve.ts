@@ -15,7 +15,7 @@ export function register(program: Command, context: CommandContext): void {
     .option('--because <text>', 'why, for the record')
     .option('--key <label>', 'the approver key to sign with (default: the first key here whose vote can count)')
     .option('--json', 'print one JSON document')
-    .option('--ledger <url>', 'another ledger, sqlite:PATH')
+    .option('--ledger <url>', 'another ledger: sqlite:PATH or postgres://HOST/DATABASE')
     .addHelpText('after', '\nExample:\n  openexec approve 3f9c2a71');
   withPassphrase(command).action(context.act((id: string, options: DecideOptions) => decide(id, 'approve', options, context)));
 }

@@ -15,7 +15,7 @@ export function register(program: Command, context: CommandContext): void {
     .requiredOption('--because <text>', 'why, for the record and for the model')
     .option('--key <label>', 'the approver key to sign with (default: the first key here whose vote can count)')
     .option('--json', 'print one JSON document')
-    .option('--ledger <url>', 'another ledger, sqlite:PATH')
+    .option('--ledger <url>', 'another ledger: sqlite:PATH or postgres://HOST/DATABASE')
     .addHelpText('after', '\nExample:\n  openexec deny 3f9c2a71 --because "CI must not change in this task"');
   withPassphrase(command).action(context.act((id: string, options: DecideOptions) => decide(id, 'deny', options, context)));
 }

@@ -25,7 +25,7 @@ export const register: Register = (program, context) => {
     .argument('<run>', 'id of the run, a prefix of it, or latest')
     .argument('[other]', 'the run to compare it with')
     .option('--json', 'one JSON document')
-    .option('--ledger <url>', 'another ledger, sqlite:PATH')
+    .option('--ledger <url>', 'another ledger: sqlite:PATH or postgres://HOST/DATABASE')
     .addHelpText('after', '\nExamples:\n  openexec diff latest\n  openexec diff 3f2a91 latest')
     .action(context.act((run: string, other: string | undefined, options: DiffOptions) => diff(context, [run, other], options)));
 };

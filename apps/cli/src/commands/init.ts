@@ -12,6 +12,7 @@ import {
   type Findings,
   loadConfig,
   OWN_IGNORE,
+  readPin,
   SHIPPED_POLICIES,
   type ShippedPolicy,
   starterConfig,
@@ -19,9 +20,9 @@ import {
 import { REGULATED } from '@openexec/policy';
 import { inspectRepository } from '@openexec/workspace';
 import { type Command, Option } from 'commander';
-import type { CommandContext, CommandResult, Project } from '../context.ts';
-import { EXIT, type Refusal, refusalFor } from '../exit.ts';
-import { ledgerPathOf } from '../openLedger.ts';
+import type { CommandContext, CommandResult, LedgerPlace, Project } from '../context.ts';
+import { EXIT, type Refusal, refusalFor, refuse } from '../exit.ts';
+import { checkPlace, findLedgerPlace, settingOf } from '../ledgerPlace.ts';
 import { safe, safeLine } from '../output.ts';
 import { adoptOnce } from '../policy/adopt.ts';
 import { configRefusal } from '../run/problems.ts';
@@ -63,20 +64,32 @@ async function init(options: InitOptions, context: CommandContext): Promise<Comm
   const facts = await inspectRepository(root);
   if (!facts.ok) return { ok: false, error: refusalFor(facts.error, 'workspace.failed') };
   const findings = findCommands(root);
+  const place = await findLedgerPlace(context);
+  if (!place.ok) return place;
+  const named = context.ledger === undefined ? undefined : settingOf(context.ledger);
   const files: readonly NewFile[] = [
     { name: '.gitignore', text: OWN_IGNORE },
-    { name: 'config.yaml', text: starterConfig(findings, { model: options.model ?? null, policy: options.policy ?? 'solo' }) },
+    {
+      name: 'config.yaml',
+      text: starterConfig(findings, { model: options.model ?? null, policy: options.policy ?? 'solo', ledger: named }),
+    },
   ];
   const fresh = files.filter(({ name }) => !existsSync(join(folder, name)));
   const kept = files.filter((file) => !fresh.includes(file)).map(({ name }) => `.openexec/${name}`);
-  if (options.dryRun === true) return rehearse(context, { project: project.value, findings, fresh, kept, json: options.json === true });
+  if (options.dryRun === true)
+    return rehearse(context, { project: project.value, findings, fresh, kept, place: place.value, json: options.json === true });
   mkdirSync(folder, { recursive: true });
   for (const { name, text } of fresh) writeFileSync(join(folder, name), text, { flag: 'wx' });
   const written = fresh.map(({ name }) => `.openexec/${name}`);
   const config = configOf(context, project.value);
   if (!config.ok) return config;
   const { clock, randomness, places } = context;
-  const founded = await found({ path: ledgerPathOf(project.value), places, clock, randomness });
+  const pin = readPin(places.user, place.value.name);
+  if (!pin.ok) return refuse('config.invalid', pin.error.message);
+  // A file is made where it is missing; a server that only the repository names is not even asked.
+  const checked = place.value.kind === 'sqlite' ? ok(undefined) : checkPlace(place.value, pin.value !== null);
+  if (!checked.ok) return checked;
+  const founded = await found({ place: place.value, places, clock, randomness });
   if (!founded.ok) return founded;
   const adopted = options.policy === 'regulated' ? await adoptRegulated(context) : ok(null);
   if (!adopted.ok) return adopted;
@@ -102,6 +115,8 @@ async function init(options: InitOptions, context: CommandContext): Promise<Comm
     return ok(EXIT.ok);
   }
   tellFounded(context, founded.value, { written, kept });
+  if (named !== undefined && config.value.ledger !== named)
+    context.output.warn(`.openexec/config.yaml was there and does not name this ledger: add  ledger: ${JSON.stringify(named)}`);
   const { model, policy } = config.value;
   context.output.result(
     `policy            ${policy}${adopted.value === null ? '' : `; regulated is adopted for layer operator (law ${adopted.value})`}`,
@@ -124,11 +139,13 @@ function rehearse(
     readonly findings: Findings;
     readonly fresh: readonly NewFile[];
     readonly kept: readonly string[];
+    readonly place: LedgerPlace;
     readonly json: boolean;
   },
 ): CommandResult {
-  const { project, findings, fresh, kept } = plan;
-  const ledger = existsSync(ledgerPathOf(project));
+  const { project, findings, fresh, kept, place } = plan;
+  // A rehearsal does not connect anywhere: of a server it is only said where it would look.
+  const ledger = place.kind === 'sqlite' && existsSync(place.path);
   const { output } = context;
   // What is there has to be sound in a rehearsal too: init would refuse it.
   const config = configOf(context, project);
@@ -138,7 +155,13 @@ function rehearse(
     output.json('init', { v: 1, dryRun: true, root: project.root, founded: !ledger, files, kept, findings });
     return ok(EXIT.ok);
   }
-  output.result(ledger ? 'the ledger is there and would be kept' : 'a ledger would be founded, its keys made outside the repository');
+  output.result(
+    place.kind === 'postgres'
+      ? `the ledger at ${safeLine(place.name)} would be founded, or kept where there is one; its keys are made outside the repository`
+      : ledger
+        ? 'the ledger is there and would be kept'
+        : 'a ledger would be founded, its keys made outside the repository',
+  );
   for (const name of kept) output.result(`there already   ${name}`);
   for (const { name, text } of fresh) {
     output.result(`would write     .openexec/${name}`);

@@ -32,7 +32,7 @@ export function register(program: Command, context: CommandContext): void {
       .command(name)
       .description(description)
       .option('--json', 'print one JSON document')
-      .option('--ledger <url>', 'another ledger, sqlite:PATH')
+      .option('--ledger <url>', 'another ledger: sqlite:PATH or postgres://HOST/DATABASE')
       .addHelpText('after', `\nExample:\n  ${example}`);
   const choice = (options: LedgerOption, access: LedgerChoice): LedgerChoice => ({ ...access, ledger: options.ledger });
 

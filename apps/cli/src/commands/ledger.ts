@@ -41,7 +41,7 @@ export const register: Register = (program, context) => {
     ledger
       .command(name)
       .description(description)
-      .option('--ledger <url>', 'another ledger, sqlite:PATH')
+      .option('--ledger <url>', 'another ledger: sqlite:PATH or postgres://HOST/DATABASE')
       .addHelpText('after', `\nExample:\n  ${example}`);
   sub('info', 'origin, fingerprint, size, root, keys, trajectories', 'openexec ledger info --json')
     .option('--json', 'one JSON document')
@@ -174,7 +174,7 @@ async function info(context: CommandContext, options: InfoOptions): Promise<Comm
             ? 'pinned'
             : 'another ledger is pinned here';
       for (const [name, value] of [
-        ['file', facts.path],
+        ['place', facts.path],
         ['origin', facts.origin ?? 'none'],
         ['fingerprint', facts.fingerprint ?? 'none'],
         ['trust', trust],

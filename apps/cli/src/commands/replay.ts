@@ -29,7 +29,7 @@ export const register: Register = (program, context) => {
     .argument('<run>', 'id of the run, a prefix of it, or latest')
     .option('--mode <mode>', 'exact: recorded answers, no model, no effect', 'exact')
     .option('--json', 'one JSON document')
-    .option('--ledger <url>', 'another ledger, sqlite:PATH')
+    .option('--ledger <url>', 'another ledger: sqlite:PATH or postgres://HOST/DATABASE')
     .addHelpText('after', '\nExample:\n  openexec replay latest')
     .action(context.act((run: string, options: ReplayOptions) => replay(context, run, options)));
 };

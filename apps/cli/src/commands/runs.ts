@@ -24,7 +24,7 @@ export const register: Register = (program, context) => {
     .description('list the runs, the latest first')
     .option('--limit <count>', 'how many at most', '20')
     .option('--json', 'one JSON document')
-    .option('--ledger <url>', 'another ledger, sqlite:PATH')
+    .option('--ledger <url>', 'another ledger: sqlite:PATH or postgres://HOST/DATABASE')
     .addHelpText('after', '\nExample:\n  openexec runs --limit 5')
     .action(context.act((options: RunsOptions) => runs(context, options)));
 };

@@ -24,7 +24,7 @@ export const register: Register = (program, context) => {
     .description('show one run: the task, the law, every verdict and its reason, the result')
     .argument('<run>', 'id of the run, a prefix of it, or latest')
     .option('--json', 'one JSON document')
-    .option('--ledger <url>', 'another ledger, sqlite:PATH')
+    .option('--ledger <url>', 'another ledger: sqlite:PATH or postgres://HOST/DATABASE')
     .addHelpText('after', '\nExample:\n  openexec show latest')
     .action(context.act((run: string, options: ShowOptions) => show(context, run, options)));
 };

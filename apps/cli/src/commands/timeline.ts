@@ -26,7 +26,7 @@ export const register: Register = (program, context) => {
     .option('--follow', 'go on with what is appended, by whichever process, until the run is closed')
     .option('--after <cursor>', 'only what stands after this position of the ledger')
     .option('--jsonl', 'one JSON object per event: {v, run, seq, at, kind, cursor, …}')
-    .option('--ledger <url>', 'another ledger, sqlite:PATH')
+    .option('--ledger <url>', 'another ledger: sqlite:PATH or postgres://HOST/DATABASE')
     .addHelpText('after', '\nExamples:\n  openexec timeline latest\n  openexec timeline latest --follow --jsonl --after 1042')
     .action(context.act((run: string, options: TimelineOptions) => timeline(context, run, options)));
 };

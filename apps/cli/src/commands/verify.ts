@@ -29,7 +29,7 @@ export const register: Register = (program, context) => {
     .option('--deep', 'derive every judgement again and compare')
     .option('--trust <fingerprint>', 'the fingerprint that you know from elsewhere: sha256:…')
     .option('--json', 'one JSON document')
-    .option('--ledger <url>', 'another ledger, sqlite:PATH')
+    .option('--ledger <url>', 'another ledger: sqlite:PATH or postgres://HOST/DATABASE')
     .addHelpText(
       'after',
       '\nExamples:\n  openexec verify\n  openexec verify --deep\n  openexec verify --ledger sqlite:copy.db --trust sha256:…',

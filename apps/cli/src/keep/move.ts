@@ -7,11 +7,11 @@ import { open } from 'node:fs/promises';
 import { isAbsolute, resolve } from 'node:path';
 import { type Bytes, type Digest, digestFromBytes, err, type Json, ok, parseDigest, type Result, type TrajectoryId } from '@openexec/canon';
 import { CopyFault, exportLines, type ExportHead, type KeptLedger, type Row, type StoredCheckpoint, readExport } from '@openexec/ledger';
-import { openSqliteLedger } from '@openexec/stores';
 import { verifyLedger, type VerifyReport } from '@openexec/verify';
 import type { CommandContext, CommandResult, OpenLedger } from '../context.ts';
 import { EXIT, type Refusal, refuse } from '../exit.ts';
-import { ledgerPathOf, storeRefusal } from '../openLedger.ts';
+import { checkPlace, findLedgerPlace, openStore } from '../ledgerPlace.ts';
+import { storeRefusal } from '../openLedger.ts';
 import { safeLine } from '../output.ts';
 import { withLedger } from '../read/guard.ts';
 
@@ -29,7 +29,6 @@ export interface ImportOptions {
 }
 
 const LEDGER = 'ledger' as TrajectoryId; // The one name of its grammar.
-const SQLITE = 'sqlite:';
 
 /** Writes the file, after sealing the ledger where it is to move. */
 export async function exportLedger(context: CommandContext, file: string, options: ExportOptions): Promise<CommandResult> {
@@ -101,37 +100,30 @@ export async function importLedger(context: CommandContext, file: string | undef
   if (file === undefined && options.prepare !== true) return refuse('usage.invalid', 'give the FILE to import, or --prepare');
   const trust = options.trust === undefined ? ok(null) : parseDigest(options.trust);
   if (!trust.ok) return refuse('usage.invalid', '--trust is sha256: and 64 lower-case hex digits');
-  const path = await targetOf(context, options.ledger);
-  if (!path.ok) return path;
+  const place = await findLedgerPlace(context, options.ledger);
+  if (!place.ok) return place;
+  const { name } = place.value;
+  // What only the repository names is not connected to; a file that is not there yet is what this command makes.
+  const allowed = place.value.kind === 'sqlite' ? ok(undefined) : checkPlace(place.value, false);
+  if (!allowed.ok) return allowed;
   const source = file === undefined ? null : isAbsolute(file) ? file : resolve(context.cwd, file);
   if (source !== null && !existsSync(source)) return refuse('import.refused', `there is no file "${safeLine(source)}"`);
   // What does not verify makes no ledger either.
   const checked = source === null ? ok(null) : await checkFile(source, trust.value);
   if (!checked.ok) return checked;
   const { clock, randomness } = context;
-  const store = await openSqliteLedger({ path: path.value, clock, randomness, missing: 'create' });
+  const store = await openStore(place.value, { clock, randomness, missing: 'create' });
   if (!store.ok) return err(storeRefusal(store.error));
   try {
     if (source !== null && checked.value !== null)
-      return await takeIn(context, { source, path: path.value, store: store.value, checked: checked.value });
-    if ((await store.value.head()).size !== 0n) return refuse('ledger.notEmpty', `"${safeLine(path.value)}" is a ledger with entries`);
+      return await takeIn(context, { source, path: name, store: store.value, checked: checked.value });
+    if ((await store.value.head()).size !== 0n) return refuse('ledger.notEmpty', `"${safeLine(name)}" is a ledger with entries`);
     context.output.result(await store.value.keeper.instance());
     context.output.progress('at the source: openexec ledger export FILE --move --to that id; then here: openexec ledger import FILE');
     return ok(EXIT.ok);
   } finally {
     await store.value.close();
   }
-}
-
-async function targetOf(context: CommandContext, ledger: string | undefined): Promise<Result<string, Refusal>> {
-  if (ledger === undefined) {
-    const project = await context.project();
-    return project.ok ? ok(ledgerPathOf(project.value)) : project;
-  }
-  if (!ledger.startsWith(SQLITE))
-    return refuse('ledger.url', `"${safeLine(ledger, 80)}" is no place that this version imports into; it imports into sqlite:PATH`);
-  const path = ledger.slice(SQLITE.length);
-  return ok(isAbsolute(path) ? path : resolve(context.cwd, path));
 }
 
 interface Checked {

@@ -3,20 +3,17 @@
  * verifier; blobs that payloads name are looked at here, because only the store has them. Must never repair, and never stop at the first
  * fault of a file that can still be read (PROTOCOL §§2, 10).
  */
-import { existsSync, realpathSync } from 'node:fs';
-import { isAbsolute, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
 import { type Digest, err, isDigest, type Json, ok, parseCanonical, type Result, toHex } from '@openexec/canon';
 import { readPin } from '@openexec/config';
 import { decodeEntry, Holding, type LedgerStore, type Row } from '@openexec/ledger';
-import { openSqliteLedger } from '@openexec/stores';
 import { type LedgerSource, type VerifyReport, verifyLedger } from '@openexec/verify';
-import type { Project, Surroundings } from '../context.ts';
+import type { LedgerPlace, Surroundings } from '../context.ts';
 import { type Refusal, refuse } from '../exit.ts';
 import { headFileOf, stateFolderOf } from '../keyring.ts';
-import { ledgerPathOf, storeRefusal } from '../openLedger.ts';
-import { safeLine } from '../output.ts';
+import { checkPlace, findLedgerPlace, openStore, type PlaceContext } from '../ledgerPlace.ts';
+import { storeRefusal } from '../openLedger.ts';
 
-const SQLITE = 'sqlite:';
 /** A file in the place of a ledger that cannot be opened as one fails verification; it is not an error of use. */
 const DAMAGED: ReadonlySet<string> = new Set(['store.corrupt', 'store.notALedger', 'store.unreadable']);
 /** Faults of blobs and of the file listed one by one; the rest are counted. */
@@ -52,28 +49,28 @@ export interface Evidence {
 }
 
 /** Where evidence is looked for. */
-export interface EvidenceContext extends Pick<Surroundings, 'cwd' | 'clock' | 'randomness' | 'places'> {
-  project(): Promise<Result<Project, Refusal>>;
-}
+export interface EvidenceContext extends PlaceContext, Pick<Surroundings, 'clock' | 'randomness'> {}
 
 /** Opens a ledger as evidence. `trust` is what the reader pinned elsewhere. */
 export async function openEvidence(
   context: EvidenceContext,
   options: { readonly ledger?: string | undefined; readonly trust?: Digest | undefined },
 ): Promise<Result<Evidence, Refusal>> {
-  const place = await placeOf(context, options.ledger);
-  if (!place.ok) return place;
-  const path = place.value;
-  const pin = readPin(context.places.user, path);
+  const found = await findLedgerPlace(context, options.ledger);
+  if (!found.ok) return found;
+  const place = found.value;
+  const pin = readPin(context.places.user, place.name);
   if (!pin.ok) return refuse('config.invalid', pin.error.message);
+  const checked = checkPlace(place, pin.value !== null);
+  if (!checked.ok) return checked;
   const { clock, randomness } = context;
   // Without the head file: a rolled-back ledger has to be opened in order to say what is wrong with the rest of it.
-  const opened = await openSqliteLedger({ path, clock, randomness, access: 'readOnly' });
+  const opened = await openStore(place, { clock, randomness, access: 'readOnly' });
   if (!opened.ok) return DAMAGED.has(opened.error.code) ? refuse('ledger.corrupt', opened.error.message) : err(storeRefusal(opened.error));
   const store = opened.value;
   const headFile = pin.value === null ? null : headFileOf(stateFolderOf(context.places, pin.value));
   const headKept = headFile !== null && existsSync(headFile);
-  const remembered = headKept ? await rolledBack(context, path, headFile) : ok(null);
+  const remembered = headKept ? await rolledBack(context, place, headFile) : ok(null);
   if (!remembered.ok) {
     await store.close();
     return remembered;
@@ -81,7 +78,7 @@ export async function openEvidence(
   const trust = options.trust ?? pin.value;
   return ok({
     store,
-    path,
+    path: place.name,
     trust,
     check: (onProgress) => check({ store, remembered: remembered.value, headKept, trust, onProgress }),
     close: () => store.close(),
@@ -89,30 +86,15 @@ export async function openEvidence(
 }
 
 /** Whether the ledger continues the head that this user remembers; null when it does. */
-async function rolledBack(context: EvidenceContext, path: string, headFile: string): Promise<Result<StoreFault | null, Refusal>> {
+async function rolledBack(context: EvidenceContext, place: LedgerPlace, headFile: string): Promise<Result<StoreFault | null, Refusal>> {
   const { clock, randomness } = context;
-  const opened = await openSqliteLedger({ path, clock, randomness, access: 'readOnly', headFile });
+  const opened = await openStore(place, { clock, randomness, access: 'readOnly', headFile });
   if (opened.ok) {
     await opened.value.close();
     return ok(null);
   }
   const { code, message } = opened.error;
   return code === 'ledger.rolledBack' ? ok({ index: null, code, message }) : err(storeRefusal(opened.error));
-}
-
-async function placeOf(context: EvidenceContext, ledger: string | undefined): Promise<Result<string, Refusal>> {
-  let path: string;
-  if (ledger === undefined) {
-    const project = await context.project();
-    if (!project.ok) return project;
-    path = ledgerPathOf(project.value);
-  } else {
-    if (!ledger.startsWith(SQLITE))
-      return refuse('ledger.url', `"${safeLine(ledger, 80)}" names no ledger that this version opens; it opens sqlite:PATH`);
-    const given = ledger.slice(SQLITE.length);
-    path = isAbsolute(given) ? given : resolve(context.cwd, given);
-  }
-  return existsSync(path) ? ok(realpathSync(path)) : refuse('ledger.missing', `there is no ledger at "${safeLine(path)}"`);
 }
 
 interface Checked {

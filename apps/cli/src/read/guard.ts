@@ -17,8 +17,9 @@ export async function withLedger(
   try {
     return await work(opened.value);
   } catch (error) {
-    const fault = error as Partial<LedgerFault>; // Only two codes are the ledger's; anything else goes on up.
+    const fault = error as Partial<LedgerFault>; // Its codes are the ledger's; anything else goes on up.
     if (fault.code === 'store.corrupt') return refuse('ledger.corrupt', fault.message ?? 'stored bytes are no entry');
+    if (fault.code === 'store.unreachable') return refuse('ledger.unreachable', fault.message ?? 'the server does not answer');
     if (fault.code === 'store.closed') return refuse('ledger.failed', fault.message ?? 'the ledger was closed');
     throw error;
   } finally {

@@ -9,11 +9,11 @@ import { err, ok, type Result, type TrajectoryId } from '@openexec/canon';
 import type { Approver, BaseTree, ModelAdapter, Sandbox, StopSignal } from '@openexec/catalogue';
 import type { Stored } from '@openexec/ledger';
 import type { SandboxProfile } from '@openexec/protocol';
-import type { Hands, Lease } from '@openexec/runtime';
-import { acquireLease } from '@openexec/stores';
+import type { Hands } from '@openexec/runtime';
 import { createSandbox, openWorkspace, type Redactor, type RepositoryPlace, sandboxIdentity } from '@openexec/workspace';
 import type { OpenLedger, Surroundings } from '../context.ts';
 import { type Refusal, refusalFor, refuse } from '../exit.ts';
+import { leaseRun } from '../ledgerPlace.ts';
 
 /** Marks a folder of the checkout in a profile; host paths never stand there (MECHANICS part 2). */
 const CHECKOUT = 'checkout:';
@@ -88,21 +88,9 @@ export async function openHands(options: HandsOptions): Promise<Result<{ readonl
     redact: (bytes) => redactor.redactBytes(bytes),
     observe: (stored) => options.observe(stored),
     sleep,
-    lease: leaseIn(join(ledger.stateFolder, 'runs')),
+    lease: { acquire: (run) => leaseRun(ledger.place, run, join(ledger.stateFolder, 'runs')) },
   };
   return ok({ hands, base });
-}
-
-/** One lock file per run; free as soon as its holder is gone. */
-function leaseIn(folder: string): Lease {
-  return {
-    async acquire(run) {
-      const lease = acquireLease({ path: join(folder, `${run.slice('run/'.length)}.lease`) });
-      if (lease.ok) return { release: async () => lease.value.release() };
-      if (lease.error.code === 'lease.held') return null;
-      throw new Error(lease.error.message);
-    },
-  };
 }
 
 async function sleep(ms: number, stop: StopSignal): Promise<void> {

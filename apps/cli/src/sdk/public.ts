@@ -241,8 +241,8 @@ export declare function startRun(options: StartOptions): StartedRun;
 
 // ---- reading
 
-/** Which ledger: that of a checkout, or a file. */
-export type LedgerPlace = ({ readonly repository: string } | { readonly path: string }) & {
+/** Which ledger: that of a checkout, a file, or one named as `--ledger` does: `sqlite:PATH`, `postgres://HOST/DATABASE`. */
+export type LedgerPlace = ({ readonly repository: string } | { readonly path: string } | { readonly ledger: string }) & {
   /** The environment, for the places of pins and head files. Left out: that of the process. */
   readonly env?: { readonly [name: string]: string | undefined };
 };
@@ -264,6 +264,7 @@ export interface RunListing {
 
 /** A ledger open for reading. Iterations throw an `OpenExecError` where the file is damaged. */
 export interface OpenedLedger {
+  /** Real path of the file, or the address without user and password. */
   readonly path: string;
   /** `sha256:…`, the ledger's name for ever. */
   readonly fingerprint: string;

@@ -40,6 +40,7 @@ export function faultOf(error: unknown): Refusal {
   const { code, message } = (error ?? {}) as { readonly code?: unknown; readonly message?: unknown };
   const said = typeof message === 'string' ? message : String(error);
   if (code === 'store.corrupt') return { code: 'ledger.corrupt', message: said };
+  if (code === 'store.unreachable') return { code: 'ledger.unreachable', message: said };
   if (code === 'store.closed') return { code: 'ledger.failed', message: said };
   return { code: 'internal.fault', message: said };
 }
@@ -54,9 +55,9 @@ export function placeOf(
   place: LedgerPlace,
   places: Surroundings['places'],
 ): { readonly ledger: string | undefined; project(): Promise<Result<Project, Refusal>> } {
-  if ('path' in place) {
-    const ledger = `sqlite:${place.path}`;
-    return { ledger, project: async () => refuse('workspace.notARepository', 'the ledger was named by its file, not by a checkout') };
+  if (!('repository' in place)) {
+    const ledger = 'path' in place ? `sqlite:${place.path}` : place.ledger;
+    return { ledger, project: async () => refuse('workspace.notARepository', 'the ledger was named itself, not by a checkout') };
   }
   return { ledger: undefined, project: async () => findProject(place.repository, places) };
 }

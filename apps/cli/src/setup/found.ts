@@ -22,14 +22,16 @@ import { type FileKey, type Places, readKey, secureFolder, writeKey, writePin } 
 import type { LedgerStore } from '@openexec/ledger';
 import type { Role } from '@openexec/protocol';
 import { loadLaw } from '@openexec/runtime';
-import { openSqliteLedger } from '@openexec/stores';
+import type { LedgerPlace } from '../context.ts';
 import { type Refusal, refuse } from '../exit.ts';
 import { headFileOf, KEY_LABELS, keyFiles, keyRefusal, keysFolder, loadSigners, originOf, stateFolderOf } from '../keyring.ts';
+import { openStore } from '../ledgerPlace.ts';
 import { storeRefusal } from '../openLedger.ts';
+import { safeLine } from '../output.ts';
 
 /** Where and with what a ledger is founded. */
 export interface FoundOptions {
-  readonly path: string;
+  readonly place: LedgerPlace;
   readonly places: Places;
   readonly clock: Clock;
   readonly randomness: Randomness;
@@ -56,17 +58,23 @@ const ROLES_OF: { readonly [label: string]: readonly Role[] } = {
 /** Keys that a root key has to vouch for; root and log stand in the founding itself. */
 const TRUSTED = [KEY_LABELS.operator, KEY_LABELS.runtime] as const;
 
-/** Founds the ledger at `path`, or completes and pins one whose keys are on this machine. */
+/** Founds the ledger at `place`, or completes and pins one whose keys are on this machine. */
 export async function found(options: FoundOptions): Promise<Result<Founded, Refusal>> {
-  const { path, places } = options;
+  const { place, places } = options;
   // For root the way to run workspaces must be open to the sandbox's id; keys lie behind a folder of their own.
   mkdirSync(places.state, { recursive: true, mode: 0o711 });
-  const pending = join(places.state, `pending-${createHash('sha256').update(path).digest('hex').slice(0, NONCE_BYTES)}`);
+  const pending = join(
+    places.state,
+    `pending-${createHash('sha256')
+      .update(place.kind === 'sqlite' ? place.path : place.name)
+      .digest('hex')
+      .slice(0, NONCE_BYTES)}`,
+  );
   const before = await fingerprintOf(options);
   if (!before.ok) return before;
   const home = before.value === null || existsSync(pending) ? pending : stateFolderOf(places, before.value);
   if (before.value !== null && !existsSync(keysFolder(home))) {
-    return refuse('ledger.unpinned', `"${path}" is the ledger ${before.value}, whose keys are not on this machine`);
+    return refuse('ledger.unpinned', `"${safeLine(place.name)}" is the ledger ${before.value}, whose keys are not on this machine`);
   }
   mkdirSync(home, { recursive: true, mode: 0o711 });
   if (process.getuid?.() === 0) for (const folder of [places.state, home]) chmodSync(folder, 0o711);
@@ -76,15 +84,18 @@ export async function found(options: FoundOptions): Promise<Result<Founded, Refu
   if (!founded.ok) return founded;
   const stateFolder = stateFolderOf(places, founded.value.fingerprint);
   if (home === pending) renameSync(pending, stateFolder);
-  const pinned = writePin(places.user, realpathSync(path), founded.value.fingerprint);
+  const pinned = writePin(places.user, place.kind === 'sqlite' ? realpathSync(place.path) : place.name, founded.value.fingerprint);
   if (!pinned.ok) return refuse('config.invalid', pinned.error.message);
   const shown = keyFiles(keysFolder(stateFolder)).map(({ label, keyId, roles }) => ({ label, keyId, roles }));
   return ok({ ...founded.value, stateFolder, fresh: before.value === null, keys: shown });
 }
 
 async function fingerprintOf(options: FoundOptions): Promise<Result<Digest | null, Refusal>> {
-  if (!existsSync(options.path)) return ok(null);
-  const opened = await openSqliteLedger({ path: options.path, clock: options.clock, randomness: options.randomness, access: 'readOnly' });
+  const { place, clock, randomness } = options;
+  if (place.kind === 'sqlite' && !existsSync(place.path)) return ok(null);
+  const opened = await openStore(place, { clock, randomness, access: 'readOnly' });
+  // A database that is missing is refused again where the schema is to be made.
+  if (!opened.ok && place.kind === 'postgres' && opened.error.code === 'store.missing') return ok(null);
   if (!opened.ok) return err(storeRefusal(opened.error));
   const { fingerprint } = await opened.value.head();
   await opened.value.close();
@@ -118,11 +129,11 @@ async function writeLaw(
   home: string,
   keys: Keys,
 ): Promise<Result<{ readonly fingerprint: Digest; readonly origin: string }, Refusal>> {
-  const { path, clock, randomness } = options;
+  const { place, clock, randomness } = options;
   const signers = loadSigners(keysFolder(home));
   if (!signers.ok) return signers;
-  mkdirSync(join(path, '..'), { recursive: true });
-  const opened = await openSqliteLedger({ path, clock, randomness, headFile: headFileOf(home), ...signers.value, missing: 'create' });
+  if (place.kind === 'sqlite') mkdirSync(join(place.path, '..'), { recursive: true });
+  const opened = await openStore(place, { clock, randomness, headFile: headFileOf(home), ...signers.value, missing: 'create' });
   if (!opened.ok) return err(storeRefusal(opened.error));
   const store = opened.value;
   try {

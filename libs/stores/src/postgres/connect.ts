@@ -1,55 +1,88 @@
 /**
- * From a `postgres://` address to connections, and from the server's errors to refusals. Must never show a password: addresses are shown without.
+ * From an address to connections, and from the server's errors to refusals. Must never show a password, nor weaken what `sslmode` asks for.
  */
-import { err, ok, type Result } from '@openexec/canon';
-import type { StoreRefusalCode } from '@openexec/ledger';
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions } from 'node:tls';
+import { digestOf, err, ok, type Result, utf8Encode } from '@openexec/canon';
+import { LedgerFault, type StoreRefusalCode } from '@openexec/ledger';
 import { CompiledQuery, Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
-import { codeOf, type OpenFailure } from '../errors.ts';
+import { codeOf, messageOf, type OpenFailure } from '../errors.ts';
+import type { Address } from './address.ts';
 import type { Database, Tables } from './tables.ts';
 
+/** The code of the fault that reading damaged bytes throws. */
+const CORRUPT = 'store.corrupt';
+/** And that of a server that did not answer. */
+const UNREACHABLE = 'store.unreachable';
 const POOL_SIZE = 8;
 const CONNECT_TIMEOUT_MS = 10_000;
 /** How long an append waits for another writer's commit before it says busy. */
 const LOCK_TIMEOUT_MS = 5000;
-const DEFAULT_SCHEMA = 'openexec';
+/** A host that vanished without a word is noticed within minutes, not hours. */
+const KEEP_ALIVE_MS = 10_000;
+/** Names of the server have at most 63 characters. */
+const NAME_DIGITS = 32;
 
-/** An address taken apart. */
-export interface Address {
-  /** What the driver is given: the address without our own parameters. */
-  readonly connection: string;
-  /** One ledger, one schema of the database. */
-  readonly schema: string;
-  /** For messages: host, database and schema. */
-  readonly where: string;
+/** What the driver is given; nothing of it is taken from parameters that it would read out of an address by itself. */
+export function clientConfig(address: Address, name: string): Result<pg.ClientConfig, OpenFailure> {
+  const ssl = sslOf(address);
+  if (!ssl.ok) return ssl;
+  const { host, port, database, user, password } = address;
+  return ok({
+    host,
+    port,
+    database,
+    ...(user === undefined ? {} : { user }),
+    ...(password === undefined ? {} : { password }),
+    ssl: ssl.value,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
+    application_name: name,
+  });
 }
 
-/** Takes `postgres://user@host:port/database?schema=NAME&sslmode=…` apart. */
-export function parseAddress(text: string): Result<Address, OpenFailure> {
-  const refused = (why: string): Result<never, OpenFailure> =>
-    err({
-      code: 'store.address',
-      message: `this is no address of a ledger in Postgres: ${why}; it looks like postgres://user@host/database?schema=name`,
-    });
-  if (!URL.canParse(text)) return refused('it cannot be read');
-  const url = new URL(text);
-  if (url.protocol !== 'postgres:' && url.protocol !== 'postgresql:') return refused('it does not begin with postgres://');
-  const schema = url.searchParams.get('schema') ?? DEFAULT_SCHEMA;
-  if (!/^[a-z][a-z0-9_]{0,50}$/.test(schema) || schema.startsWith('pg_'))
-    return refused('schema is a lower-case name of letters, digits and _');
-  url.searchParams.delete('schema');
-  return ok({ connection: url.toString(), schema, where: `${url.host === '' ? 'the local server' : url.host}${url.pathname}` });
+function sslOf({ sslMode, sslRootCert }: Address): Result<false | ConnectionOptions, OpenFailure> {
+  if (sslMode === 'disable') return ok(false);
+  let ca: { readonly ca?: string } = {};
+  try {
+    if (sslRootCert !== undefined) ca = { ca: readFileSync(sslRootCert, 'utf8') };
+  } catch (error) {
+    return err({ code: 'store.address', message: `the file that sslrootcert names cannot be read (${codeOf(error)})` });
+  }
+  if (sslMode === 'require') return ok({ ...ca, rejectUnauthorized: false });
+  if (sslMode === 'verify-ca') return ok({ ...ca, rejectUnauthorized: true, checkServerIdentity: () => undefined });
+  return ok({ ...ca, rejectUnauthorized: true });
+}
+
+/**
+ * Prepares each statement with parameters once per connection: the few that a store has are planned once instead of at every commit. A statement's
+ * name is its digest, so two texts never share one.
+ */
+class PreparingClient extends pg.Client {
+  static readonly #names = new Map<string, string>();
+
+  // The one form that the query builder uses is changed; all others go on as they are.
+  override query(...args: unknown[]): never {
+    const [text, values] = args;
+    const prepared = typeof text === 'string' && Array.isArray(values) && values.length > 0 && args.length === 2;
+    const given = prepared ? [{ name: PreparingClient.#nameOf(text), text, values }] : args;
+    return Reflect.apply(super.query, this, given) as never;
+  }
+
+  static #nameOf(text: string): string {
+    const known = this.#names.get(text);
+    if (known !== undefined) return known;
+    const name = `openexec_${digestOf(utf8Encode(text)).slice('sha256:'.length, 'sha256:'.length + NAME_DIGITS)}`;
+    this.#names.set(text, name);
+    return name;
+  }
 }
 
 /** A pool whose every connection works in the schema, durably. Connections are made when they are needed. */
-export function connect(address: Address, readOnly: boolean): Database {
-  const pool = new pg.Pool({
-    connectionString: address.connection,
-    max: POOL_SIZE,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    keepAlive: true,
-    application_name: 'openexec',
-  });
+export function connect(config: pg.ClientConfig, schema: string, readOnly: boolean): Database {
+  const pool = new pg.Pool({ ...config, max: POOL_SIZE, Client: PreparingClient });
   // A connection that breaks while nobody uses it leaves the pool; whoever needs one next gets a new one.
   pool.on('error', () => undefined);
   // One that breaks in use fails the statement under way; the event beside it must not end the process.
@@ -59,22 +92,33 @@ export function connect(address: Address, readOnly: boolean): Database {
       pool,
       onCreateConnection: async (connection) => {
         const settings = [
-          `SET search_path TO ${pg.escapeIdentifier(address.schema)}`,
+          `SET search_path TO ${pg.escapeIdentifier(schema)}`,
           // `on` is also what a session falls back to that had it switched off for its role or database.
           'SET synchronous_commit TO on',
           `SET lock_timeout TO ${LOCK_TIMEOUT_MS}`,
           ...(readOnly ? ['SET default_transaction_read_only TO on'] : []),
         ];
-        for (const setting of settings) await connection.executeQuery(CompiledQuery.raw(setting));
+        await connection.executeQuery(CompiledQuery.raw(settings.join('; ')));
       },
     }),
   });
 }
 
-/** Whether the error is one of the server's or of the network, and so an outcome rather than a bug. */
+/** Whether the error is one of the server's, of the network, of TLS or of damaged bytes, and so an outcome rather than a bug. */
 export function isOutcome(error: unknown): boolean {
   const code = codeOf(error);
-  return OUTCOMES.test(code) || /^E[A-Z0-9_]+$/.test(code) || isBroken(error);
+  return OUTCOMES.test(code) || /^E[A-Z0-9_]+$/.test(code) || [CORRUPT, UNREACHABLE].includes(code) || isTls(error) || isBroken(error);
+}
+
+/** What Node.js says of a certificate, and the driver of a server that speaks no TLS. */
+function isTls(error: unknown): boolean {
+  return (
+    /^(DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|CERT_|HOSTNAME_MISMATCH|ERR_TLS_|ERR_SSL_|ERR_OSSL_)/.test(codeOf(error)) || isWithoutTls(error)
+  );
+}
+
+function isWithoutTls(error: unknown): boolean {
+  return /^The server does not support SSL connections|^There was an error establishing an SSL connection/.test(messageOf(error));
 }
 
 /**
@@ -91,10 +135,8 @@ export function isCut(error: unknown): boolean {
 
 /** The driver has no code for a connection that ended, only words. */
 function isBroken(error: unknown): boolean {
-  const message =
-    typeof error === 'object' && error !== null && 'message' in error && typeof error.message === 'string' ? error.message : '';
-  return /^(Connection terminated|Client was closed|Client has encountered a connection error|timeout exceeded when trying to connect|Connection ended)/.test(
-    message,
+  return /^(Connection terminated|Client was closed|Client has encountered a connection error|timeout exc|timeout expired|Query read timeout|Connection ended|SASL: )/.test(
+    messageOf(error),
   );
 }
 
@@ -109,21 +151,48 @@ export function writeRefusal(error: unknown, committing: boolean): { readonly co
   if (code === '53100') return { code: 'store.full', message: 'the disk of the server is full; make room and open the ledger again' };
   if (code === '25006' || code === '42501')
     return { code: 'store.readOnly', message: `the ledger cannot be written (${code}): the server or the role only allows reading` };
-  if (code.startsWith('XX') || code === '58030')
-    return { code: 'store.corrupt', message: `the server reports damage (${code}); run verify` };
-  return {
-    code: 'store.busy',
-    message: `the append was not made (${code === '' ? 'the connection ended' : code}); nothing was stored, try again`,
-  };
+  if (isDamage(code)) return { code: 'store.corrupt', message: `the server reports damage (${code}); run verify` };
+  if (code === CORRUPT) return { code: CORRUPT, message: `${messageOf(error)}; run verify` };
+  return { code: 'store.busy', message: `the append was not made (${reasonOf(error)}); nothing was stored, try again` };
+}
+
+/** What a failed reading is thrown as; a bug stays what it is. */
+export function readFault(error: unknown, where: string): unknown {
+  if ([CORRUPT, UNREACHABLE].includes(codeOf(error)) || !isOutcome(error)) return error;
+  if (isDamage(codeOf(error))) return new LedgerFault('store.corrupt', `${where} reports damage (${codeOf(error)}); run verify`);
+  return new LedgerFault(UNREACHABLE, `${where} did not answer (${reasonOf(error)}); nothing is lost, try again`);
+}
+
+function isDamage(code: string): boolean {
+  return code.startsWith('XX') || code === '58030';
+}
+
+function reasonOf(error: unknown): string {
+  const code = codeOf(error);
+  return code === '' ? 'the connection ended' : code;
 }
 
 /** What a failure to open means. */
-export function openRefusal(error: unknown, where: string): OpenFailure {
+export function openRefusal(error: unknown, { place, sslMode }: Pick<Address, 'place' | 'sslMode'>): OpenFailure {
   const code = codeOf(error);
-  if (code === '28P01' || code === '28000')
-    return { code: 'store.unreadable', message: `${where} refused the user or the password (${code})` };
-  if (code === '3D000') return { code: 'store.missing', message: `${where}: there is no such database; make it first (createdb)` };
-  if (code === '42501' || code === '25006') return { code: 'store.readOnly', message: `${where}: the role may not write there (${code})` };
-  if (code === '55P03') return { code: 'store.busy', message: `${where} is locked by another process; try again` };
-  return { code: 'store.unreadable', message: `${where} cannot be reached (${code === '' ? 'no answer' : code})` };
+  const refused = (message: string): OpenFailure => ({ code: 'store.refused', message: `${place}: ${message}` });
+  if (code === CORRUPT) return { code: CORRUPT, message: `${place}: ${messageOf(error)}` };
+  if (isDamage(code)) return { code: CORRUPT, message: `${place} reports damage (${code}); run verify` };
+  if (code === '28000' && sslMode === 'disable')
+    return refused('the server refuses this user without TLS, or at all (28000); sslmode=verify-full in the address asks for TLS');
+  if (code === '28P01' || code === '28000') return refused(`the server refuses the user or the password (${code})`);
+  if (messageOf(error).startsWith('SASL: '))
+    return refused('the server wants a password: put one into PGPASSWORD or ~/.pgpass, or into the address');
+  if (isWithoutTls(error)) return refused('the server speaks no TLS; sslmode=disable in the address goes without, in the clear');
+  if (isTls(error))
+    return refused(`the certificate of the server is not believed (${code}); sslrootcert=FILE in the address names its authority`);
+  if (code === '3D000') return { code: 'store.missing', message: `${place}: there is no such database; make it first (createdb)` };
+  if (code === '42501' || code === '25006')
+    return { code: 'store.readOnly', message: `${place}: the role may not do that there (${code})` };
+  if (code === '53100') return { code: 'store.full', message: `${place}: the disk of the server is full` };
+  if (code === '55P03') return { code: 'store.busy', message: `${place} is locked by another process; try again` };
+  return {
+    code: 'store.unreachable',
+    message: `${place} does not answer (${code === '' || code === UNREACHABLE ? 'no connection' : code})`,
+  };
 }

@@ -27,12 +27,14 @@ import {
 } from '@openexec/ledger';
 import { CompactRange, consistencyProof, inclusionProof, rangeNodes, type Signer } from '@openexec/proof';
 import { sql } from 'kysely';
-import type { OpenFailure } from '../errors.ts';
+import type { ClientConfig } from 'pg';
+import { codeOf, messageOf, type OpenFailure } from '../errors.ts';
 import { readHeadFile, rollBackOf } from '../headFile.ts';
 import { HeadKeeper } from '../headKeeper.ts';
 import { inPortions } from '../salts.ts';
 import { rootOf } from '../tree.ts';
-import { type Address, connect, isOutcome, openRefusal, parseAddress, writeRefusal } from './connect.ts';
+import { type Address, parseAddress } from './address.ts';
+import { clientConfig, connect, isCut, isOutcome, openRefusal, readFault, writeRefusal } from './connect.ts';
 import { PostgresKeeper } from './keeper.ts';
 import { Listener } from './listener.ts';
 import {
@@ -72,12 +74,17 @@ export interface PostgresLedgerOptions {
 export async function openPostgresLedger(options: PostgresLedgerOptions): Promise<Result<KeptLedger, OpenFailure>> {
   const address = parseAddress(options.address);
   if (!address.ok) return address;
-  const db = connect(address.value, options.access === 'readOnly');
+  const config = clientConfig(address.value, 'openexec');
+  if (!config.ok) return config;
+  const db = connect(config.value, address.value.schema, options.access === 'readOnly');
   try {
     const prepared = await prepareSchema(db, address.value, options);
     if (!prepared.ok) return await givenUp(db, prepared);
     const instance = await sql<{ readonly instance: string }>`SELECT instance FROM store`.execute(db);
-    const ledger = new PostgresLedger(db, address.value, instance.rows[0]?.instance ?? '', options);
+    const ledger = new PostgresLedger(
+      { db, address: address.value, config: config.value, instance: instance.rows[0]?.instance ?? '' },
+      options,
+    );
     const remembered = await ledger.checkRemembered();
     if (remembered.ok) return ok(ledger);
     await ledger.close();
@@ -85,7 +92,7 @@ export async function openPostgresLedger(options: PostgresLedgerOptions): Promis
   } catch (error) {
     await db.destroy();
     if (!isOutcome(error)) throw error;
-    return err(openRefusal(error, address.value.where));
+    return err(openRefusal(error, address.value));
   }
 }
 
@@ -95,16 +102,15 @@ async function givenUp<T>(db: Database, refused: T): Promise<T> {
 }
 
 async function prepareSchema(db: Database, address: Address, options: PostgresLedgerOptions): Promise<Result<void, OpenFailure>> {
-  const { schema, where } = address;
+  const { schema, place: where } = address;
   const version = await readVersion(db, schema, where);
   if (!version.ok) return version;
-  if (version.value === 0 && options.missing !== 'create')
-    return err({ code: 'store.missing', message: `there is no ledger in schema ${schema} of ${where}` });
+  if (version.value === 0 && options.missing !== 'create') return err({ code: 'store.missing', message: `there is no ledger at ${where}` });
   if (options.access === 'readOnly') {
     if (version.value === POSTGRES_FORMAT) return ok(undefined);
     return err({
       code: 'store.notALedger',
-      message: `schema ${schema} of ${where} holds no ledger of this format yet; open it for writing once`,
+      message: `${where} holds no ledger of this format yet; open it for writing once`,
     });
   }
   if (version.value < POSTGRES_FORMAT) {
@@ -114,9 +120,18 @@ async function prepareSchema(db: Database, address: Address, options: PostgresLe
   return checkDurable(db, where);
 }
 
+/** What an open handle works with. */
+interface Connected {
+  readonly db: Database;
+  readonly address: Address;
+  readonly config: ClientConfig;
+  readonly instance: string;
+}
+
 class PostgresLedger implements KeptLedger {
   readonly keeper: LedgerKeeper;
   readonly #db: Database;
+  readonly #place: string;
   readonly #options: PostgresLedgerOptions;
   readonly #writer: PostgresWriter;
   readonly #listener: Listener;
@@ -127,11 +142,12 @@ class PostgresLedger implements KeptLedger {
   #origin: string | null = null;
   #closed = false;
 
-  constructor(db: Database, address: Address, instance: string, options: PostgresLedgerOptions) {
+  constructor({ db, address, config, instance }: Connected, options: PostgresLedgerOptions) {
     this.#db = db;
+    this.#place = address.place;
     this.#options = options;
     this.#salts = inPortions(options.randomness);
-    this.#listener = new Listener(address.connection, address.schema);
+    this.#listener = new Listener(config, address.schema);
     this.#heads =
       options.headFile === undefined || options.access === 'readOnly' ? null : new HeadKeeper(options.headFile, () => this.#seen);
     this.#writer = new PostgresWriter({
@@ -183,12 +199,12 @@ class PostgresLedger implements KeptLedger {
 
   async *read(trajectory: TrajectoryId, from = 0, to = Number.MAX_SAFE_INTEGER): AsyncGenerator<Stored> {
     this.#requireOpen();
-    const [row] = await readTrajectories(this.#db, [trajectory]);
+    const [row] = await this.#ask((db) => readTrajectories(db, [trajectory]));
     if (row === undefined) return;
     const end = Math.min(to, row.seq + 1);
     for (let at = from; at < end; ) {
       this.#requireOpen();
-      const page = await trajectoryPage(this.#db, row.id, at, end);
+      const page = await this.#ask((db) => trajectoryPage(db, row.id, at, end));
       if (page.length === 0) throw new LedgerFault('store.corrupt', `entries of ${trajectory} from ${at} on are missing; run verify`);
       yield* page;
       at += page.length;
@@ -196,11 +212,11 @@ class PostgresLedger implements KeptLedger {
   }
 
   async *all(from = 0n, to?: bigint): AsyncGenerator<Stored> {
-    for await (const page of this.#pages(from, to, (at, end) => storedPage(this.#db, at, end))) yield* page;
+    for await (const page of this.#pages(from, to, (at, end) => this.#ask((db) => storedPage(db, at, end)))) yield* page;
   }
 
   rows(from = 0n, to?: bigint): AsyncGenerator<readonly Row[]> {
-    return this.#pages(from, to, (at, end) => rowPage(this.#db, at, end));
+    return this.#pages(from, to, (at, end) => this.#ask((db) => rowPage(db, at, end)));
   }
 
   async *#pages<T>(
@@ -209,7 +225,7 @@ class PostgresLedger implements KeptLedger {
     read: (from: number, to: number) => Promise<readonly T[]>,
   ): AsyncGenerator<readonly T[]> {
     this.#requireOpen();
-    const { size } = await readHead(this.#db, false);
+    const { size } = await this.#ask((db) => readHead(db, false));
     const end = to === undefined ? size : Math.min(Number(to), size);
     for (let at = Number(from); at < end; ) {
       this.#requireOpen();
@@ -222,14 +238,14 @@ class PostgresLedger implements KeptLedger {
   }
 
   async blob(digest: Digest): Promise<Result<Bytes, BlobFailure>> {
-    return this.#closed ? CLOSED : readBlob(this.#db, digest);
+    return this.#closed ? CLOSED : this.#ask((db) => readBlob(db, digest));
   }
 
   follow(from = 0n): Subscription {
     const page = async (next: bigint): Promise<readonly Stored[] | null> => {
       if (this.#closed) return null;
-      const { size } = await readHead(this.#db, false);
-      return storedPage(this.#db, Number(next), size);
+      const { size } = await this.#ask((db) => readHead(db, false));
+      return this.#ask((db) => storedPage(db, Number(next), size));
     };
     return follow({ page, onChange: (changed) => this.#listener.add(changed) }, from);
   }
@@ -240,9 +256,9 @@ class PostgresLedger implements KeptLedger {
   }
 
   async #readHead(): Promise<Head> {
-    const { size, frontier, fingerprint } = await readHead(this.#db, false);
+    const { size, frontier, fingerprint } = await this.#ask((db) => readHead(db, false));
     if (this.#origin === null && size > 0) {
-      const founding = (await storedPage(this.#db, 0, 1))[0]?.payload ?? null;
+      const founding = (await this.#ask((db) => storedPage(db, 0, 1)))[0]?.payload ?? null;
       this.#origin = founding === null ? null : originIn(founding);
     }
     const head = { size: BigInt(size), root: rootOf(size, frontier), fingerprint, origin: this.#origin };
@@ -252,14 +268,14 @@ class PostgresLedger implements KeptLedger {
 
   async trajectory(trajectory: TrajectoryId): Promise<TrajectoryHead | null> {
     this.#requireOpen();
-    const [row] = await readTrajectories(this.#db, [trajectory]);
+    const [row] = await this.#ask((db) => readTrajectories(db, [trajectory]));
     return row === undefined ? null : { trajectory, seq: row.seq, leaf: row.leaf, closed: row.closed };
   }
 
   async *trajectories(prefix = ''): AsyncGenerator<TrajectoryHead> {
     for (let after = ''; ; ) {
       this.#requireOpen();
-      const rows = await trajectoriesAfter(this.#db, after, prefix);
+      const rows = await this.#ask((db) => trajectoriesAfter(db, after, prefix));
       for (const { name, seq, leaf, closed } of rows) yield { trajectory: name, seq, leaf, closed };
       const last = rows.at(-1);
       if (last === undefined) return;
@@ -272,7 +288,7 @@ class PostgresLedger implements KeptLedger {
   async checkpoint(): Promise<Result<StoredCheckpoint, CheckpointFailure>> {
     if (this.#closed) return CLOSED;
     const head = await this.#readHead();
-    const known = await readCheckpoint(this.#db, head.size);
+    const known = await this.#ask((db) => readCheckpoint(db, head.size));
     if (known !== null) return ok(known);
     if (this.#options.access === 'readOnly') return err(READ_ONLY);
     const made = await makeCheckpoint(head, this.#options.logSigner);
@@ -286,13 +302,13 @@ class PostgresLedger implements KeptLedger {
     }
     this.#heads?.now();
     // Whoever was first at this size has made the one that is kept.
-    return ok((await readCheckpoint(this.#db, size)) ?? made.value);
+    return ok((await this.#ask((db) => readCheckpoint(db, size))) ?? made.value);
   }
 
   async *checkpoints(): AsyncGenerator<StoredCheckpoint> {
     for (let after = -1n; ; ) {
       this.#requireOpen();
-      const rows = await checkpointsAfter(this.#db, after);
+      const rows = await this.#ask((db) => checkpointsAfter(db, after));
       yield* rows;
       const last = rows.at(-1);
       if (last === undefined) return;
@@ -302,35 +318,42 @@ class PostgresLedger implements KeptLedger {
 
   async inclusion(index: bigint, size: bigint): Promise<Result<readonly Bytes[], ProofFailure>> {
     if (this.#closed) return CLOSED;
-    const now = BigInt((await readHead(this.#db, false)).size);
+    const now = BigInt((await this.#ask((db) => readHead(db, false))).size);
     if (index < 0n || index >= size || size > now) return outOfRange(`there is no leaf ${index} in a tree of ${size} within ${now}`);
-    return ok(await this.#proved((node) => inclusionProof(node, index, size)));
+    return this.#proved((node) => inclusionProof(node, index, size));
   }
 
   async consistency(oldSize: bigint, newSize: bigint): Promise<Result<readonly Bytes[], ProofFailure>> {
     if (this.#closed) return CLOSED;
-    const now = BigInt((await readHead(this.#db, false)).size);
+    const now = BigInt((await this.#ask((db) => readHead(db, false))).size);
     if (oldSize < 0n || oldSize > newSize || newSize > now)
       return outOfRange(`there is no way from ${oldSize} to ${newSize} within ${now}`);
-    return ok(await this.#proved((node) => consistencyProof(node, oldSize, newSize)));
+    return this.#proved((node) => consistencyProof(node, oldSize, newSize));
   }
 
   /** Which nodes a proof takes depends on its sizes alone: it is made once to hear their names, and again with the nodes. */
-  async #proved(make: (node: (level: number, index: bigint) => Bytes) => readonly Bytes[]): Promise<readonly Bytes[]> {
+  async #proved(
+    make: (node: (level: number, index: bigint) => Bytes) => readonly Bytes[],
+  ): Promise<Result<readonly Bytes[], ProofFailure>> {
     const wanted: NodeRef[] = [];
     make((level, index) => {
       wanted.push({ level, index });
       return new Uint8Array(32);
     });
     const nodes = new Map<string, Bytes>();
-    for (const ref of wanted) nodes.set(`${ref.level}/${ref.index}`, await readNode(this.#db, ref));
-    return make((level, index) => nodes.get(`${level}/${index}`) ?? new Uint8Array(0));
+    try {
+      for (const ref of wanted) nodes.set(`${ref.level}/${ref.index}`, await this.#ask((db) => readNode(db, ref)));
+    } catch (error) {
+      if (codeOf(error) !== 'store.corrupt') throw error;
+      return err({ code: 'store.corrupt', message: messageOf(error) });
+    }
+    return ok(make((level, index) => nodes.get(`${level}/${index}`) ?? new Uint8Array(0)));
   }
 
   /** The root of the tree of `size` leaves, recomputed. */
   async #rootAt(size: bigint): Promise<Bytes> {
     const hashes: Bytes[] = [];
-    for (const ref of rangeNodes(size)) hashes.push(await readNode(this.#db, ref));
+    for (const ref of rangeNodes(size)) hashes.push(await this.#ask((db) => readNode(db, ref)));
     const range = CompactRange.from(size, hashes);
     if (!range.ok) throw new LedgerFault('store.corrupt', `the tree of ${size} entries does not fit together; run verify`);
     return range.value.root();
@@ -345,11 +368,25 @@ class PostgresLedger implements KeptLedger {
     await this.#db.destroy();
   }
 
+  /** One reading. A connection that ended is no answer: the next one is asked, until the server itself does not answer. */
+  async #ask<T>(read: (db: Database) => Promise<T>): Promise<T> {
+    for (let tries = 0; ; tries++) {
+      try {
+        return await read(this.#db);
+      } catch (error) {
+        if (isCut(error) && tries < READ_TRIES && !this.#closed) continue;
+        throw readFault(error, this.#place);
+      }
+    }
+  }
+
   #requireOpen(): void {
     if (this.#closed) throw new LedgerFault('store.closed', 'this handle was closed');
   }
 }
 
+/** More than a pool of dead connections. */
+const READ_TRIES = 10;
 const CLOSED = { ok: false, error: { code: 'store.closed', message: 'this handle was closed' } } as const;
 const READ_ONLY = { code: 'store.readOnly', message: 'this ledger was opened for reading only' } as const;
 

@@ -9,15 +9,15 @@ const LAST_RETRY_MS = 5000;
 
 /** Who waits for the ledger to move, on one handle. */
 export class Listener {
-  readonly #connection: string;
+  readonly #config: pg.ClientConfig;
   readonly #channel: string;
   readonly #watchers = new Set<() => void>();
   #client: pg.Client | null = null;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
-  constructor(connection: string, schema: string) {
-    this.#connection = connection;
+  constructor(config: pg.ClientConfig, schema: string) {
+    this.#config = config;
     this.#channel = `openexec_${schema}`;
   }
 
@@ -44,7 +44,7 @@ export class Listener {
   }
 
   #start(retryMs: number): void {
-    const client = new pg.Client({ connectionString: this.#connection, keepAlive: true, application_name: 'openexec listen' });
+    const client = new pg.Client({ ...this.#config, application_name: 'openexec listen' });
     this.#client = client;
     // Nothing is lost with a listener: whatever went wrong, it is tried again, more and more seldom.
     this.#listen(client, retryMs).catch(() => this.#lost(client, Math.min(LAST_RETRY_MS, retryMs * 2)));

@@ -82,7 +82,7 @@ export async function migrate(
     await sql`SELECT pg_advisory_xact_lock(hashtextextended(${`openexec/${options.schema}`}, 0))`.execute(tx);
     const version = await readVersion(tx, options.schema, options.where);
     if (!version.ok) return version;
-    if (version.value === 0) await sql`CREATE SCHEMA IF NOT EXISTS ${sql.id(options.schema)}`.execute(tx);
+    if (version.value === 0 && !(await hasSchema(tx, options.schema))) await sql`CREATE SCHEMA ${sql.id(options.schema)}`.execute(tx);
     for (let next = version.value; next < POSTGRES_FORMAT; next++) {
       for (const statement of MIGRATIONS[next] ?? []) await sql.raw(statement).execute(tx);
       await sql`INSERT INTO migrations VALUES (${next + 1}, ${options.clock.now()})`.execute(tx);
@@ -92,20 +92,28 @@ export async function migrate(
   });
 }
 
+/** A role may be given a schema of its own without the right to make schemas, which `IF NOT EXISTS` would ask for all the same. */
+async function hasSchema(db: Transaction<Tables>, schema: string): Promise<boolean> {
+  const found = await sql`SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = ${schema}`.execute(db);
+  return found.rows.length > 0;
+}
+
 /** The format version of a schema; 0 where it is missing or empty. */
 export async function readVersion(db: Database | Transaction<Tables>, schema: string, where: string): Promise<Result<number, OpenFailure>> {
   const tables = await sql<{ readonly name: string }>`
-    SELECT table_name AS name FROM information_schema.tables WHERE table_schema = ${schema}`.execute(db);
+    SELECT c.relname AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = ${schema} AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`.execute(db);
+  // From the catalogue itself: the information schema hides what this role may not use, which would look like an empty schema.
   if (tables.rows.length === 0) return ok(0);
   const names = new Set(tables.rows.map(({ name }) => name));
   if (!['migrations', 'store', 'head', 'entries'].every((name) => names.has(name)))
-    return err({ code: 'store.notALedger', message: `schema ${schema} of ${where} holds tables of something else` });
+    return err({ code: 'store.notALedger', message: `${where} holds tables of something else` });
   const versions = await sql<{ readonly version: number | null }>`SELECT max(version) AS version FROM migrations`.execute(db);
   const version = versions.rows[0]?.version ?? 0;
   if (version > POSTGRES_FORMAT)
     return err({
       code: 'store.newerFormat',
-      message: `schema ${schema} of ${where} has format ${version}, this release writes ${POSTGRES_FORMAT}; use a newer release`,
+      message: `${where} has format ${version}, this release writes ${POSTGRES_FORMAT}; use a newer release`,
     });
   return ok(version);
 }

@@ -238,31 +238,26 @@ export class PostgresWriter {
     await this.#storeBlobs(tx, [...growth.blobs.values()]);
     const { stored, subtrees, states } = growth;
     const idOf = (trajectory: TrajectoryId): string => String(this.#view.known(trajectory)?.id ?? 0n);
-    await sql`
-      INSERT INTO entries (idx, trajectory, seq, entry, payload, salt, event)
-      SELECT * FROM UNNEST(${stored.map(({ index }) => String(index))}::bigint[], ${stored.map(({ entry }) => idOf(entry.trajectory))}::bigint[],
-        ${stored.map(({ entry }) => entry.seq)}::bigint[], ${stored.map(({ entryBytes }) => Buffer.from(entryBytes))}::bytea[],
-        ${stored.map(({ payload }) => bufferOrNull(payload))}::bytea[], ${stored.map(({ salt }) => bufferOrNull(salt))}::bytea[],
-        ${stored.map(({ entry }) => entry.id ?? null)}::text[])`.execute(tx);
     const heads = [...states];
+    // One statement, so one way there and back: every part of it runs, whether it is read from or not. NOTIFY is delivered with the commit.
     await sql`
-      INSERT INTO trajectories (id, name, seq, leaf, fact_at, closed)
-      SELECT * FROM UNNEST(${heads.map(([name]) => idOf(name))}::bigint[], ${heads.map(([name]) => name)}::text[],
-        ${heads.map(([, { seq }]) => seq)}::bigint[], ${heads.map(([, { leaf }]) => leaf)}::text[],
-        ${heads.map(([, { factAt }]) => factAt)}::text[], ${heads.map(([, { closed }]) => closed)}::boolean[])
-      ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, leaf = excluded.leaf, fact_at = excluded.fact_at, closed = excluded.closed`.execute(
-      tx,
-    );
-    if (subtrees.length > 0)
-      await sql`
-        INSERT INTO subtrees (level, idx, hash)
-        SELECT * FROM UNNEST(${subtrees.map(({ level }) => level)}::integer[], ${subtrees.map(({ index }) => index)}::bigint[],
-          ${subtrees.map(({ hash }) => Buffer.from(hash))}::bytea[])`.execute(tx);
-    await sql`
-      UPDATE head SET size = ${String(this.#size)}, frontier = ${Buffer.from(this.#frontier.stored())}, fingerprint = ${this.#fingerprint},
-        successor = ${this.#successor} WHERE id = 0`.execute(tx);
-    // Delivered with the commit, to whoever listens on any connection.
-    await sql`SELECT pg_notify(${`openexec_${this.#options.schema}`}, ${String(this.#size)})`.execute(tx);
+      WITH
+        added AS (INSERT INTO entries (idx, trajectory, seq, entry, payload, salt, event)
+          SELECT * FROM UNNEST(${stored.map(({ index }) => String(index))}::bigint[], ${stored.map(({ entry }) => idOf(entry.trajectory))}::bigint[],
+            ${stored.map(({ entry }) => entry.seq)}::bigint[], ${stored.map(({ entryBytes }) => bufferOf(entryBytes))}::bytea[],
+            ${stored.map(({ payload }) => bufferOrNull(payload))}::bytea[], ${stored.map(({ salt }) => bufferOrNull(salt))}::bytea[],
+            ${stored.map(({ entry }) => entry.id ?? null)}::text[])),
+        moved AS (INSERT INTO trajectories (id, name, seq, leaf, fact_at, closed)
+          SELECT * FROM UNNEST(${heads.map(([name]) => idOf(name))}::bigint[], ${heads.map(([name]) => name)}::text[],
+            ${heads.map(([, { seq }]) => seq)}::bigint[], ${heads.map(([, { leaf }]) => leaf)}::text[],
+            ${heads.map(([, { factAt }]) => factAt)}::text[], ${heads.map(([, { closed }]) => closed)}::boolean[])
+          ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, leaf = excluded.leaf, fact_at = excluded.fact_at, closed = excluded.closed),
+        grown AS (INSERT INTO subtrees (level, idx, hash)
+          SELECT * FROM UNNEST(${subtrees.map(({ level }) => level)}::integer[], ${subtrees.map(({ index }) => index)}::bigint[],
+            ${subtrees.map(({ hash }) => bufferOf(hash))}::bytea[])),
+        stands AS (UPDATE head SET size = ${String(this.#size)}, frontier = ${bufferOf(this.#frontier.stored())},
+          fingerprint = ${this.#fingerprint}, successor = ${this.#successor} WHERE id = 0)
+      SELECT pg_notify(${`openexec_${this.#options.schema}`}, ${String(this.#size)})`.execute(tx);
   }
 
   async #storeBlobs(tx: Tx, blobs: readonly Blob[]): Promise<void> {
@@ -303,5 +298,10 @@ async function rollBack(tx: Tx): Promise<void> {
 }
 
 function bufferOrNull(bytes: Uint8Array | null): Buffer | null {
-  return bytes === null ? null : Buffer.from(bytes);
+  return bytes === null ? null : bufferOf(bytes);
+}
+
+/** The same bytes as the driver takes them; not a copy. */
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -1,5 +1,5 @@
 /**
- * A real Postgres for tests, from nothing: the binaries of the npm package, else the system's, in a folder of their own on a free port, durable as in
+ * A door for tests only, of this package and of those above it; never part of what ships. A real Postgres from nothing: the binaries of the npm package, else the system's, in a folder of their own on a free port, durable as in
  * production. `OPENEXEC_TEST_POSTGRES_URL` names a server instead. Where there is none the tests fail and say what to install.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
