@@ -47,7 +47,12 @@ const MANAGERS = [
   {
     bin: 'apt-get',
     install: ['apt-get', 'install', '-y', '--no-install-recommends'],
-    names: { bwrap: ['bubblewrap'], git: ['git'], compiler: ['build-essential', 'python3'] },
+    names: {
+      bwrap: ['bubblewrap'],
+      git: ['git'],
+      compiler: ['build-essential', 'python3'],
+      interop: ['golang-go', 'golang-golang-x-mod-dev', 'openssl'],
+    },
   },
   {
     bin: 'dnf',
@@ -253,6 +258,21 @@ async function sandbox() {
   if (!succeeds('unshare', ['-Ur', 'true']))
     say('user namespaces are not allowed for this user; `openexec doctor` tells whether the sandbox works all the same');
   return changed;
+}
+
+/** Verifiers that are not ours, for the heavy suites; only Debian has Go's libraries as packages. A suite without its verifier says that it did not run. */
+export async function interop() {
+  const there = onPath('go') && onPath('openssl') && fs.existsSync('/usr/share/gocode/src/golang.org/x/mod/sumdb');
+  const found = manager();
+  if (there || found?.names.interop === undefined) return;
+  if (!isRoot() || process.env.OPENEXEC_SETUP_SYSTEM === 'never') {
+    say(`verifiers of other projects are missing; their suites will not run. Run: ${adviceFor('interop')}`);
+    return;
+  }
+  for (const [bin, ...args] of [...(aptListsAreMissing() ? [['apt-get', 'update']] : []), [...found.install, ...found.names.interop]]) {
+    say(`installing verifiers of other projects: ${[bin, ...args].join(' ')} (OPENEXEC_SETUP_SYSTEM=never forbids this)`);
+    await long(bin, args, 'still installing').catch(() => 1);
+  }
 }
 
 /** Does whatever is still to be done. Resolves with whether there was anything. */

@@ -10,7 +10,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { setupOrExit } from './setup.mjs';
+import { interop, setupOrExit } from './setup.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const output = path.join(root, '.cache/test/jest.json');
@@ -36,6 +36,7 @@ async function main() {
   const args = given.filter((arg) => arg !== '--heavy');
   const watching = args.some((arg) => arg.startsWith('--watch') || arg === '--listTests' || arg === '--json');
   await setupOrExit();
+  if (heavy) await interop();
   fs.mkdirSync(path.dirname(output), { recursive: true });
   fs.rmSync(output, { force: true });
   const jest = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', path.join(root, 'node_modules/jest/bin/jest.js')];

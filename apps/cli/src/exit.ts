@@ -173,6 +173,21 @@ export const REFUSALS = {
   },
   'file.exists': { exit: 2, where: 'files', remedy: 'give another name, or remove the file' },
   'file.unwritable': { exit: 1, where: 'files', remedy: 'give a place that can be written' },
+  // anchors
+  'anchor.notConfigured': {
+    exit: 2,
+    where: 'anchors',
+    remedy: 'name a place under anchors.to in your own configuration; openexec config show --origin shows the files',
+  },
+  'anchor.failed': { exit: 22, where: 'anchors', remedy: 'look at the place named, then run openexec ledger anchor again' },
+  'anchor.conflict': {
+    exit: 20,
+    where: 'anchors',
+    remedy: 'this ledger is not what was shown there: keep both as evidence, and bring back the ledger that continues it',
+  },
+  'tiles.failed': { exit: 20, where: 'tiles', remedy: 'write the tiles anew with openexec ledger tiles --out DIR, from an intact ledger' },
+  'witness.key': { exit: 2, where: 'witness', remedy: 'openexec witness --key FILE --new-key NAME makes one; its owner alone may read it' },
+  'witness.unavailable': { exit: 1, where: 'witness', remedy: 'look at the folder and the address; one witness at a time uses a folder' },
   // catalogue
   'action.unknown': { exit: 2, where: 'catalogue', remedy: 'openexec action list names the actions' },
   // runs

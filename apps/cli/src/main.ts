@@ -43,6 +43,7 @@ const COMMANDS: readonly CommandRow[] = [
   },
   { name: 'replay', summary: 'derive a run again and compare', load: () => import('./commands/replay.ts') },
   { name: 'ledger', summary: 'look at the ledger itself', load: () => import('./commands/ledger.ts') },
+  { name: 'witness', summary: 'remember and cosign the checkpoints of other ledgers', load: () => import('./commands/witness.ts') },
   { name: 'key', summary: 'make, list, trust and retire keys', load: () => import('./commands/key.ts') },
   { name: 'policy', summary: 'check, test, explain, list and adopt policies', load: () => import('./commands/policy.ts') },
   { name: 'writ', summary: 'issue, narrow, look at, verify and revoke writs', load: () => import('./commands/writ.ts') },

@@ -3,7 +3,7 @@
  * are read from the very tree that parses the arguments and counted against the published table, and the cases against both, so that neither a
  * command nor a schema is forgotten.
  */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { cliDocuments } from '@openexec/protocol';
@@ -149,6 +149,11 @@ verifies(
     await lines('ledger-entry', 0, 'ledger', 'read', '--limit', '5');
     const { targets } = (await document('rewind-list', 0, 'rewind', done)) as { readonly targets?: readonly object[] };
     expect(targets?.length).toBeGreaterThan(0);
+    const share = join(place.folder, 'share');
+    mkdirSync(share);
+    place.write('../config/openexec/config.yaml', `version: 1\nanchors:\n  to:\n    - {name: share, type: file, folder: ${share}}\n`);
+    await document('ledger-anchor', 0, 'ledger', 'anchor');
+    await document('verify', 0, 'verify');
   },
   TIME_MS,
 );

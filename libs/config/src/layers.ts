@@ -4,6 +4,7 @@
  */
 import { err, ok, type Result } from '@openexec/canon';
 import type { Amount, ConfiguredCommand, Prices } from '@openexec/protocol';
+import { type AnchorSettings, anchorsOf } from './anchors.ts';
 import type { ConfigProblem } from './problems.ts';
 import type { CommandSetting, ConfigFile, SHIPPED_POLICIES } from './schema.ts';
 import type { Source } from './source.ts';
@@ -77,6 +78,7 @@ export interface Config {
   readonly readPaths: readonly string[];
   readonly writePaths: readonly string[];
   readonly prices: Prices;
+  readonly anchors: AnchorSettings;
 }
 
 /** Bounds of a run where nobody says anything. */
@@ -97,6 +99,8 @@ export function mergeLayers(given: readonly Layer[], overrides: Overrides): Resu
   const layers = LAYERS.flatMap((name) => given.filter((layer) => layer.name === name));
   const untrusted = overrides.openaiBaseUrl === undefined ? untrustedAddress(layers) : null;
   if (untrusted !== null) return err([untrusted]);
+  const anchors = anchorsOf(layers);
+  if (!anchors.ok) return anchors;
   const words = wordsOf(layers, overrides);
   const last = <T>(read: (config: ConfigFile) => T | undefined): T | null =>
     words.reduce<T | null>((found, word) => read(word.config) ?? found, null);
@@ -134,6 +138,7 @@ export function mergeLayers(given: readonly Layer[], overrides: Overrides): Resu
     readPaths: common(words.map(({ config }) => config.paths?.read)) ?? EVERYTHING,
     writePaths: common(words.map(({ config }) => config.paths?.write)) ?? EVERYTHING,
     prices: pricesOf(words),
+    anchors: anchors.value,
   });
 }
 

@@ -35,17 +35,17 @@ export function loadData(file: string): Result<Json, Problems> {
 }
 
 /** Where the file of each layer is looked for, whether it is there or not. */
-export function layerFiles(folder: string, places: Places): readonly (readonly [LayerName, string])[] {
-  return [
+export function layerFiles(folder: string | null, places: Places): readonly (readonly [LayerName, string])[] {
+  const own: readonly (readonly [LayerName, string])[] = [
     ['system', join(places.system, 'config.yaml')],
     ['user', join(places.user, 'config.yaml')],
-    ['project', join(folder, 'config.yaml')],
-    ['local', join(folder, 'config.local.yaml')],
   ];
+  if (folder === null) return own;
+  return [...own, ['project', join(folder, 'config.yaml')], ['local', join(folder, 'config.local.yaml')]];
 }
 
-/** Every layer that is there, checked; one problem in any of them refuses all. */
-export function loadLayers(folder: string, places: Places): Result<readonly Layer[], Problems> {
+/** Every layer that is there, checked; one problem in any of them refuses all. Without a folder: those outside of every checkout. */
+export function loadLayers(folder: string | null, places: Places): Result<readonly Layer[], Problems> {
   const layers: Layer[] = [];
   const problems: ConfigProblem[] = [];
   for (const [name, file] of layerFiles(folder, places)) {

@@ -61,6 +61,26 @@ export function originsOf(config: Config, words: readonly Word[]): readonly Conf
     narrowed('sandbox.provide', config.provide, (each) => each.sandbox?.provide),
     narrowed('paths.read', config.readPaths, (each) => each.paths?.read),
     narrowed('paths.write', config.writePaths, (each) => each.paths?.write),
+    ...anchorValues(config.anchors, words),
+  ];
+}
+
+/** Places add up; required, the age and the policy only narrow. */
+function anchorValues({ to, required, maxAgeMs, policy }: Config['anchors'], words: readonly Word[]): ConfigValue[] {
+  const by = (key: string, value: Json, read: Read<unknown>, narrows: boolean): ConfigValue => {
+    const origin = words.filter(({ config }) => read(config) !== undefined).map(({ from }) => from);
+    return { key, value, origin: origin.length === 0 ? ['default'] : origin, narrows };
+  };
+  return [
+    by(
+      'anchors.to',
+      to.map(({ name, type }) => `${name} (${type})`),
+      (each) => each.anchors?.to,
+      false,
+    ),
+    by('anchors.required', required, (each) => each.anchors?.required, true),
+    by('anchors.maxAgeMinutes', maxAgeMs / 60_000, (each) => each.anchors?.maxAgeMinutes, true),
+    by('anchors.policy', policy, (each) => each.anchors?.policy, true),
   ];
 }
 

@@ -23,6 +23,11 @@ const path = z
   .regex(/^(?!\/)(?!(?:.*\/)?\.{0,2}(?:\/|$))[^\0]+$/s, {
     message: 'a path inside the repository, without . or .. and without / at its ends',
   });
+const absolute = z
+  .string()
+  .min(1)
+  .max(4096)
+  .regex(/^\/[^\0]*$/, { message: 'an absolute path' });
 const name = z.string().regex(/^[a-z][a-z0-9_.-]{0,63}$/, { message: 'a lower-case name' });
 
 /** A command as exact words; no shell is involved. */
@@ -50,6 +55,33 @@ const ledger = z
   .refine((value) => !/^postgres(ql)?:\/\/[^/?#]*:[^/?#]*@/.test(value), {
     message: 'a password does not belong into a configuration file; put it into PGPASSWORD, ~/.pgpass or DATABASE_URL',
   });
+/** A place that is shown checkpoints; which members it has follows from its type (anchors.ts). */
+const anchorPlace = z.strictObject({
+  name,
+  type: z.enum(['witness', 'rfc3161', 'git', 'file']),
+  /** Fingerprint of the one ledger that it is for. */
+  ledger: z
+    .string()
+    .regex(/^sha256:[0-9a-f]{64}$/, { message: 'sha256: and 64 lower-case hex digits' })
+    .optional(),
+  url: z
+    .string()
+    .max(500)
+    .regex(/^https?:\/\/[^\s@]+$/, { message: 'an http or https address without user name' })
+    .optional(),
+  /** Verifier key of a cosigner (C2SP, algorithm 4). */
+  vkey: z.string().min(1).max(1000).optional(),
+  /** PEM file of the certificates that a time stamping authority has to lead to. */
+  ca: absolute.optional(),
+  ref: z
+    .string()
+    .regex(/^refs\/openexec\/[a-z0-9][a-z0-9-]{0,63}$/, { message: 'a ref below refs/openexec/' })
+    .optional(),
+  /** Folder on another disk or share; each ledger has a file of its own in it. */
+  folder: absolute.optional(),
+});
+/** One such place as written. */
+export type AnchorPlace = z.infer<typeof anchorPlace>;
 
 /** One configuration file of any layer. */
 export const configFile = z.strictObject({
@@ -80,6 +112,16 @@ export const configFile = z.strictObject({
   approvals: z.enum(['ask', 'never']).optional(),
   /** The shipped policy that decides; of several layers the strictest word counts. */
   policy: z.enum(SHIPPED_POLICIES).optional(),
+  /** Where the ledger's checkpoints are shown. */
+  anchors: z
+    .strictObject({
+      required: z.boolean().optional(),
+      maxAgeMinutes: whole.min(1).max(5_256_000).optional(),
+      /** A tlog-policy: which witnesses, and how many of them. */
+      policy: absolute.optional(),
+      to: z.array(anchorPlace).max(16).optional(),
+    })
+    .optional(),
   sandbox: z
     .strictObject({
       provide: z.array(path).max(32).optional(),

@@ -4,6 +4,7 @@
  */
 
 import { type Bytes, err, fromBase64, ok, parseDecimal, type Result, toBase64 } from '@openexec/canon';
+import type { CheckpointBody } from './checkpointBody.ts';
 import { type NoteError, type NoteErrorCode, type ProofError, ProofFault } from './errors.ts';
 import { HASH_BYTES } from './merkle.ts';
 import { openNote, signNote, type Vkey } from './notes.ts';
@@ -14,13 +15,6 @@ const PROOF_HEADER = 'c2sp.org/tlog-proof@v1';
 /** A tree of fewer than 2^63 leaves has no longer audit path. */
 const MAX_PROOF_HASHES = 63;
 const ORIGIN = /^[^\n\s\u0085+\p{Cc}]+$/u;
-
-/** What a checkpoint states: this origin's tree of `size` leaves has this root. */
-export interface CheckpointBody {
-  readonly origin: string;
-  readonly size: bigint;
-  readonly root: Bytes;
-}
 
 /** A checkpoint that its origin signed; `keyName` is the origin's key, `verifiedNames` are all known keys that signed. */
 export interface Checkpoint extends CheckpointBody {

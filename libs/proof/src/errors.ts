@@ -40,7 +40,10 @@ export type NoteErrorCode =
   | 'note.unverified'
   | 'checkpoint.malformed'
   | 'checkpoint.notByOrigin'
-  | 'tlogProof.malformed';
+  | 'tlogProof.malformed'
+  | 'cosignature.malformed'
+  | 'addCheckpoint.malformed'
+  | 'tlogPolicy.malformed';
 
 /** A refusal of a text of the C2SP formats. */
 export interface NoteError {
@@ -48,9 +51,9 @@ export interface NoteError {
   readonly message: string;
 }
 
-/** A refusal of a tile path. */
+/** A refusal of a tile or of its path. `tile.missing`: whoever keeps the tiles does not have it. */
 export interface TileError {
-  readonly code: 'tile.malformed' | 'tile.outOfRange';
+  readonly code: 'tile.malformed' | 'tile.outOfRange' | 'tile.missing' | 'tile.wrongLength';
   readonly message: string;
 }
 

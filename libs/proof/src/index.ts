@@ -5,7 +5,6 @@
 
 export {
   type Checkpoint,
-  type CheckpointBody,
   formatCheckpointBody,
   formatTlogProof,
   openCheckpoint,
@@ -15,6 +14,23 @@ export {
   type TlogProof,
   verifyTlogProof,
 } from './checkpoint.ts';
+export {
+  type AddCheckpoint,
+  type AddCheckpointAnswer,
+  formatAddCheckpoint,
+  judgeAddCheckpoint,
+  parseAddCheckpoint,
+} from './addCheckpoint.ts';
+export type { CheckpointBody } from './checkpointBody.ts';
+export {
+  addSignatureLines,
+  type Cosignature,
+  type Cosigner,
+  cosign,
+  formatCosignerVkey,
+  openCosignatures,
+  parseCosignerVkey,
+} from './cosignature.ts';
 export { pae, signTyped, type TypedSignature, verifyTyped } from './dsse.ts';
 export { admitKey, keyIdOf, publicKeyOf, sign, verifySignature } from './ed25519.ts';
 export {
@@ -43,7 +59,7 @@ export {
 } from './git.ts';
 export { CompactRange, EMPTY_ROOT, leafHash, nodeHash, treeRoot } from './merkle.ts';
 export { formatVkey, type NoteSignature, type OpenedNote, openNote, parseVkey, seedSigner, signNote, type Vkey } from './notes.ts';
-export type { Anchor, AnchorError, AnchorReceipt, Signer } from './ports.ts';
+export type { Anchor, AnchorError, AnchorReceipt, AnchorSubmission, Signer } from './ports.ts';
 export {
   consistencyNodes,
   consistencyProof,
@@ -69,3 +85,14 @@ export {
   verifyMapProof,
 } from './sparse.ts';
 export { entryBundleOf, parseTilePath, type TileLevel, type TileRef, tileIndexPath, tileLevels, tileOfNode, tilePath } from './tiles.ts';
+export {
+  consistencyFromTiles,
+  entryFromTiles,
+  inclusionFromTiles,
+  parseEntryBundle,
+  rootFromTiles,
+  TileBuilder,
+  type TileFile,
+  type TileReader,
+} from './tileTree.ts';
+export { judgeByPolicy, parseTlogPolicy, type PolicyVerdict, type TlogPolicy } from './tlogPolicy.ts';

@@ -27,7 +27,8 @@ const ED25519 = 0x01;
 const MAX_NOTE_UNITS = 1_000_000;
 const MAX_SIGNATURES = 100;
 const VKEY = /^([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+={0,2})$/;
-const KEY_NAME = /^[^\s\u0085+\p{Cc}]+$/u;
+/** What may be a key's name: no space, no plus sign, no control character. */
+export const KEY_NAME = /^[^\s\u0085+\p{Cc}]+$/u;
 // signed-note forbids control characters other than newline.
 const FORBIDDEN = /[\u0000-\u0009\u000b-\u001f]/;
 const SIGNATURE_LINE = /^— (\S+) (\S+)$/;
@@ -136,8 +137,8 @@ function readVkeys(verifiers: readonly (Vkey | string)[]): Result<readonly Vkey[
   return ok(keys);
 }
 
-/** Text and signature lines; the blank line between them is the last one of the note. */
-function splitNote(note: Bytes | string): Result<{ text: string; signatures: readonly NoteSignature[] }, NoteError> {
+/** Text and signature lines, nothing verified; the blank line between them is the last one of the note. */
+export function splitNote(note: Bytes | string): Result<{ text: string; signatures: readonly NoteSignature[] }, NoteError> {
   if (note.length > MAX_NOTE_UNITS) return refuse('note.tooLarge', `a note has at most ${MAX_NOTE_UNITS} bytes`);
   const decoded = typeof note === 'string' ? ok(note) : utf8Decode(note);
   if (!decoded.ok) return refuse('note.malformed', decoded.error.message);
@@ -173,8 +174,8 @@ function isNoteText(text: string): boolean {
 }
 
 /** signed-note: the first 4 bytes of SHA-256(name ‖ newline ‖ algorithm ‖ key). */
-function keyHashBytes(keyName: string, publicKey: Bytes): Bytes {
-  return sha256(concatBytes(utf8Encode(`${keyName}\n`), Uint8Array.of(ED25519), publicKey)).slice(0, 4);
+export function keyHashBytes(keyName: string, publicKey: Bytes, algorithm = ED25519): Bytes {
+  return sha256(concatBytes(utf8Encode(`${keyName}\n`), Uint8Array.of(algorithm), publicKey)).slice(0, 4);
 }
 
 function keyHash(keyName: string, publicKey: Bytes): string {

@@ -3,6 +3,7 @@
  */
 
 import type { Bytes, Digest, KeyId, Result } from '@openexec/canon';
+import type { CheckpointBody } from './checkpointBody.ts';
 
 /** Whoever can make Ed25519 signatures with one key: a seed in memory, a file, an agent, a hardware token. */
 export interface Signer {
@@ -32,18 +33,29 @@ export interface AnchorReceipt {
   readonly digest: Digest;
 }
 
+/** A checkpoint on its way to an anchor. */
+export interface AnchorSubmission {
+  /** The signed note; its signature by the log was checked. */
+  readonly checkpoint: string;
+  /** What the note states. */
+  readonly body: CheckpointBody;
+  /** The size that this anchor is believed to have taken last, 0 where nobody knows. */
+  readonly oldSize: bigint;
+  /** The RFC 6962 consistency proof from `oldSize` to the size of the checkpoint. May be asked for several sizes up to that one. */
+  prove(oldSize: bigint): Promise<Result<readonly Bytes[], { readonly code: string; readonly message: string }>>;
+}
+
 /** A place outside the ledger's reach that remembers checkpoints: a witness, RFC 3161, a git ref, a file. */
 export interface Anchor {
-  /** A stable name for reports, such as `file` or `witness:<name>`. */
+  /** A stable name for reports, as the configuration gives it. */
   readonly name: string;
+  /** What kind of place it is; with that word its receipts are recorded and read again. */
+  readonly type: 'witness' | 'rfc3161' | 'git' | 'file';
   /**
-   * Hands over a signed checkpoint together with the proof from the size this anchor took last. Resolves only after the anchor has it
-   * durably. Idempotent for the same checkpoint. `anchor.conflict`: it holds a checkpoint that this one does not continue, which is an
-   * alarm and never retried; `anchor.unreachable`: nothing arrived, retry at will; `anchor.refused`: it will not take it, do not retry.
+   * Hands over a signed checkpoint. Resolves only after the anchor has it durably. Idempotent for the same checkpoint. An anchor that took
+   * another size last than was believed asks for the proof from there. `anchor.conflict`: it holds a checkpoint that this one does not
+   * continue, which is an alarm and never retried; `anchor.unreachable`: nothing arrived, retry at will; `anchor.refused`: it will not take
+   * it, do not retry; `anchor.unknown`: it may have it, and the same submission again is harmless.
    */
-  submit(submission: {
-    readonly checkpoint: string;
-    readonly oldSize: bigint;
-    readonly consistency: readonly Bytes[];
-  }): Promise<Result<AnchorReceipt, AnchorError>>;
+  submit(submission: AnchorSubmission): Promise<Result<AnchorReceipt, AnchorError>>;
 }

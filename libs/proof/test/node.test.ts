@@ -11,6 +11,7 @@ import { describeMerkle } from './suites/merkle.ts';
 import { describeNotes } from './suites/notes.ts';
 import { describeSparse } from './suites/sparse.ts';
 import { describeTiles } from './suites/tiles.ts';
+import { describeWitnessing } from './suites/witnessing.ts';
 
 describe('proof on node:crypto', () => {
   test('the active side of #crypto is the Node one', () => {
@@ -22,4 +23,5 @@ describe('proof on node:crypto', () => {
   describeNotes();
   describeSparse();
   describeGit();
+  describeWitnessing();
 });

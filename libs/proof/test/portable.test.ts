@@ -15,6 +15,7 @@ import { describeMerkle } from './suites/merkle.ts';
 import { describeNotes } from './suites/notes.ts';
 import { describeSparse } from './suites/sparse.ts';
 import { describeTiles } from './suites/tiles.ts';
+import { describeWitnessing } from './suites/witnessing.ts';
 
 describe('proof on @noble', () => {
   test('the active side of #crypto is the portable one', () => {
@@ -26,6 +27,7 @@ describe('proof on @noble', () => {
   describeNotes();
   describeSparse();
   describeGit();
+  describeWitnessing();
 });
 
 describe('both sides of #crypto', () => {

@@ -45,6 +45,7 @@ export const cliDocuments = {
   vote: { schema: runs.vote, title: 'openexec approve --json, openexec deny --json', printedBy: ['approve --json', 'deny --json'] },
   verify: { schema: ledger.verify, title: 'openexec verify --json', printedBy: ['verify --json'] },
   replay: { schema: ledger.replay, title: 'openexec replay --json', printedBy: ['replay --json'] },
+  'ledger-anchor': { schema: ledger.ledgerAnchor, title: 'openexec ledger anchor --json', printedBy: ['ledger anchor --json'] },
   'ledger-info': { schema: ledger.ledgerInfo, title: 'openexec ledger info --json', printedBy: ['ledger info --json'] },
   'ledger-entry': {
     schema: ledger.ledgerEntry,

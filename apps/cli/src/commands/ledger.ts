@@ -16,6 +16,8 @@ import { backUp, fsck, type FsckOptions, type Growth, growthOf, total } from '..
 import { erase, type EraseOptions, prune, type PruneOptions } from '../keep/forget.ts';
 import { exportLedger, type ExportOptions, importLedger, type ImportOptions } from '../keep/move.ts';
 import { withPassphrase } from '../passphrase.ts';
+import { registerAnchor } from './ledgerAnchor.ts';
+import { consistencyOfTiles, proveFromTiles, registerTiles } from './ledgerTiles.ts';
 import { logKeys, proveConsistency, proveEntry } from '../read/proofs.ts';
 
 interface LedgerOption {
@@ -24,6 +26,9 @@ interface LedgerOption {
 interface InfoOptions extends LedgerOption {
   readonly json?: boolean;
   readonly growth?: boolean;
+}
+interface TilesOption extends LedgerOption {
+  readonly tiles?: string;
 }
 interface ReadOptions extends LedgerOption {
   readonly from: string;
@@ -60,11 +65,18 @@ export const register: Register = (program, context) => {
   );
   sub('prove', 'prove that an entry stands in the ledger (C2SP tlog-proof)', 'openexec ledger prove 42 > entry-42.tlog-proof')
     .argument('<index>', 'position of the entry in the ledger')
-    .action(context.act((index: string, options: LedgerOption) => prove(context, index, options)));
+    .option('--tiles <folder>', 'read tiles, as openexec ledger tiles writes them, instead of the ledger')
+    .action(context.act((index: string, options: TilesOption) => prove(context, index, options)));
   sub('consistency', 'prove that a later tree continues an earlier one (add-checkpoint body)', 'openexec ledger consistency 10 42')
     .argument('<old>', 'size of the earlier tree')
     .argument('<new>', 'size of a kept checkpoint')
-    .action(context.act((from: string, to: string, options: LedgerOption) => consistency(context, from, to, options)));
+    .option('--tiles <folder>', 'read tiles, as openexec ledger tiles writes them, instead of the ledger')
+    .action(context.act((from: string, to: string, options: TilesOption) => consistency(context, from, to, options)));
+  registerTiles(
+    sub('tiles', 'write the tree under the newest checkpoint as C2SP tlog-tiles', 'openexec ledger tiles --out public'),
+    context,
+  );
+  registerAnchor(sub('anchor', 'show the present tree head to the configured anchors, and record it', 'openexec ledger anchor'), context);
   keeping(sub, context);
 };
 
@@ -242,9 +254,10 @@ async function checkpoint(context: CommandContext, options: LedgerOption): Promi
   });
 }
 
-async function prove(context: CommandContext, index: string, options: LedgerOption): Promise<CommandResult> {
+async function prove(context: CommandContext, index: string, options: TilesOption): Promise<CommandResult> {
   const at = whole(index, 'the position of an entry');
   if (!at.ok) return at;
+  if (options.tiles !== undefined) return printed(context, await proveFromTiles(context, options.tiles, at.value));
   return withLedger(context, { ledger: options.ledger }, async ({ store }) => {
     const proof = await proveEntry(store, at.value);
     if (!proof.ok) return proof;
@@ -254,11 +267,20 @@ async function prove(context: CommandContext, index: string, options: LedgerOpti
   });
 }
 
-async function consistency(context: CommandContext, from: string, to: string, options: LedgerOption): Promise<CommandResult> {
+function printed(context: CommandContext, proof: Result<string, Refusal>): CommandResult {
+  if (!proof.ok) return proof;
+  context.output.result(proof.value.trimEnd());
+  context.output.progress('the proof was read from the tiles and checked against the checkpoint beside them');
+  return ok(EXIT.ok);
+}
+
+async function consistency(context: CommandContext, from: string, to: string, options: TilesOption): Promise<CommandResult> {
   const oldSize = whole(from, 'a tree size');
   if (!oldSize.ok) return oldSize;
   const newSize = whole(to, 'a tree size');
   if (!newSize.ok) return newSize;
+  if (options.tiles !== undefined)
+    return printed(context, await consistencyOfTiles(context, options.tiles, { oldSize: oldSize.value, newSize: newSize.value }));
   return withLedger(context, { ledger: options.ledger }, async ({ store }) => {
     const proof = await proveConsistency(store, oldSize.value, newSize.value);
     if (!proof.ok) return proof;

@@ -1,6 +1,6 @@
 /**
  * `openexec verify [RUN]`: the integrity of the whole ledger, and with `--deep` every judgement derived again. Says what was checked and
- * what was not; exit 20 when integrity fails, 21 when a judgement differs, and 0 with a statement when a run can no longer be derived
+ * what was not; exit 20 when integrity fails, 21 when a judgement differs, 22 when a required anchor is not fresh, 0 with a statement when a run can no longer be derived
  * (CLI.md, PROTOCOL §10).
  */
 import type { RunReport } from '@openexec/audit';
@@ -9,7 +9,7 @@ import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { safeLine, type Style } from '../output.ts';
 import { divergenceLines, isLawfullyGone } from '../read/divergence.ts';
 import type { Integrity } from '../read/evidence.ts';
-import { checkedLists, documentOf, exitOf, unlawful, type Verdict, verdictOf } from '../read/verdict.ts';
+import { checkedLists, documentOf, exitOf, levelOf, unlawful, type Verdict, verdictOf } from '../read/verdict.ts';
 
 const PROGRESS_ENTRIES = 50_000;
 
@@ -61,13 +61,13 @@ function verdictLines(verdict: Verdict, style: Style): string[] {
   const { integrity } = verdict;
   const { report, blobs } = integrity;
   const { checked, notChecked } = checkedLists(verdict);
-  const words = { selfAsserted: 'self-asserted: nothing was pinned', pinned: 'pinned', notConfigured: 'not configured' };
+  const words = { selfAsserted: 'self-asserted: nothing was pinned', pinned: 'pinned' };
   const counts = `${report.entries} entries, ${report.signatures} signatures, ${report.checkpoints} checkpoints, ${blobs.sound} blobs`;
   return [
     integrity.sound
       ? `${style.green('✓ sound')}: ${counts}`
       : `${style.red('✗ not sound')}: ${firstBadText(integrity)} of ${report.entries}`,
-    `level        ${integrity.sound ? (report.level ?? 'none') : 'none'}; trust ${words[report.trust]}; anchor ${words[report.anchor]}`,
+    `level        ${levelOf(verdict) ?? 'none'}; trust ${words[report.trust]}; anchor ${verdict.anchors?.flag ?? 'not configured'}`,
     `ledger       ${safeLine(report.origin ?? 'unknown origin')}  ${report.fingerprint ?? 'no fingerprint'}`,
     `root         ${report.root}`,
     ...(report.erased + blobs.erased === 0
@@ -75,11 +75,36 @@ function verdictLines(verdict: Verdict, style: Style): string[] {
       : [
           `gone         ${report.erased - report.pruned} payloads erased, ${report.pruned} pruned, ${blobs.erased} blobs erased, all lawfully`,
         ]),
+    ...anchorLines(verdict, style),
     ...findingLines(integrity, style),
     ...deepLines(verdict, style),
     ...checked.map((line, at) => `${at === 0 ? 'checked      ' : '             '}${line}`),
     ...notChecked.map((line, at) => `${at === 0 ? 'not checked  ' : '             '}${line}`),
   ];
+}
+
+function anchorLines({ anchors }: Verdict, style: Style): string[] {
+  if (anchors === null) return [];
+  const { configured, recorded, covered, ageMs, maxAgeMs, cosigners, problems, flag, required } = anchors;
+  const names = configured.length === 0 ? 'none is configured for this ledger' : configured.map((name) => safeLine(name)).join(', ');
+  const reach = covered === null ? 'none that holds' : `${covered} entries covered`;
+  const age = ageMs === null ? 'age unknown' : `${minutes(ageMs)} old, ${minutes(maxAgeMs)} allowed`;
+  const by = cosigners.length === 0 ? '' : `; cosigned by ${cosigners.map((name) => safeLine(name)).join(', ')}`;
+  const line = `anchors      ${names}; ${recorded} recorded, ${reach}, ${age}${by}`;
+  const missing =
+    required && flag !== 'fresh'
+      ? [`${style.red('✗')} anchor: a fresh anchor is required; openexec ledger anchor shows the present tree`]
+      : [];
+  return [
+    line,
+    ...missing,
+    ...problems.map(({ anchor, code, message }) => `${style.yellow('!')} anchor ${safeLine(anchor)}: ${code}: ${safeLine(message)}`),
+  ];
+}
+
+function minutes(ms: number): string {
+  const whole = Math.floor(ms / 60_000);
+  return whole === 1 ? '1 minute' : `${whole} minutes`;
 }
 
 function firstBadText({ firstBad }: Integrity): string {

@@ -3,17 +3,23 @@
  * programs. Must never print, nor judge again what is not sound (PROTOCOL §10).
  */
 import { type DeepReport, deepVerify, type RunReport } from '@openexec/audit';
-import { type Digest, ok, parseDigest, type Result, type TrajectoryId } from '@openexec/canon';
+import { type Digest, instantToMs, ok, parseDigest, type Result, type TrajectoryId } from '@openexec/canon';
 import type { CliDocument } from '@openexec/protocol';
+import { type Anchored, examineAnchors } from '../anchors/examine.ts';
+import { openPlaces } from '../anchors/places.ts';
 import { EXIT, type Refusal, refuse } from '../exit.ts';
 import { findRun } from '../findRun.ts';
 import { isLawfullyGone } from './divergence.ts';
+import type { VerifyReport } from '@openexec/verify';
 import { type Evidence, type EvidenceContext, type Integrity, openEvidence } from './evidence.ts';
 
 /** What the check of blobs adds to what the verifier checks. */
 const BLOBS_CHECKED = 'every blob that a payload names: there, and of that digest, or erased lawfully';
 const DEEP_CHECKED = 'every judgement of every run named: derived again and compared by kind, payload, cause, law position and time';
 const NO_HEAD = 'a head kept elsewhere: this ledger is not pinned here, so nobody remembers how far it had come';
+const ANCHORS_CHECKED = 'every receipt of an anchor, and what the places that hold a checkpoint hold now';
+/** The verifier's line that configured anchors answer. */
+const ANCHOR_MARK = 'anchors and witnesses:';
 /** Lines of the verifier that `--deep` answers. */
 const DEEP_MARK = '(verify --deep)';
 
@@ -36,7 +42,7 @@ export async function verdictOf(context: EvidenceContext, verifying: Verifying):
   const evidence = await openEvidence(context, { ledger: verifying.ledger, trust: trust.value });
   if (!evidence.ok) return evidence;
   try {
-    return await check(evidence.value, verifying);
+    return await check(context, evidence.value, verifying);
   } finally {
     await evidence.value.close();
   }
@@ -48,8 +54,16 @@ function readTrust(text: string | undefined): Result<Digest | undefined, Refusal
   return digest.ok ? digest : refuse('usage.invalid', '--trust takes a fingerprint: sha256: and 64 lower-case hex digits');
 }
 
-async function check(evidence: Evidence, { run: wanted, deep: asked, onProgress }: Verifying): Promise<Result<Verdict, Refusal>> {
-  const integrity = await evidence.check(onProgress);
+async function check(
+  context: EvidenceContext,
+  evidence: Evidence,
+  { ledger, run: wanted, deep: asked, onProgress }: Verifying,
+): Promise<Result<Verdict, Refusal>> {
+  const found = await evidence.check(onProgress);
+  const examined = await anchorsOf(context, evidence, { found, ledger });
+  if (!examined.ok) return examined;
+  const anchors = examined.value;
+  const integrity = anchors === null ? found : withFaults(found, anchors);
   let only: readonly TrajectoryId[] | undefined;
   let deep: DeepReport | null = null;
   // What is not sound cannot be judged again: its entries may be anybody's.
@@ -59,12 +73,38 @@ async function check(evidence: Evidence, { run: wanted, deep: asked, onProgress 
     only = [run.value];
   }
   if (integrity.sound && asked) deep = await deepVerify(evidence.store, only === undefined ? {} : { runs: only });
-  return ok({ integrity, deep, asked });
+  return ok({ integrity, anchors, deep, asked });
+}
+
+/** What is not sound shows nothing to hold a receipt against; what was never founded has no configuration of its own. */
+async function anchorsOf(
+  context: EvidenceContext,
+  evidence: Evidence,
+  { found, ledger }: { readonly found: Integrity; readonly ledger: string | undefined },
+): Promise<Result<Anchored | null, Refusal>> {
+  const { fingerprint } = found.report;
+  if (!found.sound || fingerprint === null) return ok(null);
+  const project = ledger === undefined ? await context.project() : ok(null);
+  if (!project.ok) return project;
+  const settings = openPlaces(context, { fingerprint, project: project.value });
+  return settings.ok ? examineAnchors(evidence.store, settings.value, instantToMs(context.clock.now())) : settings;
+}
+
+/** What was shown elsewhere and is not in the ledger makes it unsound, however well its own bytes agree. */
+function withFaults(found: Integrity, { faults }: Anchored): Integrity {
+  if (faults.length === 0) return found;
+  const firstBad = faults.reduce<number | null>(
+    (first, { index }) => (first === null || (index !== null && index < first) ? index : first),
+    null,
+  );
+  return { ...found, faults: [...found.faults, ...faults], sound: false, firstBad };
 }
 
 /** A verification's outcome; `asked` says that judgements were to be derived, which damage forbids. */
 export interface Verdict {
   readonly integrity: Integrity;
+  /** Null where none is configured, or where the ledger is not sound. */
+  readonly anchors: Anchored | null;
   readonly deep: DeepReport | null;
   readonly asked: boolean;
 }
@@ -75,18 +115,29 @@ export function unlawful(deep: DeepReport): readonly RunReport[] {
 }
 
 /** The exit code of a verdict. */
-export function exitOf({ integrity, deep }: Verdict): typeof EXIT.ok | typeof EXIT.integrity | typeof EXIT.diverged {
+export function exitOf({
+  integrity,
+  anchors,
+  deep,
+}: Verdict): typeof EXIT.ok | typeof EXIT.integrity | typeof EXIT.diverged | typeof EXIT.anchor {
   if (!integrity.sound || (deep !== null && unlawful(deep).length > 0)) return EXIT.integrity;
-  return deep !== null && (deep.totals.divergences > 0 || deep.lawProblems.length > 0) ? EXIT.diverged : EXIT.ok;
+  if (deep !== null && (deep.totals.divergences > 0 || deep.lawProblems.length > 0)) return EXIT.diverged;
+  return anchors !== null && anchors.required && anchors.flag !== 'fresh' ? EXIT.anchor : EXIT.ok;
+}
+
+/** The highest level that holds of chained < signed < anchored < witnessed; null when nothing does (PROTOCOL §3). */
+export function levelOf({ integrity, anchors }: Verdict): VerifyReport['level'] | 'anchored' | 'witnessed' {
+  return integrity.sound ? (anchors?.level ?? integrity.report.level) : null;
 }
 
 /** What a verdict rests on, and what it says nothing about. */
-export function checkedLists({ integrity, deep }: Verdict): {
+export function checkedLists({ integrity, anchors, deep }: Verdict): {
   readonly checked: readonly string[];
   readonly notChecked: readonly string[];
 } {
-  const { checked } = integrity.report;
-  const notChecked = integrity.headKept ? integrity.report.notChecked : [...integrity.report.notChecked, NO_HEAD];
+  const checked = anchors === null ? integrity.report.checked : [...integrity.report.checked, ANCHORS_CHECKED];
+  const open = integrity.report.notChecked.filter((line) => anchors === null || !line.startsWith(ANCHOR_MARK));
+  const notChecked = integrity.headKept ? open : [...open, NO_HEAD];
   if (deep === null) return { checked: [...checked, BLOBS_CHECKED], notChecked };
   const selfTests = deep.totals.selfTestJudgements === 0 ? [] : [`${deep.totals.selfTestJudgements} judgements of self-tests`];
   return {
@@ -97,16 +148,16 @@ export function checkedLists({ integrity, deep }: Verdict): {
 
 /** The JSON document of a verdict, version 1. */
 export function documentOf(verdict: Verdict): CliDocument<'verify'> {
-  const { integrity, deep } = verdict;
+  const { integrity, anchors, deep } = verdict;
   const { report, faults, faultsOmitted } = integrity;
   const { checked, notChecked } = checkedLists(verdict);
   return {
     v: 1,
     exit: exitOf(verdict),
     sound: integrity.sound,
-    level: integrity.sound ? report.level : null,
+    level: levelOf(verdict),
     trust: report.trust,
-    anchor: report.anchor,
+    anchor: anchors?.flag ?? report.anchor,
     entries: report.entries,
     origin: report.origin,
     fingerprint: report.fingerprint,
@@ -122,5 +173,20 @@ export function documentOf(verdict: Verdict): CliDocument<'verify'> {
     checked,
     notChecked,
     deep,
+    anchors: anchors === null ? null : anchorsDocument(anchors),
   };
+}
+
+function anchorsDocument({
+  configured,
+  required,
+  maxAgeMs,
+  recorded,
+  covered,
+  ageMs,
+  cosigners,
+  problems,
+}: Anchored): NonNullable<CliDocument<'verify'>['anchors']> {
+  const age = ageMs === null ? null : Math.floor(ageMs / 1000);
+  return { configured, required, maxAge: Math.floor(maxAgeMs / 1000), recorded, covered, age, cosigners, problems };
 }

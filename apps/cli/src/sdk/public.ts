@@ -296,12 +296,12 @@ export declare function openLedger(place: LedgerPlace): Promise<Outcome<OpenedLe
 /** The verdict: the document that `openexec verify --json` prints. */
 export interface VerifyReport {
   readonly v: 1;
-  /** 0 sound (and agreeing), 20 not sound, 21 a judgement differs. */
+  /** 0 sound (and agreeing), 20 not sound, 21 a judgement differs, 22 an anchor is required and none is fresh. */
   readonly exit: number;
   readonly sound: boolean;
-  readonly level: 'chained' | 'signed' | null;
+  readonly level: 'chained' | 'signed' | 'anchored' | 'witnessed' | null;
   readonly trust: 'pinned' | 'selfAsserted';
-  readonly anchor: 'notConfigured';
+  readonly anchor: 'fresh' | 'stale' | 'notConfigured';
   readonly entries: number;
   readonly origin: string | null;
   readonly fingerprint: string | null;

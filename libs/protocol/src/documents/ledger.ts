@@ -41,6 +41,17 @@ const deep = z.strictObject({
     selfTestJudgements: count,
   }),
 });
+/** What was found of anchors; `age` in seconds, by the older of our clock at recording and the time stated in the receipt. */
+const anchors = z.strictObject({
+  configured: z.array(text),
+  required: z.boolean(),
+  maxAge: count,
+  recorded: count,
+  covered: decimal.nullable(),
+  age: count.nullable(),
+  cosigners: z.array(text),
+  problems: z.array(z.strictObject({ anchor: text, code: text, message: text })),
+});
 /** What a ledger proves, and what was not checked; `deep` is null unless every judgement was derived again. */
 export const verify = z.strictObject({
   v,
@@ -64,6 +75,17 @@ export const verify = z.strictObject({
   checked: z.array(text),
   notChecked: z.array(text),
   deep: deep.nullable(),
+  anchors: anchors.nullable().optional(),
+});
+/** Which places took the present tree head. */
+export const ledgerAnchor = z.strictObject({
+  v,
+  exit,
+  size: decimal,
+  root: digest,
+  anchors: z.array(
+    z.strictObject({ name: text, type: text, taken: z.boolean(), position: decimal.nullable(), code: textOrNull, message: textOrNull }),
+  ),
 });
 /** A run derived again from its facts, and what it came to by that. */
 export const replay = z.strictObject({

@@ -1,0 +1,48 @@
+/**
+ * A time stamping authority as an anchor: the token is verified before it is handed out. It remembers nothing, so that it can show a time but no
+ * contradiction. RFC 3161 §3.4.
+ */
+import { digestOf, err, ok, type Randomness, utf8Encode } from '@openexec/canon';
+import type { Anchor, AnchorError } from '@openexec/proof';
+import { post } from '../http.ts';
+import { QUERY_TYPE, REPLY_TYPE, timestampRequest } from './request.ts';
+import { verifyTimestamp } from './verify.ts';
+
+const NONCE_BYTES = 8;
+const OK = 200;
+
+/** Which authority, and whose word for it the reader takes. */
+export interface Rfc3161Options {
+  readonly name: string;
+  readonly url: string;
+  /** PEM of the certificates that are trusted. */
+  readonly trusted: string;
+  readonly randomness: Randomness;
+  readonly timeoutMs?: number;
+}
+
+/** Opens the anchor. */
+export function rfc3161Anchor(options: Rfc3161Options): Anchor {
+  const { name, url, trusted, timeoutMs } = options;
+  return {
+    name,
+    type: 'rfc3161',
+    submit: async ({ checkpoint }) => {
+      const data = utf8Encode(checkpoint);
+      const nonce = options.randomness.bytes(NONCE_BYTES).reduce((number, byte) => (number << 8n) | BigInt(byte), 0n);
+      const body = timestampRequest(data, nonce);
+      const answer = await post({ url, type: QUERY_TYPE, body, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
+      if (!answer.ok) return answer;
+      const { status, body: response } = answer.value;
+      if (status !== OK) return err(refusal(status, `${name} answered with status ${status}`));
+      const verified = verifyTimestamp({ response, data, nonce, trusted });
+      if (!verified.ok) return err({ code: 'anchor.refused', message: `${name}: ${verified.error.code}: ${verified.error.message}` });
+      return ok({ mediaType: REPLY_TYPE, bytes: response, digest: digestOf(response) });
+    },
+  };
+}
+
+/** A server in trouble may do better later; one that says no will say it again. */
+function refusal(status: number, message: string): AnchorError {
+  return { code: status >= 500 || status === 429 ? 'anchor.unreachable' : 'anchor.refused', message };
+}
