@@ -4,7 +4,7 @@
  */
 import { closeSync, existsSync, fstatSync, fsyncSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { open, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Bytes, type Digest, type Randomness, toHex } from '@openexec/canon';
 import { codeOf } from './errors.ts';
 
@@ -18,6 +18,8 @@ const UNFINISHED_AGE_MS = 60 * 60 * 1000;
 export class BlobFiles {
   readonly #folder: string;
   readonly #randomness: Randomness;
+  /** Folders whose own names this handle knows to be on the medium. */
+  readonly #anchored = new Set<string>();
 
   constructor(folder: string, randomness: Randomness) {
     this.#folder = folder;
@@ -28,7 +30,7 @@ export class BlobFiles {
   async write(digest: Digest, bytes: Bytes): Promise<void> {
     const folder = this.#folderOf(digest);
     if ((await sizeOf(this.#pathOf(digest))) !== bytes.length) {
-      if ((await mkdir(folder, { recursive: true })) !== undefined) await syncFolder(this.#folder);
+      await mkdir(folder, { recursive: true });
       const unfinished = join(folder, `${UNFINISHED}${toHex(this.#randomness.bytes(8))}`);
       try {
         const file = await open(unfinished, 'wx', 0o600);
@@ -47,7 +49,16 @@ export class BlobFiles {
     }
     // Also for a file that was there: whoever renamed it may have died before the folder was on the medium.
     await syncFolder(folder);
+    await this.#anchor(folder);
     // Window 2: a death from here until the commit leaves a file that no entry names; the same bytes find it again.
+  }
+
+  /** The names of the folder itself and of the one above it, once a handle: whoever made them may not have synced them, and without them no blob is found. */
+  async #anchor(folder: string): Promise<void> {
+    if (this.#anchored.has(folder)) return;
+    await syncFolder(this.#folder);
+    await syncFolder(dirname(this.#folder));
+    this.#anchored.add(folder);
   }
 
   /** The bytes of a file, null when there is none. */

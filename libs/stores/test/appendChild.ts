@@ -39,6 +39,14 @@ async function appendUntilKilled(seed: number): Promise<void> {
   }
 }
 
+/** One append that is stored and of which nobody hears. */
+async function dieUnheard(): Promise<void> {
+  const store = await opened(path);
+  const result = await store.append(batchTo(runNamed('kill'), 0, [fact('run.cancelRequested', CANCEL)]));
+  if (result.ok) process.kill(process.pid, 'SIGKILL');
+  say(result.ok ? 'alive' : result.error.code);
+}
+
 async function race(): Promise<void> {
   const store = await opened(path);
   const run = runNamed('race');
@@ -86,6 +94,7 @@ async function open(): Promise<void> {
 }
 
 if (mode === 'kill') await appendUntilKilled(Number(name));
+else if (mode === 'dies') await dieUnheard();
 else if (mode === 'race') await race();
 else if (mode === 'fill') await fill();
 else if (mode === 'read') await read();

@@ -37,10 +37,10 @@ export interface Outcome {
 export function run(
   command: string,
   args: readonly string[],
-  options: { readonly killAfterMs?: number; readonly onLine?: () => void } = {},
+  options: { readonly killAfterMs?: number; readonly onLine?: () => void; readonly env?: NodeJS.ProcessEnv } = {},
 ): Promise<Outcome> {
   return new Promise((settle, fail) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...(options.env === undefined ? {} : { env: options.env }) });
     let text = '';
     let errors = '';
     let isArmed = false;

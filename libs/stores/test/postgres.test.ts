@@ -353,6 +353,54 @@ describe('a lease whose connection was cut', () => {
   });
 });
 
+describe('a writer that dies', () => {
+  test(
+    'window 3: before COMMIT is received leaves nothing of the group',
+    async () => {
+      const place = fresh();
+      const store = await opened(place);
+      await openRun(store, await found(store), 'kill');
+      let held: Promise<unknown> = Promise.resolve();
+      const onLine = (): void => {
+        // Rows can still be read, but not added: the next append waits inside its transaction until it is killed there.
+        const lock = `BEGIN; LOCK TABLE ${place.split('=')[1]}.entries IN SHARE MODE; SELECT pg_sleep(3); ROLLBACK`;
+        held = server.admin(lock, new URL(database).pathname.slice(1));
+      };
+      const outcome = await run(process.execPath, [child, 'kill', place, '1'], { killAfterMs: 1500, onLine });
+      await held;
+      expect(outcome.signal).toBe('SIGKILL');
+      const acknowledged = Number(outcome.lines.at(-1)?.split(' ')[0]);
+      expect(acknowledged).toBeGreaterThan(0);
+      expect((await store.trajectory(fixtures.runNamed('kill')))?.seq).toBe(acknowledged);
+      expect(await store.append(batchTo(fixtures.runNamed('kill'), acknowledged, [fact('run.cancelRequested', CANCEL)]))).toMatchObject({
+        ok: true,
+        value: { outcome: 'appended' },
+      });
+      await check(store);
+      await store.close();
+    },
+    START_MS,
+  );
+
+  test(
+    'window 4: between COMMIT and its answer loses no entry; the repeat is answered as duplicate',
+    async () => {
+      const place = fresh();
+      const store = await opened(place);
+      const name = await openRun(store, await found(store), 'kill');
+      expect(await run(process.execPath, [child, 'dies', place])).toMatchObject({ signal: 'SIGKILL', lines: [] });
+      expect((await store.trajectory(name))?.seq).toBe(1);
+      expect(await store.append(batchTo(name, 0, [fact('run.cancelRequested', CANCEL)]))).toMatchObject({
+        ok: true,
+        value: { outcome: 'duplicate' },
+      });
+      await check(store);
+      await store.close();
+    },
+    START_MS,
+  );
+});
+
 describe('a server that is killed', () => {
   test(
     'loses nothing that was acknowledged and keeps no half batch',
