@@ -7,7 +7,7 @@ import type { StoreRefusalCode } from '@openexec/ledger';
 export interface OpenFailure {
   readonly code:
     | 'store.missing'
-    /** Not an address of a ledger in Postgres. */
+    /** Not an address of a ledger in Postgres or EventStoreDB. */
     | 'store.address'
     | 'store.missingDirectory'
     | 'store.notALedger'

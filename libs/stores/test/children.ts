@@ -19,7 +19,7 @@ export async function bundled(name: string): Promise<string> {
     format: 'esm',
     target: 'node20.19',
     conditions: ['@openexec/source', 'node'],
-    external: ['better-sqlite3', '@noble/*', 'zod', 'pg', 'kysely'],
+    external: ['better-sqlite3', '@eventstore/db-client', '@noble/*', 'zod', 'pg', 'kysely'],
     logLevel: 'error',
   });
   return outfile;

@@ -9,7 +9,7 @@ import { CompiledQuery, Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import { codeOf, messageOf, type OpenFailure } from '../errors.ts';
 import type { Address } from './address.ts';
-import type { Database, Tables } from './tables.ts';
+import type { Tables } from './tables.ts';
 
 /** The code of the fault that reading damaged bytes throws. */
 const CORRUPT = 'store.corrupt';
@@ -81,13 +81,13 @@ class PreparingClient extends pg.Client {
 }
 
 /** A pool whose every connection works in the schema, durably. Connections are made when they are needed. */
-export function connect(config: pg.ClientConfig, schema: string, readOnly: boolean): Database {
+export function connect<T = Tables>(config: pg.ClientConfig, schema: string, readOnly: boolean): Kysely<T> {
   const pool = new pg.Pool({ ...config, max: POOL_SIZE, Client: PreparingClient });
   // A connection that breaks while nobody uses it leaves the pool; whoever needs one next gets a new one.
   pool.on('error', () => undefined);
   // One that breaks in use fails the statement under way; the event beside it must not end the process.
   pool.on('connect', (client) => client.on('error', () => undefined));
-  return new Kysely<Tables>({
+  return new Kysely<T>({
     dialect: new PostgresDialect({
       pool,
       onCreateConnection: async (connection) => {

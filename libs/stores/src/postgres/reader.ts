@@ -18,6 +18,7 @@ import {
 import { type BlobFailure, decodeEntry, LedgerFault, type Row, type Stored, type StoredCheckpoint } from '@openexec/ledger';
 import { leafHash, treeRoot } from '@openexec/proof';
 import { sql } from 'kysely';
+import type { EventKey, PlaceKey, TrajectoryRow, ViewSource } from '../view.ts';
 import type { HeadRow } from '../writer.ts';
 import type { Database } from './tables.ts';
 
@@ -33,20 +34,6 @@ interface RawRow {
   readonly entry: Buffer;
   readonly payload: Buffer | null;
   readonly salt: Buffer | null;
-}
-/** Where a trajectory stands, as its row says. */
-export interface TrajectoryRow {
-  readonly id: bigint;
-  readonly name: TrajectoryId;
-  readonly seq: number;
-  readonly leaf: LeafHash;
-  readonly factAt: Instant | null;
-  readonly closed: boolean;
-}
-/** A place in the ledger by the number of its trajectory. */
-export interface PlaceKey {
-  readonly trajectory: bigint;
-  readonly seq: number;
 }
 
 /** All reads take the pool or the connection of a transaction. */
@@ -148,16 +135,22 @@ export async function readPlaces(db: Source, places: readonly PlaceKey[]): Promi
 }
 
 /** Positions of event ids. */
-export async function readEvents(
-  db: Source,
-  events: readonly { readonly trajectory: bigint; readonly event: EventId }[],
-): Promise<readonly { readonly trajectory: bigint; readonly event: EventId; readonly seq: number }[]> {
+async function readEvents(db: Source, events: readonly EventKey[]): Promise<readonly (EventKey & { readonly seq: number })[]> {
   if (events.length === 0) return [];
   const found = await sql<{ readonly trajectory: string; readonly event: EventId; readonly seq: string }>`
     SELECT e.trajectory, e.event, e.seq FROM entries e
     JOIN UNNEST(${events.map(({ trajectory }) => String(trajectory))}::bigint[], ${events.map(({ event }) => event)}::text[]) AS p (trajectory, event)
     ON e.trajectory = p.trajectory AND e.event = p.event`.execute(db);
   return found.rows.map(({ trajectory, event, seq }) => ({ trajectory: BigInt(trajectory), event, seq: Number(seq) }));
+}
+
+/** What sequencing fetches, over this connection. */
+export function viewOf(db: Source): ViewSource {
+  return {
+    trajectories: (names) => readTrajectories(db, names),
+    places: (places) => readPlaces(db, places),
+    events: (events) => readEvents(db, events),
+  };
 }
 
 /** Bytes of a blob, put together from its parts and hashed again. */

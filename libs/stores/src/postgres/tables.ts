@@ -3,7 +3,7 @@
  * weaken a setting, use a sequence for order, or open what a newer release wrote. PROTOCOL §3.
  */
 import { type Clock, err, ok, type Randomness, type Result, toHex } from '@openexec/canon';
-import { type Kysely, sql, type Transaction } from 'kysely';
+import { type Kysely, type QueryExecutorProvider, sql, type Transaction } from 'kysely';
 import type { OpenFailure } from '../errors.ts';
 
 /** Raised by every migration; counted apart from SQLite's. */
@@ -119,7 +119,7 @@ export async function readVersion(db: Database | Transaction<Tables>, schema: st
 }
 
 /** Reads back what makes a commit survive a power cut, on the server and on this connection. */
-export async function checkDurable(db: Database, where: string): Promise<Result<void, OpenFailure>> {
+export async function checkDurable(db: QueryExecutorProvider, where: string): Promise<Result<void, OpenFailure>> {
   const found = await sql<{ readonly fsync: string; readonly pages: string; readonly commit: string }>`
     SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS pages, current_setting('synchronous_commit') AS commit`.execute(
     db,

@@ -18,11 +18,11 @@ import {
 } from '@openexec/ledger';
 import { type ControlledTransaction, sql } from 'kysely';
 import { Frontier, rootOf, type Subtree } from '../tree.ts';
+import { View } from '../view.ts';
 import type { HeadRow } from '../writer.ts';
 import { isCut, isOutcome, writeRefusal } from './connect.ts';
-import { readHead } from './reader.ts';
+import { readHead, viewOf } from './reader.ts';
 import type { Database, Tables } from './tables.ts';
-import { View } from './view.ts';
 
 /** PROTOCOL §3: what one commit takes at most. */
 const MAX_GROUP_ENTRIES = 256;
@@ -188,7 +188,7 @@ export class PostgresWriter {
     this.#view.begin();
     this.#view.stand(this.#headFields());
     await this.#view.fetch(
-      tx,
+      viewOf(tx),
       group.map(({ batch }) => batch),
     );
     for (const { batch, within } of group) {
@@ -210,7 +210,7 @@ export class PostgresWriter {
   async #place(tx: Tx, batch: PreparedBatch, growth: Growth): Promise<Answer> {
     const { signer, instance } = this.#options;
     const context = signer === undefined ? { instance } : { instance, signer };
-    const placed = await this.#view.ask(tx, (view) => sequence(view, batch, context));
+    const placed = await this.#view.ask(viewOf(tx), (view) => sequence(view, batch, context));
     if (!placed.ok) return placed;
     if (placed.value.outcome === 'duplicate') {
       const stored = placed.value.places.flatMap(({ trajectory, first, count }) =>

@@ -1,15 +1,42 @@
 /**
- * What sequencing sees of a ledger in Postgres: everything it may ask is fetched before, because it asks without waiting. What was not foreseen is
- * named, fetched, and asked again: sequencing is a pure function. Owned by the writer, under the row lock of the head. PROTOCOL §3.
+ * What sequencing sees of a ledger that is asked over a connection: everything it may ask is fetched before, because it asks without waiting. What
+ * was not foreseen is named, fetched, and asked again: sequencing is a pure function. Owned by the writer, which guarantees that what was fetched
+ * is of one moment: by the row lock of the head in Postgres, by the expected revision in EventStoreDB. PROTOCOL §3.
  */
-import type { EventId, TrajectoryId } from '@openexec/canon';
+import type { EventId, Instant, LeafHash, TrajectoryId } from '@openexec/canon';
 import type { Placed, PreparedBatch, SequenceView, Stored, TrajectoryState } from '@openexec/ledger';
-import { readEvents, readPlaces, readTrajectories, type Source, type TrajectoryRow } from './reader.ts';
 
 /** Trajectories and entries remembered between commits; both are forgotten when another process has moved the ledger. */
 const MAX_REMEMBERED = 4096;
 const MAX_RECENT = 1024;
 const LAW = 'law' as TrajectoryId; // The one name of its grammar.
+
+/** Where a trajectory stands, as its row says. */
+export interface TrajectoryRow {
+  readonly id: bigint;
+  readonly name: TrajectoryId;
+  readonly seq: number;
+  readonly leaf: LeafHash;
+  readonly factAt: Instant | null;
+  readonly closed: boolean;
+}
+/** A place in the ledger by the number of its trajectory. */
+export interface PlaceKey {
+  readonly trajectory: bigint;
+  readonly seq: number;
+}
+/** An event id by the number of its trajectory. */
+export interface EventKey {
+  readonly trajectory: bigint;
+  readonly event: EventId;
+}
+
+/** What a store answers about itself; what is not there is left out, and the order does not matter. */
+export interface ViewSource {
+  trajectories(names: readonly TrajectoryId[]): Promise<readonly TrajectoryRow[]>;
+  places(places: readonly PlaceKey[]): Promise<readonly Stored[]>;
+  events(events: readonly EventKey[]): Promise<readonly (EventKey & { readonly seq: number })[]>;
+}
 
 /** A question that was not fetched for. */
 interface Missing {
@@ -56,9 +83,9 @@ export class View {
   }
 
   /** Fetches what these batches are sure to ask for. */
-  async fetch(db: Source, batches: readonly PreparedBatch[]): Promise<void> {
+  async fetch(source: ViewSource, batches: readonly PreparedBatch[]): Promise<void> {
     const names = batches.flatMap(({ parts, law }) => [...parts.map(({ trajectory }) => trajectory), ...(law === undefined ? [] : [LAW])]);
-    await this.#fetchTrajectories(db, names);
+    await this.#fetchTrajectories(source, names);
     const places: { trajectory: TrajectoryId; seq: number }[] = [];
     const events: { trajectory: TrajectoryId; event: EventId }[] = [];
     for (const { trajectory, expect, drafts } of batches.flatMap(({ parts }) => parts)) {
@@ -70,19 +97,19 @@ export class View {
         if (id !== undefined) events.push({ trajectory, event: id });
       }
     }
-    await this.#fetchPlaces(db, places);
-    await this.#fetchEvents(db, events);
+    await this.#fetchPlaces(source, places);
+    await this.#fetchEvents(source, events);
   }
 
   /** Runs `decide` on this picture, fetching what it turns out to ask for. `decide` must be pure. */
-  async ask<T>(db: Source, decide: (view: SequenceView) => T): Promise<T> {
+  async ask<T>(source: ViewSource, decide: (view: SequenceView) => T): Promise<T> {
     for (;;) {
       try {
         return decide(this.#sequenceView());
       } catch (error) {
         if (!(error instanceof NotFetched)) throw error;
-        await this.#fetchPlaces(db, error.missing.places);
-        await this.#fetchEvents(db, error.missing.events);
+        await this.#fetchPlaces(source, error.missing.places);
+        await this.#fetchEvents(source, error.missing.events);
       }
     }
   }
@@ -98,6 +125,14 @@ export class View {
       const known = this.#trajectories.get(trajectory);
       if (known === undefined || known === null) this.#trajectories.set(trajectory, { id: idOf(trajectory), state });
       else known.state = state;
+    }
+  }
+
+  /** Takes over numbers that were given only after {@link View.adopt}. */
+  renumber(rows: readonly TrajectoryRow[]): void {
+    for (const { name, id } of rows) {
+      const known = this.#trajectories.get(name);
+      if (known !== undefined && known !== null) this.#trajectories.set(name, { id, state: known.state });
     }
   }
 
@@ -139,23 +174,23 @@ export class View {
     return stored === null ? null : { kind: stored.entry.kind, at: stored.entry.at, payload: stored.payload };
   }
 
-  async #fetchTrajectories(db: Source, names: readonly TrajectoryId[]): Promise<void> {
+  async #fetchTrajectories(source: ViewSource, names: readonly TrajectoryId[]): Promise<void> {
     const wanted = [...new Set(names)].filter((name) => !this.#trajectories.has(name));
     for (const name of wanted) this.#trajectories.set(name, null);
-    for (const row of await readTrajectories(db, wanted)) this.#trajectories.set(row.name, { id: row.id, state: stateOf(row) });
+    for (const row of await source.trajectories(wanted)) this.#trajectories.set(row.name, { id: row.id, state: stateOf(row) });
   }
 
-  async #fetchPlaces(db: Source, places: readonly { readonly trajectory: TrajectoryId; readonly seq: number }[]): Promise<void> {
+  async #fetchPlaces(source: ViewSource, places: readonly { readonly trajectory: TrajectoryId; readonly seq: number }[]): Promise<void> {
     const wanted = places.filter(({ trajectory, seq }) => !this.#entries.has(placeKey(trajectory, seq)));
     for (const { trajectory, seq } of wanted) this.#entries.set(placeKey(trajectory, seq), null);
     const keys = wanted.flatMap(({ trajectory, seq }) => {
       const known = this.known(trajectory);
       return known === null ? [] : [{ trajectory: known.id, seq }];
     });
-    for (const stored of await readPlaces(db, keys)) this.#entries.set(placeKey(stored.entry.trajectory, stored.entry.seq), stored);
+    for (const stored of await source.places(keys)) this.#entries.set(placeKey(stored.entry.trajectory, stored.entry.seq), stored);
   }
 
-  async #fetchEvents(db: Source, events: readonly { readonly trajectory: TrajectoryId; readonly event: EventId }[]): Promise<void> {
+  async #fetchEvents(source: ViewSource, events: readonly { readonly trajectory: TrajectoryId; readonly event: EventId }[]): Promise<void> {
     const wanted = events.filter(({ trajectory, event }) => !this.#events.has(placeKey(trajectory, event)));
     for (const { trajectory, event } of wanted) this.#events.set(placeKey(trajectory, event), null);
     const names = new Map<bigint, TrajectoryId>();
@@ -165,7 +200,7 @@ export class View {
       names.set(known.id, trajectory);
       return [{ trajectory: known.id, event }];
     });
-    for (const { trajectory, event, seq } of await readEvents(db, keys)) {
+    for (const { trajectory, event, seq } of await source.events(keys)) {
       const name = names.get(trajectory);
       if (name !== undefined) this.#events.set(placeKey(name, event), seq);
     }
