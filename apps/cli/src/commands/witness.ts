@@ -73,7 +73,7 @@ async function witness(context: CommandContext, options: WitnessOptions): Promis
       hosts: options.host ?? [],
     });
   } finally {
-    lease.value.release();
+    await lease.value.release();
   }
 }
 
