@@ -16,8 +16,8 @@ import { backUp, fsck, type FsckOptions, type Growth, growthOf, total } from '..
 import { erase, type EraseOptions, prune, type PruneOptions } from '../keep/forget.ts';
 import { exportLedger, type ExportOptions, importLedger, type ImportOptions } from '../keep/move.ts';
 import { withPassphrase } from '../passphrase.ts';
-import { registerAnchor } from './ledgerAnchor.ts';
-import { consistencyOfTiles, proveFromTiles, registerTiles } from './ledgerTiles.ts';
+import { registerAnchor } from '../ledger/anchor.ts';
+import { consistencyOfTiles, proveFromTiles, registerTiles } from '../ledger/tiles.ts';
 import { logKeys, proveConsistency, proveEntry } from '../read/proofs.ts';
 
 interface LedgerOption {

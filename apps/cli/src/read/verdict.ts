@@ -84,7 +84,9 @@ async function anchorsOf(
 ): Promise<Result<Anchored | null, Refusal>> {
   const { fingerprint } = found.report;
   if (!found.sound || fingerprint === null) return ok(null);
-  const project = ledger === undefined ? await context.project() : ok(null);
+  // A ledger that the call or the environment names belongs to no checkout.
+  const named = ledger ?? context.ledger ?? context.env['OPENEXEC_LEDGER'];
+  const project = named === undefined || named === '' ? await context.project() : ok(null);
   if (!project.ok) return project;
   const settings = openPlaces(context, { fingerprint, project: project.value });
   return settings.ok ? examineAnchors(evidence.store, settings.value, instantToMs(context.clock.now())) : settings;
