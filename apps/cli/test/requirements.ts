@@ -100,11 +100,7 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
       'keeping',
       'prunes by a written rule that keeps 180 days at least, and erases a run by a signature: it verifies, and deep verification says from where nothing can be derived',
     ),
-    lib(
-      'stores',
-      'keeper',
-      'E16: killed in each of its windows, a forgetting has happened whole or not at all, and the next opening finishes it',
-    ),
+    lib('stores', 'keeper', 'window 7: killed after it committed, all of it has happened, and no file holds what went (E16)'),
   ),
   E17: later('back-pressure, not a leak', 'the bounded queue before a slow store is measured in the issue of the further stores'),
   E18: proven(

@@ -13,7 +13,7 @@ const PAGE_ROWS = 1000;
 const STORED_PAGE_ROWS = 256;
 
 /** idx, entry, payload, salt: the columns of every reading statement, in this order. */
-type RawRow = readonly [number, Uint8Array, Uint8Array | null, Uint8Array | null];
+type RawRow = readonly [number, Uint8Array | null, Uint8Array | null, Uint8Array | null];
 
 /** The reading half of a store's connection. */
 export class RowReader {
@@ -47,10 +47,10 @@ export class RowReader {
 
   /** Raw rows in tree order. */
   page(from: number, to: number): readonly Row[] {
-    return (this.#inOrder.all(from, to, PAGE_ROWS) as RawRow[]).map(([, entry, payload, salt]) => ({
-      entryBytes: plain(entry),
-      payload: plainOrNull(payload),
-      salt: plainOrNull(salt),
+    return (this.#inOrder.all(from, to, PAGE_ROWS) as RawRow[]).map((row) => ({
+      entryBytes: entryOf(row),
+      payload: plainOrNull(row[2]),
+      salt: plainOrNull(row[3]),
     }));
   }
 
@@ -82,6 +82,8 @@ export class RowReader {
       const rows = this.#backwards.all(id, below) as RawRow[];
       for (const row of rows) {
         const stored = storedOf(row);
+        // The row was found below that position; an entry that says otherwise is damaged, and would lead in circles.
+        if (stored.entry.seq >= below) throw new LedgerFault('store.corrupt', `entry ${row[0]} is not at its place; run verify`);
         below = stored.entry.seq;
         yield stored;
       }
@@ -95,8 +97,9 @@ export class RowReader {
   }
 }
 
-function storedOf([idx, entryBytes, payload, salt]: RawRow): Stored {
-  const bytes = plain(entryBytes);
+function storedOf(row: RawRow): Stored {
+  const [idx, , payload, salt] = row;
+  const bytes = entryOf(row);
   const entry = decodeEntry(bytes);
   if (!entry.ok) throw new LedgerFault('store.corrupt', `entry ${idx}: ${entry.error.message}; run verify`);
   return {
@@ -107,6 +110,12 @@ function storedOf([idx, entryBytes, payload, salt]: RawRow): Stored {
     payload: plainOrNull(payload),
     salt: plainOrNull(salt),
   };
+}
+
+/** The bytes of an entry. The column is never null, unless the file is damaged: SQLite reads what it finds. */
+function entryOf([idx, entry]: RawRow): Bytes {
+  if (entry === null || typeof entry !== 'object') throw new LedgerFault('store.corrupt', `entry ${idx} cannot be read; run verify`);
+  return plain(entry);
 }
 
 /** The same memory as a plain byte array: a Buffer's `slice` does not copy, which would surprise whoever takes Bytes. */

@@ -247,8 +247,10 @@ class SqliteLedger implements KeptLedger {
     for (let at = from; at < end; ) {
       this.#requireOpen();
       const page = this.#reader.trajectoryPage(id, at, end);
+      // A damaged head could name any position: what is missing before it is damage, and must not become an endless search.
+      if (page.length === 0) throw new LedgerFault('store.corrupt', `entries of ${trajectory} from ${at} on are missing; run verify`);
       yield* page;
-      at += Math.max(page.length, 1);
+      at += page.length;
     }
   }
 

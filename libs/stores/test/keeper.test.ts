@@ -101,36 +101,29 @@ describe('erasing in SQLite', () => {
     TIME_MS,
   );
 
-  test(
-    'E16: killed in each of its windows, a forgetting has happened whole or not at all, and the next opening finishes it',
-    async () => {
-      for (const [window, happened] of [
-        [6, false],
-        [7, true],
-        [8, true],
-      ] as const) {
-        const { path, places, store } = await ledgerOf(8);
-        const { size } = await store.head();
-        await store.close();
-        const outcome = await run(process.execPath, [child, 'forget', path, String(window), String(places)]);
-        expect([window, outcome.signal, outcome.errors]).toEqual([window, 'SIGKILL', '']);
-        const again = await opened(path);
-        await check(again);
-        expect((await again.head()).size).toBe(happened ? size + 1n : size);
-        let gone = 0;
-        for await (const { payload } of again.read(runOfKeeping('a'))) gone += payload === null ? 1 : 0;
-        expect([window, gone]).toEqual([window, happened ? places : 0]);
-        expect([window, canariesIn(path, 8).length]).toEqual([window, happened ? 0 : 8]);
-        expect(await again.keeper.examine({ repair: false })).toMatchObject({ ok: true, value: { findings: [] } });
-        await again.close();
-      }
-    },
-    TIME_MS,
-  );
+  /** E16: killed in one of its windows, a forgetting has happened whole or not at all, and the next opening finishes it. */
+  async function killedIn(window: number, happened: boolean): Promise<void> {
+    const { path, places, store } = await ledgerOf(8);
+    const { size } = await store.head();
+    await store.close();
+    const outcome = await run(process.execPath, [child, 'forget', path, String(window), String(places)]);
+    expect([outcome.signal, outcome.errors]).toEqual(['SIGKILL', '']);
+    const again = await opened(path);
+    await check(again);
+    expect((await again.head()).size).toBe(happened ? size + 1n : size);
+    let gone = 0;
+    for await (const { payload } of again.read(runOfKeeping('a'))) gone += payload === null ? 1 : 0;
+    expect([gone, canariesIn(path, 8).length]).toEqual(happened ? [places, 0] : [0, 8]);
+    expect(await again.keeper.examine({ repair: false })).toMatchObject({ ok: true, value: { findings: [] } });
+    await again.close();
+  }
+  test('window 6: killed before a forgetting commits, nothing of it has happened (E16)', () => killedIn(6, false), TIME_MS);
+  test('window 7: killed after it committed, all of it has happened, and no file holds what went (E16)', () => killedIn(7, true), TIME_MS);
+  test('window 8: killed before its files are gone, the next opening takes them away (E16)', () => killedIn(8, true), TIME_MS);
 });
 
 test(
-  'killed before it commits (window 9), a copy leaves an empty store, and what lies beside it goes with the next examination',
+  'window 9: killed before it commits, a copy leaves an empty store, and what lies beside it goes with the next examination',
   async () => {
     const { store, path } = await ledgerOf(8);
     const { fingerprint, origin, size, root } = await store.head();

@@ -117,7 +117,7 @@ describe('the crash windows', () => {
     const sqlite = numbersIn(join(here, '../src'), /\.ts$/, inSource);
     expect(sqlite.length).toBeGreaterThanOrEqual(5);
     const testTitles = /(?:^\s*|\()[`']window (\d+):/gm;
-    expect(numbersIn(here, /^(kill|sqlite)\.test\.ts$/, testTitles)).toEqual(sqlite);
+    expect(numbersIn(here, /^(kill|sqlite|keeper)\.test\.ts$/, testTitles)).toEqual(sqlite);
     const postgres = numbersIn(join(here, '../src/postgres'), /\.ts$/, inSource);
     expect(postgres.length).toBeGreaterThanOrEqual(2);
     expect(numbersIn(here, /^postgres\.test\.ts$/, testTitles)).toEqual(postgres);
