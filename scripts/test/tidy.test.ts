@@ -23,7 +23,7 @@ const samples: readonly (readonly [string, string, string, string, Partial<Place
     "import './a.ts';\n/** A sample with a comment long enough. */\n",
   ],
   ['file-length', 'a source file over 500 lines', opened(lines(499)), opened(lines(500))],
-  ['file-length', 'a test file over 1,000 lines', opened(lines(999)), opened(lines(1000)), { kind: 'test' }],
+  ['file-length', 'a test file over 500 lines', opened(lines(499)), opened(lines(500)), { kind: 'test' }],
   [
     'file-length',
     'a long file that only mentions generators',

@@ -27,8 +27,8 @@ export interface Untidy {
 
 type Rule = (source: Source, place: Place) => Untidy[];
 
-/** STYLE: files at most 500 lines; tests, which are split by behaviour, at most 1,000. */
-const MAX_LINES = { source: 500, tool: 500, test: 1000 } as const;
+/** STYLE: files at most 500 lines; tests too, which are split by behaviour. */
+const MAX_LINES = 500;
 /** STYLE: functions at most 70 lines. */
 const MAX_FUNCTION_LINES = 70;
 
@@ -70,10 +70,11 @@ const moduleComment: Rule = (source) => {
       ];
 };
 
-const fileLength: Rule = (source, place) => {
+const fileLength: Rule = (source) => {
   const lines = source.text.split('\n').length - 1;
-  const limit = MAX_LINES[place.kind];
-  return lines <= limit || isGenerated(source) ? [] : [{ rule: 'file-length', line: limit, message: `${lines} lines, at most ${limit}` }];
+  return lines <= MAX_LINES || isGenerated(source)
+    ? []
+    : [{ rule: 'file-length', line: MAX_LINES, message: `${lines} lines, at most ${MAX_LINES}` }];
 };
 
 /** The callback of `describe` holds a group of tests and is no function in the sense of the rule. */

@@ -1,26 +1,16 @@
-/** Writs: patterns, containment, scope, chains at every use, budgets, votes. */
+/** Writs: containment, scope, chains at every use, budgets, signatures. */
 import { describe, expect, test } from '@jest/globals';
 import { digestJson, digestOf, type Instant } from '@openexec/canon';
-import type { ApprovalTerms, Effect, SignedWrit, Writ } from '@openexec/protocol';
-import { pathPattern } from '@openexec/protocol';
+import type { Effect, SignedWrit, Writ } from '@openexec/protocol';
 import fc from 'fast-check';
 import {
   addAmount,
-  approvalDigest,
   checkChain,
   checkSignature,
-  checkVote,
   containsWrit,
-  countVotes,
-  coversAction,
-  coversHost,
-  coversPath,
   fitsBudget,
   issueWrit,
   type LawView,
-  matchAction,
-  matchHost,
-  matchPath,
   runTrajectory,
   scopeOf,
   signBody,
@@ -40,7 +30,6 @@ import {
   LEAF,
   lawBody,
   NOON,
-  type Person,
   publicKey,
   seedOf,
   signed,
@@ -48,108 +37,6 @@ import {
   trusting,
   writOf,
 } from './support.ts';
-
-describe('patterns', () => {
-  test.each([
-    [matchAction, 'run_tests', 'run_tests', true],
-    [matchAction, 'run_tests', 'run_test', false],
-    [matchAction, 'run_*', 'run_tests', true],
-    [matchAction, 'run_*', 'run', false],
-    [matchAction, '*', 'model.ask', true],
-    [matchPath, '**', 'a/b', true],
-    [matchPath, '**', '../a', false],
-    [matchPath, '**', '/etc/passwd', false],
-    [matchPath, 'src/**', 'src/a/b.ts', true],
-    [matchPath, 'src/**', 'src', true],
-    [matchPath, 'src/**', 'srcs/a', false],
-    [matchPath, 'src/**', 'src/../a', false],
-    [matchPath, 'src/**', 'src//a', false],
-    [matchPath, 'src/a', 'src/a', true],
-    [matchPath, 'src/a', 'src/a/b', false],
-    [matchHost, 'api.example.org:443', 'api.example.org:443', true],
-    [matchHost, 'api.example.org:443', 'api.example.org:80', false],
-    [matchHost, '*.example.org:443', 'api.example.org:443', true],
-    [matchHost, '*.example.org:443', 'a.b.example.org:443', true],
-    [matchHost, '*.example.org:443', 'example.org:443', false],
-    [matchHost, '*.example.org:443', '.example.org:443', false],
-    [matchHost, '*.example.org:443', 'badexample.org:443', false],
-  ] as const)('%p: %s with %s is %s', (match, pattern, text, expected) => {
-    expect(match(pattern, text)).toBe(expected);
-  });
-
-  const segment = fc.constantFrom('a', 'b', 'ab', 'a.b');
-  const path = fc.array(segment, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('/'));
-  const pathForm = fc.oneof(
-    path,
-    path.map((dir) => `${dir}/**`),
-    fc.constant('**'),
-  );
-  const action = fc.string({ unit: fc.constantFrom('a', 'b', '_'), minLength: 1, maxLength: 4 });
-  const actionForm = fc.oneof(
-    action,
-    action.map((prefix) => `${prefix}*`),
-    fc.constant('*'),
-  );
-  const host = fc
-    .tuple(fc.array(fc.constantFrom('a', 'b', 'ab'), { minLength: 1, maxLength: 4 }), fc.constantFrom('80', '443'))
-    .map(([labels, port]) => `${labels.join('.')}:${port}`);
-  const hostForm = fc.oneof(
-    host,
-    host.map((name) => `*.${name}`),
-  );
-  test('property: what is covered matches no more than what covers it', () => {
-    fc.assert(
-      fc.property(
-        pathForm,
-        pathForm,
-        path,
-        (parent, child, value) => !coversPath([parent], child) || !matchPath(child, value) || matchPath(parent, value),
-      ),
-      { numRuns: 3000 },
-    );
-    fc.assert(
-      fc.property(
-        actionForm,
-        actionForm,
-        action,
-        (parent, child, value) => !coversAction([parent], child) || !matchAction(child, value) || matchAction(parent, value),
-      ),
-      { numRuns: 3000 },
-    );
-    fc.assert(
-      fc.property(
-        hostForm,
-        hostForm,
-        host,
-        (parent, child, value) => !coversHost([parent], child) || !matchHost(child, value) || matchHost(parent, value),
-      ),
-      { numRuns: 3000 },
-    );
-  });
-  test('property: every pattern covers itself, is covered by the widest, and an exact one is covered exactly when it matches', () => {
-    fc.assert(
-      fc.property(
-        pathForm,
-        (pattern) => coversPath([pattern], pattern) && coversPath(['**'], pattern) && pathPattern.safeParse(pattern).success,
-      ),
-    );
-    fc.assert(fc.property(pathForm, path, (pattern, value) => coversPath([pattern], value) === matchPath(pattern, value)));
-    fc.assert(
-      fc.property(
-        actionForm,
-        action,
-        (pattern, value) => coversAction([pattern], value) === matchAction(pattern, value) && coversAction(['*'], pattern),
-      ),
-    );
-    fc.assert(
-      fc.property(
-        hostForm,
-        host,
-        (pattern, value) => coversHost([pattern], value) === matchHost(pattern, value) && coversHost([pattern], pattern),
-      ),
-    );
-  });
-});
 
 const parent = writOf({ actions: ['run_*', 'read_file'], readPaths: ['src/**'], writePaths: ['src/lib/**'], hosts: ['*.example.org:443'] });
 function childOf(changed: Partial<Writ> = {}): Writ {
@@ -431,91 +318,4 @@ test('a signature names the key that it is checked with', () => {
   expect(checkSignature({ ...claim, signature: { ...signature, key: idOf('root') } })).toBe(false);
   expect(checkSignature({ ...claim, publicKey: publicKey('root') })).toBe(false);
   expect(checkSignature({ ...claim, publicKey: 'no key' })).toBe(false);
-});
-
-describe('votes', () => {
-  const law = smallLaw();
-  const TERMS: ApprovalTerms = { roles: ['approver'], quorum: 2, ttlMs: 1000, minAssurance: 'passphrase', openerMayApprove: false };
-  const content = { action: 'apply_patch', arguments: { patch: 'x' }, preImage: null, policySet: digestOf('p'), writ: digestOf('w') };
-  const request = { request: digestOf('request'), digest: approvalDigest(content), terms: TERMS, until: AFTER };
-  const run = 'run/0123';
-  const body = {
-    ledger: LEAF,
-    run,
-    request: request.request,
-    decision: 'approve' as const,
-    digest: request.digest,
-    expiry: AFTER,
-    nonce: freshNonce(),
-    assurance: 'passphrase' as const,
-    because: '',
-  };
-  const ballot = (by: Person, changed: Partial<Parameters<typeof checkVote>[0]['vote']['body']> = {}) =>
-    signBody({ type: VOTE_TYPE, body: { ...body, ...changed }, seeds: [seedOf(by)] });
-  const cast = (vote: ReturnType<typeof ballot>, more: Partial<Parameters<typeof checkVote>[0]> = {}) => {
-    const checked = checkVote({ vote, request, run, law, at: NOON, opener: idOf('issuer'), ...more });
-    return checked.ok ? checked.value.decision : checked.error.code;
-  };
-
-  test('count for exactly this content, request, run and ledger', () => {
-    expect(cast(ballot('approver'))).toBe('approve');
-    expect(cast(ballot('other', { decision: 'deny' }))).toBe('deny');
-    expect(cast(ballot('approver', { digest: approvalDigest({ ...content, arguments: { patch: 'y' } }) }))).toBe('vote.digest');
-    expect(cast(ballot('approver', { request: digestOf('another') }))).toBe('vote.request');
-    expect(cast(ballot('approver', { run: 'run/4567' }))).toBe('vote.run');
-    expect(cast(ballot('approver', { ledger: digestOf('another') }))).toBe('vote.ledger');
-  });
-  test('every member of what is approved changes its digest', () => {
-    const changes = [
-      { action: 'b' },
-      { arguments: {} },
-      { preImage: digestOf('i') },
-      { policySet: digestOf('q') },
-      { writ: digestOf('v') },
-    ];
-    const digests = changes.map((changed) => approvalDigest({ ...content, ...changed }));
-    expect(new Set([request.digest, ...digests]).size).toBe(6);
-  });
-  test('count until the request and the vote end, both moments included', () => {
-    const late = at('2026-06-01T00:00:00.001Z');
-    expect([cast(ballot('approver'), { at: AFTER }), cast(ballot('approver'), { at: late })]).toEqual(['approve', 'vote.late']);
-    expect(cast(ballot('approver', { expiry: BEFORE }))).toBe('vote.expired');
-  });
-  test('never come from a stranger, a runtime, a role not asked for, a retired key, or the opener', () => {
-    expect(cast(ballot('stranger'))).toBe('vote.untrusted');
-    expect(cast(ballot('runtime'))).toBe('vote.runtimeKey');
-    expect(cast(ballot('runtime'), { request: { ...request, terms: { ...TERMS, roles: ['runtime'] } } })).toBe('vote.runtimeKey');
-    expect(cast(ballot('policy'))).toBe('vote.role');
-    expect(cast(ballot('root'), { request: { ...request, terms: { ...TERMS, roles: ['approver', 'root'] } } })).toBe('approve');
-    const retired = folded(law, entry(law, 'key.retired', lawBody('key.retired', { key: idOf('approver'), because: '' }, 'root')));
-    expect(cast(ballot('approver'), { law: retired })).toBe('vote.untrusted');
-    expect(cast(ballot('approver'), { opener: idOf('approver') })).toBe('vote.opener');
-    expect(
-      cast(ballot('approver'), { opener: idOf('approver'), request: { ...request, terms: { ...TERMS, openerMayApprove: true } } }),
-    ).toBe('approve');
-  });
-  test('want the assurance asked for, and one true signature over a vote', () => {
-    expect((['file', 'passphrase', 'hardware'] as const).map((assurance) => cast(ballot('approver', { assurance })))).toEqual([
-      'vote.assurance',
-      'approve',
-      'approve',
-    ]);
-    const good = ballot('approver');
-    expect(cast({ body: { ...good.body, because: 'changed' }, signatures: good.signatures })).toBe('vote.signature');
-    expect(cast({ body: good.body, signatures: [...good.signatures, ...ballot('other').signatures] })).toBe('vote.signature');
-    expect(cast({ body: good.body, signatures: [] })).toBe('vote.signature');
-    expect(cast(signBody({ type: 'application/vnd.openexec.writ.v1+json', body: good.body, seeds: [seedOf('approver')] }))).toBe(
-      'vote.signature',
-    );
-  });
-  test('add up by distinct keys; the first denial ends it; what comes after the end changes nothing', () => {
-    const yes = (person: Person) => ({ key: idOf(person), decision: 'approve' as const });
-    const no = (person: Person) => ({ key: idOf(person), decision: 'deny' as const });
-    const count = (...votes: Parameters<typeof countVotes>[0]['votes']) => countVotes({ votes, terms: TERMS });
-    expect([count(), count(yes('approver')), count(yes('approver'), yes('approver'))]).toEqual(['open', 'open', 'open']);
-    expect(count(yes('approver'), yes('other'))).toBe('approved');
-    expect(count(yes('approver'), no('other'))).toBe('denied');
-    expect(count(yes('approver'), no('approver'), yes('other'))).toBe('denied');
-    expect(count(yes('approver'), yes('other'), no('root'))).toBe('approved');
-  });
 });

@@ -14,7 +14,11 @@ const GIVEN = [...span(1, 24), ...span(31, 40), ...span(49, 60), ...span(69, 74)
 function span(from: number, to: number): readonly string[] {
   return Array.from({ length: to - from + 1 }, (_, index) => `A${String(from + index).padStart(2, '0')}`);
 }
-const sources = new Map(readdirSync(HERE).map((file) => [file, readFileSync(`${HERE}${file}`, 'utf8')]));
+const sources = new Map(
+  readdirSync(HERE, { encoding: 'utf8', recursive: true })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => [file, readFileSync(`${HERE}${file}`, 'utf8')]),
+);
 /** Titles of tests and groups in a file: the first text given to test, to describe, or to what their each answers. */
 const titles = (source: string): readonly string[] => [
   ...new Set(

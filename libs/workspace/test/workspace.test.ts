@@ -21,7 +21,8 @@ import { applyBranch, createSandbox, inspectRepository, openWorkspace, resolveCo
 import { HashCache } from '../src/snapshot.ts';
 import { STORE_STEPS } from '../src/store.ts';
 import { cleanUp, code, FILES, git, opened, redactor, repository, run, SECRET, temporary, value, write } from './harness.ts';
-import { order, workspaceContract } from './workspace.contract.ts';
+import { workspaceContract } from './workspace.contract.ts';
+import { order } from './workspaceContract/common.ts';
 
 jest.setTimeout(60_000);
 afterAll(cleanUp);
