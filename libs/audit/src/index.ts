@@ -3,6 +3,16 @@
  * model and performs no effect (PROTOCOL §10).
  */
 export {
+  buildBundle,
+  type BuildProblem,
+  type BuiltBundle,
+  type BundleLedger,
+  type BundleOrder,
+  type Withholding,
+} from './bundle/build.ts';
+export { type BundleSink, folderSink, writeTar } from './bundle/sink.ts';
+export { bundleSource } from './bundle/source.ts';
+export {
   compareOutlines,
   compareRuns,
   type FacetDifference,

@@ -2,12 +2,12 @@
  * SHA-256 digests as bytes and as branded text `sha256:<64 lower-case hex>`. Must never accept another algorithm or spelling. PROTOCOL §1.
  */
 
-import { sha1Hex as hashSha1Hex, sha256 as hashSha256, sha256Hex as hashSha256Hex } from '#crypto';
+import { sha1Hex as hashSha1Hex, sha256 as hashSha256, sha256Hex as hashSha256Hex, sha256Stream as hashSha256Stream } from '#crypto';
 import { requireWellFormed, toHex } from './bytes.ts';
 import { CanonError, type TextError } from './errors.ts';
 import { fromHex } from './bytes.ts';
 import { canonicalText, type Json } from './json.ts';
-import { type Bytes, err, ok, type Result } from './result.ts';
+import { type Bytes, err, type HashStream, ok, type Result } from './result.ts';
 
 declare const digestBrand: unique symbol;
 
@@ -27,6 +27,11 @@ export function sha256(bytes: Bytes): Bytes {
 export function sha256Hex(data: Bytes | string): string {
   if (typeof data === 'string') requireWellFormed(data);
   return hashSha256Hex(data);
+}
+
+/** SHA-256 over bytes that come in pieces. */
+export function sha256Stream(): HashStream {
+  return hashSha256Stream();
 }
 
 /** SHA-1 as 40 lower-case hex digits. For git object names only. */

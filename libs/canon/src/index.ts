@@ -26,6 +26,7 @@ export {
   sha1Hex,
   sha256,
   sha256Hex,
+  sha256Stream,
 } from './digest.ts';
 export { CanonError, type CanonErrorCode, type ParseError, type ParseErrorCode, type TextError, type TextErrorCode } from './errors.ts';
 export { type Instant, instantFromMs, instantToMs, maxInstant, parseInstant } from './instant.ts';
@@ -33,4 +34,4 @@ export { canonicalBytes, canonicalText, type Json } from './json.ts';
 export { type EventId, type KeyId, type LeafHash, parseEventId, parseKeyId, parseTrajectoryId, type TrajectoryId } from './names.ts';
 export { type ParseLimits, parseCanonical, parseJson } from './parse.ts';
 export type { Clock, Randomness } from './ports.ts';
-export { type Bytes, err, ok, type Result } from './result.ts';
+export { type Bytes, err, type HashStream, ok, type Result } from './result.ts';

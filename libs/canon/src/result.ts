@@ -17,3 +17,9 @@ export function ok<T>(value: T): { readonly ok: true; readonly value: T } {
 export function err<E>(error: E): { readonly ok: false; readonly error: E } {
   return { ok: false, error };
 }
+
+/** A hash over bytes that come in pieces; `digest` ends it. */
+export interface HashStream {
+  update(bytes: Bytes): void;
+  digest(): Bytes;
+}

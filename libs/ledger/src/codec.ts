@@ -17,4 +17,6 @@ export {
 export type { EntryError } from './errors.ts';
 export { ERASURE_TYPE, erasureBody, readPrunedList } from './forgetting.ts';
 export { factsOf, familyOfTrajectory, hasOpening, isKnownKind, type KindFacts, KNOWN_REGISTRY } from './kinds.ts';
+export { mentionedIn } from './holding.ts';
+export { type LineFault, linesOf } from './lines.ts';
 export type { Actor, Entry, Row } from './types.ts';

@@ -20,6 +20,7 @@ import {
   utf8Encode,
 } from '@openexec/canon';
 import { CopyFault, type CopyPart, type KeptLedger, type LedgerCopy } from './keeper.ts';
+import { type LineFault, linesOf } from './lines.ts';
 import { MAX_BLOB_BYTES } from './prepare.ts';
 import type { Row } from './types.ts';
 
@@ -31,7 +32,6 @@ const PART_BYTES = 96 * 1024;
 /** An entry, a payload whose every byte is escaped, a salt. */
 const MAX_LINE_BYTES = 1024 * 1024;
 const PAGE_ROWS = 256;
-const NEWLINE = 0x0a;
 
 /** What the first line says. */
 export interface ExportHead {
@@ -105,27 +105,11 @@ function textOf(bytes: Bytes): string {
   return text.value;
 }
 
-/** Cuts a stream into lines without their newline; a last line without one means that the end is missing. */
-async function* linesOf(chunks: AsyncIterable<Bytes>, maxLineBytes: number): AsyncGenerator<Bytes> {
-  let rest: Bytes[] = [];
-  let held = 0;
-  for await (const chunk of chunks) {
-    let from = 0;
-    for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, from)) {
-      const piece = chunk.subarray(from, at);
-      if (held + piece.length > maxLineBytes) throw new CopyFault('copy.tooLarge', `a line has more than ${maxLineBytes} bytes`);
-      yield rest.length === 0 ? piece : concatBytes(...rest, piece);
-      rest = [];
-      held = 0;
-      from = at + 1;
-    }
-    if (from === chunk.length) continue;
-    rest.push(chunk.slice(from));
-    held += chunk.length - from;
-    if (held > maxLineBytes) throw new CopyFault('copy.tooLarge', `a line has more than ${maxLineBytes} bytes`);
-  }
-  if (held > 0) throw new CopyFault('copy.truncated', 'the last line is not complete');
+function lineFault(fault: LineFault, message: string): CopyFault {
+  return new CopyFault(fault === 'tooLarge' ? 'copy.tooLarge' : 'copy.truncated', message);
 }
+
+const NEWLINE = 0x0a;
 
 type Members = { readonly [name: string]: Json };
 
@@ -136,7 +120,7 @@ export async function readExport(
 ): Promise<LedgerCopy & { readonly head: ExportHead; readonly sum: () => Digest | null }> {
   const maxLineBytes = limits.maxLineBytes ?? MAX_LINE_BYTES;
   let head: ExportHead | undefined;
-  for await (const first of linesOf(open(), maxLineBytes)) {
+  for await (const first of linesOf(open(), maxLineBytes, lineFault)) {
     head = headOf(membersOf(first));
     break;
   }
@@ -150,7 +134,7 @@ export async function readExport(
     sum: () => sum,
     async *parts() {
       const reader = new PartReader(known);
-      for await (const line of linesOf(open(), maxLineBytes)) yield* reader.take(line);
+      for await (const line of linesOf(open(), maxLineBytes, lineFault)) yield* reader.take(line);
       sum = reader.finish();
     },
   };

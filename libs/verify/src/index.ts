@@ -3,3 +3,37 @@
  */
 export { verifyLedger } from './verify.ts';
 export type { Finding, FindingCode, LedgerSource, VerifyOptions, VerifyReport } from './report.ts';
+export { Verification } from './verify.ts';
+export { eachBlobRef } from './blobRefs.ts';
+export {
+  blobPath,
+  BUNDLE_VERSION,
+  type BundleDescription,
+  type BundleFault,
+  type BundleScope,
+  CHECKPOINT,
+  DESCRIPTION,
+  EVENTS,
+  formatDescription,
+  formatEvent,
+  LOG_VKEY,
+  MANIFEST,
+  manifestLine,
+  MAX_EVENT_LINE_BYTES,
+  parseEvent,
+  proofPath,
+  STATEMENT,
+} from './bundle/format.ts';
+export type { BundleFinding, BundleOptions, BundleReport } from './bundle/report.ts';
+export { RunEnds } from './bundle/runEnds.ts';
+export { type BundlePart, type BundleParts, partsOf, type RandomAccess } from './bundle/source.ts';
+export {
+  type BundleStatement,
+  formatEnvelope,
+  formatStatement,
+  openStatement,
+  type StatedRun,
+  statementSigningBytes,
+} from './bundle/statement.ts';
+export { readTar, TAR_END, tarHeader, tarPadding } from './bundle/tar.ts';
+export { verifyBundle } from './bundle/verifyBundle.ts';

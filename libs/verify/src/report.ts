@@ -53,6 +53,8 @@ export interface LedgerSource {
 export interface VerifyOptions {
   /** The fingerprint that the reader pinned; null leaves the ledger its own witness. */
   readonly trust: Digest | null;
+  /** Payloads that are there and were not handed out, in a bundle: neither checked nor missed. */
+  readonly withheld?: (trajectory: string, seq: number) => boolean;
   /** Called after each page with the number of entries read. */
   readonly onProgress?: (entries: number) => void;
 }

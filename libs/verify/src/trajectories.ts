@@ -15,6 +15,8 @@ interface Track {
   index: number;
   /** The last entry does not continue the one before it; which of the two was changed shows at the next entry. */
   torn: { readonly before: number; readonly message: string } | null;
+  /** In a part of a ledger: what stands before this seq is not there. */
+  unseenBefore: number;
   /** Times of facts by seq, from the last cause on: a later judgement names no earlier fact. */
   readonly facts: Map<number, string>;
 }
@@ -29,15 +31,31 @@ export interface TrackFault {
 /** One verification's view of all trajectories. */
 export class Trajectories {
   readonly #tracks = new Map<string, Track>();
+  readonly #isPartial: (trajectory: string) => boolean;
+
+  /** `isPartial`: trajectories of which entries may be left out, in a part of a ledger. */
+  constructor(isPartial: (trajectory: string) => boolean = () => false) {
+    this.#isPartial = isPartial;
+  }
 
   /** Holds one entry against what stands before it; reports every rule it breaks, then follows the entry as recorded. */
   take(entry: Entry, leaf: Digest, index: number, lawPosition: number): readonly TrackFault[] {
     const faults: TrackFault[] = [];
     const known = this.#tracks.get(entry.trajectory);
-    const track: Track = known ?? { next: 0, prev: null, lastFactAt: '', closed: false, index: -1, torn: null, facts: new Map() };
+    const track: Track = known ?? {
+      next: 0,
+      prev: null,
+      lastFactAt: '',
+      closed: false,
+      index: -1,
+      torn: null,
+      unseenBefore: 0,
+      facts: new Map(),
+    };
     if (known === undefined) this.#tracks.set(entry.trajectory, track);
     const say = (code: FindingCode, message: string): void =>
       void faults.push({ code, message: `${entry.trajectory} seq ${entry.seq}: ${message}` });
+    if (this.#isPartial(entry.trajectory) && entry.seq > track.next) leap(track, entry);
     if (track.closed) say('entry.afterClose', 'its trajectory was closed before');
     if (entry.seq !== track.next) say('entry.position', `the next seq is ${track.next}`);
     this.#chain(entry, track, index, faults);
@@ -99,6 +117,15 @@ export class Trajectories {
   }
 }
 
+/** Entries are left out before this one: nothing can be said of how it continues them. */
+function leap(track: Track, entry: Entry): void {
+  track.next = entry.seq;
+  track.prev = entry.prev;
+  track.torn = null;
+  track.unseenBefore = entry.seq;
+  track.facts.clear();
+}
+
 function fact(entry: Entry, track: Track, say: (code: FindingCode, message: string) => void): void {
   if (entry.cause !== null || entry.law !== null) say('entry.cause', 'a fact has neither cause nor law position');
   if (entry.at < track.lastFactAt) say('entry.time', `its time ${entry.at} lies before that of the fact before it, ${track.lastFactAt}`);
@@ -110,6 +137,8 @@ function fact(entry: Entry, track: Track, say: (code: FindingCode, message: stri
 
 function judged(entry: Entry, track: Track, lawPosition: number, say: (code: FindingCode, message: string) => void): void {
   if (entry.law !== lawPosition) say('entry.law', `it names law position ${String(entry.law)}; the law stood at ${lawPosition}`);
+  // Its cause may be among what was left out; that it is one is then for the whole ledger to show.
+  if (entry.cause !== null && entry.cause < track.unseenBefore) return;
   const at = entry.cause === null ? undefined : track.facts.get(entry.cause);
   if (entry.cause === null || at === undefined)
     return say('entry.cause', `its cause ${String(entry.cause)} is no fact that it may follow from`);

@@ -43,16 +43,17 @@ interface Pruned {
   readonly before: string;
 }
 
-class Verification {
+/** One pass over entries in tree order, of a whole ledger or of a part of it. */
+export class Verification {
   readonly #law = new LawKeys();
-  readonly #trajectories = new Trajectories();
+  readonly #trajectories: Trajectories;
   readonly #tree = CompactRange.empty();
   readonly #findings: Finding[] = [];
   readonly #missing: Missing[] = [];
   readonly #erased = new Set<string>();
   readonly #prunings: Pruned[] = [];
   #prunedCount = 0;
-  readonly #source: LedgerSource;
+  readonly #source: Omit<LedgerSource, 'rows'>;
   readonly #waiting: { readonly size: bigint; readonly note: string }[];
   /** The next size at which something is held against the root: compared for every row, hence a plain number. */
   #stopAt = 0;
@@ -64,8 +65,10 @@ class Verification {
   #checkpoints = 0;
   #firstBad: number | null = null;
 
-  constructor(source: LedgerSource) {
+  /** `isPartial`: trajectories of which entries may be left out. */
+  constructor(source: Omit<LedgerSource, 'rows'>, isPartial?: (trajectory: string) => boolean) {
     this.#source = source;
+    this.#trajectories = new Trajectories(isPartial);
     this.#waiting = [...source.checkpoints].sort((a, b) => (a.size < b.size ? -1 : a.size > b.size ? 1 : 0));
     this.#setStop();
   }
@@ -81,10 +84,37 @@ class Verification {
     const hash = leafHash(row.entryBytes);
     this.#tree.append(hash);
     this.#entries += 1;
+    this.#row(row, hash, index);
+    if (this.#entries >= this.#stopAt) this.#heads(index);
+  }
+
+  /** The same for an entry of a part of a ledger, wherever it stands there: its place in the tree is for the caller to check. */
+  takeAt(row: Row, index: number): void {
+    this.#entries += 1;
+    this.#row(row, leafHash(row.entryBytes), index);
+  }
+
+  #row(row: Row, hash: Bytes, index: number): void {
     const decoded = decodeEntry(row.entryBytes);
     if (decoded.ok) this.#entry(decoded.value, row, hash, index);
     else this.#say(index, 'entry.undecodable', decoded.error.message);
-    if (this.#entries >= this.#stopAt) this.#heads(index);
+  }
+
+  /** A trajectory's end, as far as was seen. */
+  isClosed(trajectory: string): boolean {
+    return this.#trajectories.isClosed(trajectory);
+  }
+
+  /** The keys that may sign checkpoints, as of the last law entry seen. */
+  logVkeys(): readonly string[] {
+    const { origin, lastAt } = this.#law;
+    if (origin === null || lastAt === null) return [];
+    return this.#law.holders('log', lastAt).map((publicKey) => formatVkey({ keyName: origin, publicKey }));
+  }
+
+  /** Of those the one with this id, or null. */
+  logKey(key: string): Bytes | null {
+    return this.#law.lastAt === null ? null : this.#law.holder(key, 'log', this.#law.lastAt);
   }
 
   #entry(entry: Entry, row: Row, hash: Bytes, index: number): void {
@@ -230,9 +260,8 @@ class Verification {
   }
 
   #checkpoint(checkpoint: { readonly size: bigint; readonly note: string }, index: number): void {
-    const { origin, lastAt } = this.#law;
-    if (origin === null || lastAt === null) return this.#say(index, 'checkpoint.signature', 'a checkpoint stands before the founding');
-    const vkeys = this.#law.holders('log', lastAt).map((publicKey) => formatVkey({ keyName: origin, publicKey }));
+    const vkeys = this.logVkeys();
+    if (vkeys.length === 0) return this.#say(index, 'checkpoint.signature', 'a checkpoint stands before the founding');
     const opened = openCheckpoint(checkpoint.note, vkeys);
     if (!opened.ok) return this.#say(index, 'checkpoint.signature', `checkpoint of size ${checkpoint.size}: ${opened.error.message}`);
     if (opened.value.size !== checkpoint.size || opened.value.size !== BigInt(this.#entries))
@@ -261,7 +290,8 @@ class Verification {
     if (options.trust !== null && options.trust !== ledger)
       this.#say(0, 'ledger.untrusted', `the fingerprint is ${ledger ?? 'none'}; you trust ${options.trust}`);
     for (const fault of this.#trajectories.unsettled()) this.#say(fault.index ?? null, fault.code, fault.message);
-    const unlawful = this.#missing.filter((each) => !this.#erased.has(`${each.trajectory} ${each.seq}`));
+    const gone = this.#missing.filter(({ trajectory, seq }) => options.withheld?.(trajectory, seq) !== true);
+    const unlawful = gone.filter((each) => !this.#erased.has(`${each.trajectory} ${each.seq}`));
     for (const each of unlawful)
       this.#say(
         each.index,
@@ -278,7 +308,7 @@ class Verification {
       fingerprint: ledger,
       origin: this.#law.origin,
       root: `sha256:${toHex(this.#tree.root())}` as Digest, // 32 bytes of SHA-256 by construction
-      erased: this.#missing.length - unlawful.length,
+      erased: gone.length - unlawful.length,
       pruned: this.#prunedCount,
       signatures: this.#signatures + this.#law.signatures,
       checkpoints: this.#checkpoints,

@@ -6,7 +6,7 @@
 import { sha1 } from '@noble/hashes/legacy.js';
 import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
-import type { Bytes } from '../result.ts';
+import type { Bytes, HashStream } from '../result.ts';
 import { decodeUtf8Portable, encodeUtf8Portable } from './utf8.ts';
 
 /** RFC 4648 §4. */
@@ -20,6 +20,15 @@ export function sha256(bytes: Bytes): Bytes {
 /** SHA-256 as 64 lower-case hex digits; a text is hashed as UTF-8 and must be well-formed. */
 export function sha256Hex(data: Bytes | string): string {
   return bytesToHex(nobleSha256(typeof data === 'string' ? encodeUtf8Portable(data) : data));
+}
+
+/** SHA-256 of bytes that come in pieces. */
+export function sha256Stream(): HashStream {
+  const hashing = nobleSha256.create();
+  return {
+    update: (bytes) => void hashing.update(bytes),
+    digest: () => hashing.digest(),
+  };
 }
 
 /** SHA-1 as 40 lower-case hex digits. For git object names only, never for a proof. */

@@ -4,8 +4,8 @@
  */
 
 import { Buffer, isUtf8 } from 'node:buffer';
-import { hash } from 'node:crypto';
-import type { Bytes } from '../result.ts';
+import { createHash, hash } from 'node:crypto';
+import type { Bytes, HashStream } from '../result.ts';
 
 /** Copies a 32-character latin1 digest; making a Buffer instead costs more than the hash itself (TOOLCHAIN §5.2). */
 function bytesOfLatin1(text: string): Bytes {
@@ -27,6 +27,15 @@ export function sha256(bytes: Bytes): Bytes {
 /** SHA-256 as 64 lower-case hex digits; a text is hashed as UTF-8 and must be well-formed. */
 export function sha256Hex(data: Bytes | string): string {
   return hash('sha256', data, 'hex');
+}
+
+/** SHA-256 of bytes that come in pieces. */
+export function sha256Stream(): HashStream {
+  const hashing = createHash('sha256');
+  return {
+    update: (bytes) => void hashing.update(bytes),
+    digest: () => new Uint8Array(hashing.digest()),
+  };
 }
 
 /** SHA-1 as 40 lower-case hex digits. For git object names only, never for a proof. */

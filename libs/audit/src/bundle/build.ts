@@ -1,0 +1,342 @@
+/**
+ * An audit bundle out of a ledger: streamed, deterministic, every part readable by somebody else's tool. Two exports of the same range under the same
+ * checkpoint are the same bytes. Must never put in what the scope does not name, and never a byte that the ledger does not vouch for. PROTOCOL §11.
+ */
+import {
+  type Bytes,
+  compareBytes,
+  type Digest,
+  digestFromBytes,
+  err,
+  type Json,
+  ok,
+  parseCanonical,
+  type Result,
+  utf8Encode,
+} from '@openexec/canon';
+import type { LedgerStore, Stored, StoredCheckpoint } from '@openexec/ledger';
+import {
+  type Checkpoint,
+  formatAddCheckpoint,
+  formatTlogProof,
+  openCheckpoint,
+  type Signer,
+  TileBuilder,
+  type TileFile,
+  tileLevels,
+  tileOfNode,
+  tilePath,
+} from '@openexec/proof';
+import {
+  blobPath,
+  type BundleDescription,
+  type BundleScope,
+  type BundleStatement,
+  CHECKPOINT,
+  DESCRIPTION,
+  EVENTS,
+  formatDescription,
+  formatEnvelope,
+  formatEvent,
+  formatStatement,
+  LOG_VKEY,
+  MANIFEST,
+  manifestLine,
+  proofPath,
+  RunEnds,
+  STATEMENT,
+  statementSigningBytes,
+} from '@openexec/verify';
+import { BlobNames } from './blobs.ts';
+import { type Selection, selectionFor } from './select.ts';
+import type { BundleSink } from './sink.ts';
+
+/** What of a ledger a bundle is made from. */
+export type BundleLedger = Pick<LedgerStore, 'all' | 'rows' | 'blob' | 'checkpoints' | 'inclusion' | 'consistency'>;
+
+/** What is kept back: of a payload nothing but its commitment goes out, of a blob nothing but its digest. */
+export interface Withholding {
+  readonly payload: (entry: Stored['entry']) => boolean;
+  readonly blob: (mediaType: string) => boolean;
+}
+
+/** One export. */
+export interface BundleOrder {
+  readonly scope: BundleScope;
+  /** The head under which everything is proved, and its keys. */
+  readonly checkpoint: StoredCheckpoint;
+  readonly vkeys: readonly string[];
+  /** Sizes of kept checkpoints from which consistency is to be shown. */
+  readonly since: readonly bigint[];
+  readonly withhold: Withholding;
+  readonly coverage: BundleDescription['coverage'];
+  /** Refuse unless every run ran under a finished self-test and without an undeclared effect. */
+  readonly governed: boolean;
+  /** The log key of this ledger. */
+  readonly signer: Signer;
+  /** Parts that are made elsewhere, each under a path of its own: reports, patches, receipts. */
+  readonly more: readonly { readonly path: string; readonly bytes: Bytes }[];
+  readonly onProgress?: (entries: number) => void;
+}
+
+/** Why no bundle was made. */
+export interface BuildProblem {
+  readonly code: 'bundle.checkpoint' | 'bundle.scope' | 'bundle.proof' | 'bundle.blob' | 'bundle.ungoverned';
+  readonly message: string;
+}
+
+/** What was made. */
+export interface BuiltBundle {
+  readonly entries: number;
+  readonly size: bigint;
+  readonly statement: BundleStatement;
+  readonly withheldPayloads: number;
+  readonly withheldBlobs: number;
+  readonly goneBlobs: number;
+  readonly blobs: number;
+}
+
+const PROGRESS_ENTRIES = 4096;
+
+/** Writes every part into the sink. Errors of the sink and reading faults of the store are thrown as they throw them. */
+export async function buildBundle(ledger: BundleLedger, order: BundleOrder, sink: BundleSink): Promise<Result<BuiltBundle, BuildProblem>> {
+  const opened = openCheckpoint(order.checkpoint.note, order.vkeys);
+  if (!opened.ok)
+    return problem('bundle.checkpoint', `the checkpoint of size ${order.checkpoint.size} does not open: ${opened.error.message}`);
+  const { scope } = order;
+  if (scope.is === 'range' && (scope.from >= scope.to || BigInt(scope.to) > opened.value.size))
+    return problem('bundle.scope', `a range lies within the ${opened.value.size} entries that are signed`);
+  const build = new Build(ledger, order, opened.value, sink);
+  return build.run();
+}
+
+class Build {
+  readonly #ledger: BundleLedger;
+  readonly #order: BundleOrder;
+  readonly #checkpoint: Checkpoint;
+  readonly #sink: BundleSink;
+  readonly #manifest = new Map<string, Bytes>();
+  readonly #ends = new Map<string, bigint>();
+  readonly #runs = new RunEnds();
+  readonly #closed = new Set<string>();
+  readonly #blobs: BlobNames;
+  readonly #withheldPayloads: { trajectory: string; seq: number }[] = [];
+  readonly #included: bigint[] = [];
+  #fingerprint: Digest | null = null;
+  #entries = 0;
+
+  constructor(ledger: BundleLedger, order: BundleOrder, checkpoint: Checkpoint, sink: BundleSink) {
+    this.#ledger = ledger;
+    this.#order = order;
+    this.#checkpoint = checkpoint;
+    this.#sink = sink;
+    this.#blobs = new BlobNames((digest) => ledger.blob(digest));
+  }
+
+  async run(): Promise<Result<BuiltBundle, BuildProblem>> {
+    const { scope } = this.#order;
+    const { size } = this.#checkpoint;
+    const selection = await selectionFor(scope, this.#ledger.all(0n, size));
+    await this.#write(EVENTS, this.#lines(selection));
+    for (const run of scope.is === 'runs' ? scope.runs : [])
+      if (!this.#runs.has(run)) return problem('bundle.scope', `${run} has no entry below the checkpoint of size ${size}`);
+    const ungoverned = this.#stated().filter(({ governed }) => !governed);
+    if (this.#order.governed && ungoverned.length > 0)
+      return problem(
+        'bundle.ungoverned',
+        `${ungoverned.map(({ run }) => run).join(', ')}: no passed self-test is cited, or an effect was not declared`,
+      );
+    await this.#tiles();
+    const proved = await this.#proofs();
+    if (!proved.ok) return proved;
+    const consistent = await this.#consistency();
+    if (!consistent.ok) return consistent;
+    const blobs = await this.#writeBlobs();
+    if (!blobs.ok) return blobs;
+    const { withheld, gone, count } = blobs.value;
+    for (const { path, bytes } of this.#order.more) await this.#write(path, [bytes]);
+    await this.#write(CHECKPOINT, [utf8Encode(this.#order.checkpoint.note)]);
+    await this.#write(LOG_VKEY, [utf8Encode(`${this.#vkey()}\n`)]);
+    await this.#write(DESCRIPTION, [formatDescription(this.#description(withheld, gone))]);
+    const statement = await this.#sign();
+    return ok({
+      entries: this.#entries,
+      size,
+      statement,
+      withheldPayloads: this.#withheldPayloads.length,
+      withheldBlobs: withheld.length,
+      goneBlobs: gone.length,
+      blobs: count,
+    });
+  }
+
+  async #write(path: string, pieces: AsyncIterable<Bytes> | Iterable<Bytes>): Promise<void> {
+    const { sha256 } = await this.#sink.write(path, pieces);
+    this.#manifest.set(path, sha256);
+  }
+
+  async *#lines(selection: Selection): AsyncGenerator<Bytes> {
+    let seen = 0;
+    for await (const stored of this.#ledger.all(0n, this.#checkpoint.size)) {
+      this.#fingerprint ??= stored.leaf; // The fingerprint is the leaf hash of the founding (PROTOCOL §5).
+      seen += 1;
+      if (seen % PROGRESS_ENTRIES === 0) this.#order.onProgress?.(seen);
+      if (selection(stored)) yield await this.#line(stored, this.#fingerprint);
+    }
+    this.#order.onProgress?.(seen);
+  }
+
+  async #line(stored: Stored, ledger: Digest): Promise<Bytes> {
+    const { entry, index, entryBytes } = stored;
+    const { trajectory, kind, seq } = entry;
+    const withheld = stored.payload !== null && maySpare(trajectory, kind) && this.#order.withhold.payload(entry);
+    if (withheld) this.#withheldPayloads.push({ trajectory, seq });
+    const row = withheld ? { entryBytes, payload: null, salt: null } : { entryBytes, payload: stored.payload, salt: stored.salt };
+    this.#entries += 1;
+    this.#ends.set(trajectory, index);
+    if (this.#order.scope.is !== 'ledger') this.#included.push(index);
+    const body = row.payload === null ? null : parseCanonical(row.payload);
+    const json: Json | null = body?.ok === true ? body.value : null;
+    this.#runs.take(trajectory, kind, json);
+    if (kind === 'selfTest.recorded') this.#closed.add(trajectory);
+    if (json !== null) await this.#blobs.take(kind, json);
+    return utf8Encode(`${formatEvent({ ledger, index: Number(index), entry, row })}\n`);
+  }
+
+  /** A whole ledger: every tile and entry bundle. A part of one: the hash tiles on the way from its entries to the root, and the right edge. */
+  async #tiles(): Promise<void> {
+    const { size } = this.#checkpoint;
+    const wanted = this.#order.scope.is === 'ledger' ? null : tilesFor(this.#included, size);
+    const builder = new TileBuilder();
+    const keep = async (files: readonly TileFile[]): Promise<void> => {
+      for (const { path, bytes } of files) if (wanted === null || wanted.has(path)) await this.#write(path, [bytes]);
+    };
+    for await (const page of this.#ledger.rows(0n, size)) for (const row of page) await keep(builder.append(row.entryBytes));
+    await keep(builder.finish());
+  }
+
+  async #proofs(): Promise<Result<void, BuildProblem>> {
+    const { size } = this.#checkpoint;
+    for (const [trajectory, index] of this.#ends) {
+      const hashes = await this.#ledger.inclusion(index, size);
+      if (!hashes.ok) return problem('bundle.proof', `${trajectory}: ${hashes.error.message}`);
+      const proof = formatTlogProof({ index, hashes: hashes.value, checkpoint: this.#order.checkpoint.note });
+      await this.#write(proofPath(trajectory), [utf8Encode(proof)]);
+    }
+    return ok(undefined);
+  }
+
+  async #consistency(): Promise<Result<void, BuildProblem>> {
+    const { size } = this.#checkpoint;
+    const wanted = new Set(this.#order.since);
+    for await (const { size: oldSize, note } of this.#ledger.checkpoints()) {
+      if (!wanted.delete(oldSize) || oldSize >= size) continue;
+      const proof = await this.#ledger.consistency(oldSize, size);
+      if (!proof.ok) return problem('bundle.proof', proof.error.message);
+      const path = `consistency/${oldSize}-${size}`;
+      const body = formatAddCheckpoint({ oldSize, proof: proof.value, checkpoint: this.#order.checkpoint.note });
+      await this.#write(path, [utf8Encode(body)]);
+      await this.#write(`${path}.checkpoint`, [utf8Encode(note)]);
+    }
+    const [missing] = wanted;
+    return missing === undefined || missing === size ? ok(undefined) : problem('bundle.scope', `no checkpoint of size ${missing} is kept`);
+  }
+
+  async #writeBlobs(): Promise<Result<{ withheld: readonly Digest[]; gone: readonly Digest[]; count: number }, BuildProblem>> {
+    const withheld: Digest[] = [];
+    const gone: Digest[] = [];
+    let count = 0;
+    for (const [digest, mediaType] of [...this.#blobs.named].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      if (this.#order.withhold.blob(mediaType)) {
+        withheld.push(digest);
+        continue;
+      }
+      const bytes = await this.#ledger.blob(digest);
+      if (bytes.ok) {
+        await this.#write(blobPath(digest), [bytes.value]);
+        count += 1;
+      } else if (bytes.error.code === 'blob.erased' || bytes.error.code === 'blob.unknown') gone.push(digest);
+      else return problem('bundle.blob', bytes.error.message);
+    }
+    return ok({ withheld, gone, count });
+  }
+
+  #stated(): BundleStatement['runs'] {
+    return this.#runs.stated((trajectory) => this.#closed.has(trajectory));
+  }
+
+  #vkey(): string {
+    const { keyName, keyHash } = this.#checkpoint;
+    return this.#order.vkeys.find((vkey) => vkey.startsWith(`${keyName}+${keyHash}+`)) ?? '';
+  }
+
+  #description(withheldBlobs: readonly Digest[], goneBlobs: readonly Digest[]): BundleDescription {
+    const { origin, size, root } = this.#checkpoint;
+    return {
+      ledger: this.#ledgerDigest(),
+      origin,
+      size: Number(size),
+      root: digestFromBytes(root),
+      scope: this.#order.scope,
+      entries: this.#entries,
+      withheldPayloads: this.#withheldPayloads,
+      withheldBlobs,
+      goneBlobs,
+      coverage: this.#order.coverage,
+    };
+  }
+
+  #ledgerDigest(): Digest {
+    if (this.#fingerprint === null) throw new Error('a signed tree of no entries has no ledger'); // A checkpoint is of a founded ledger.
+    return this.#fingerprint;
+  }
+
+  async #sign(): Promise<BundleStatement> {
+    const paths = [...this.#manifest].sort(([a], [b]) => compareBytes(utf8Encode(a), utf8Encode(b)));
+    const written = await this.#sink.write(
+      MANIFEST,
+      paths.map(([path, sha256]) => utf8Encode(manifestLine(sha256, path))),
+    );
+    const { origin, size, root } = this.#checkpoint;
+    const statement: BundleStatement = {
+      manifest: digestFromBytes(written.sha256),
+      ledger: this.#ledgerDigest(),
+      origin,
+      size: Number(size),
+      root: digestFromBytes(root),
+      coverage: this.#order.coverage,
+      runs: this.#stated(),
+    };
+    const payload = formatStatement(statement);
+    const { signer } = this.#order;
+    const signature = await signer.sign(statementSigningBytes(payload));
+    await this.#sink.write(STATEMENT, [formatEnvelope({ payload, key: signer.keyId, signature, timestamps: [] })]);
+    return statement;
+  }
+}
+
+/** Paths of the tiles that lead from these leaves to the root of a tree of this size, and of its right edge. */
+function tilesFor(indexes: readonly bigint[], size: bigint): ReadonlySet<string> {
+  const paths = new Set<string>();
+  for (const { level, full, partialWidth } of tileLevels(size))
+    if (partialWidth > 0) paths.add(tilePath({ level, index: full, width: partialWidth }));
+  for (const index of indexes) {
+    for (let level = 0; ; level += 1) {
+      const node = { level: level * 8, index: index >> BigInt(level * 8) };
+      if ((node.index + 1n) << BigInt(node.level) > size) break; // Not complete: its hashes are those of the right edge.
+      const path = tilePath(tileOfNode(node, size).tile);
+      if (paths.has(path)) break;
+      paths.add(path);
+    }
+  }
+  return paths;
+}
+
+/** Law, the ledger's own lines and `run.opened` are never kept back: without them nothing else can be checked. */
+function maySpare(trajectory: string, kind: string): boolean {
+  return (trajectory.startsWith('run/') && kind !== 'run.opened' && kind !== 'run.closed') || trajectory === 'memory';
+}
+
+function problem(code: BuildProblem['code'], message: string): { readonly ok: false; readonly error: BuildProblem } {
+  return err({ code, message });
+}
