@@ -227,6 +227,13 @@ export const REFUSALS = {
   // checks
   'verify.failed': { exit: 20, where: 'verification', remedy: 'keep the file as evidence and bring back an intact copy' },
   'replay.diverged': { exit: 21, where: 'replay', remedy: 'the divergence is listed; compare the versions of kernel and policy' },
+  'bundle.unreadable': { exit: 2, where: 'audit bundle', remedy: 'name the folder or the tar file that openexec export wrote' },
+  'bundle.refused': { exit: 20, where: 'audit bundle', remedy: 'keep it as evidence, and ask whoever made it for an intact one' },
+  'bundle.ungoverned': {
+    exit: 1,
+    where: 'audit bundle',
+    remedy: 'without --governed it is exported with what it lacks stated; openexec timeline RUN shows effects that were not declared',
+  },
   // the rest
   interrupted: { exit: 130, where: 'process', remedy: 'openexec resume RUN goes on' },
   'internal.fault': {

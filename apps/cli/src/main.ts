@@ -42,6 +42,8 @@ const COMMANDS: readonly CommandRow[] = [
     load: () => import('./commands/verify.ts'),
   },
   { name: 'replay', summary: 'derive a run again and compare', load: () => import('./commands/replay.ts') },
+  { name: 'export', summary: 'write an audit bundle of runs or of the whole ledger', load: () => import('./commands/export.ts') },
+  { name: 'verify-bundle', summary: 'check an audit bundle, offline', load: () => import('./commands/verifyBundle.ts') },
   { name: 'ledger', summary: 'look at the ledger itself', load: () => import('./commands/ledger.ts') },
   { name: 'witness', summary: 'remember and cosign the checkpoints of other ledgers', load: () => import('./commands/witness.ts') },
   { name: 'key', summary: 'make, list, trust and retire keys', load: () => import('./commands/key.ts') },

@@ -145,6 +145,8 @@ verifies(
     await document('apply', 0, 'apply', done);
     await document('verify', 0, 'verify');
     await document('verify', 0, 'verify', '--deep');
+    await document('export', 0, 'export', done, '--out', join(place.folder, 'bundle'));
+    await document('verify-bundle', 0, 'verify-bundle', join(place.folder, 'bundle'), '--deep');
     await document('ledger-info', 0, 'ledger', 'info');
     await lines('ledger-entry', 0, 'ledger', 'read', '--limit', '5');
     const { targets } = (await document('rewind-list', 0, 'rewind', done)) as { readonly targets?: readonly object[] };

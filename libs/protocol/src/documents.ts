@@ -5,6 +5,7 @@
  */
 import type { Digest, Instant, Json, KeyId, TrajectoryId } from '@openexec/canon';
 import type * as z from 'zod';
+import * as bundle from './documents/bundle.ts';
 import * as law from './documents/law.ts';
 import * as ledger from './documents/ledger.ts';
 import * as runs from './documents/runs.ts';
@@ -44,6 +45,8 @@ export const cliDocuments = {
   approvals: { schema: runs.approvals, title: 'openexec approvals --json', printedBy: ['approvals --json'] },
   vote: { schema: runs.vote, title: 'openexec approve --json, openexec deny --json', printedBy: ['approve --json', 'deny --json'] },
   verify: { schema: ledger.verify, title: 'openexec verify --json', printedBy: ['verify --json'] },
+  export: { schema: bundle.exported, title: 'openexec export --json', printedBy: ['export --json'] },
+  'verify-bundle': { schema: bundle.verifyBundle, title: 'openexec verify-bundle --json', printedBy: ['verify-bundle --json'] },
   replay: { schema: ledger.replay, title: 'openexec replay --json', printedBy: ['replay --json'] },
   'ledger-anchor': { schema: ledger.ledgerAnchor, title: 'openexec ledger anchor --json', printedBy: ['ledger anchor --json'] },
   'ledger-info': { schema: ledger.ledgerInfo, title: 'openexec ledger info --json', printedBy: ['ledger info --json'] },

@@ -4,10 +4,10 @@
  * fault of a file that can still be read (PROTOCOL §§2, 10).
  */
 import { existsSync } from 'node:fs';
-import { type Digest, err, isDigest, type Json, ok, parseCanonical, type Result, toHex } from '@openexec/canon';
+import { type Digest, err, ok, parseCanonical, type Result, toHex } from '@openexec/canon';
 import { readPin } from '@openexec/config';
 import { decodeEntry, Holding, type LedgerStore, type Row } from '@openexec/ledger';
-import { type LedgerSource, type VerifyReport, verifyLedger } from '@openexec/verify';
+import { eachBlobRef, type LedgerSource, type VerifyReport, verifyLedger } from '@openexec/verify';
 import type { LedgerPlace, Surroundings } from '../context.ts';
 import { type Refusal, refuse } from '../exit.ts';
 import { headFileOf, stateFolderOf } from '../keyring.ts';
@@ -202,7 +202,7 @@ class EvidencePass {
     if (entry.ok) this.#holding.take(entry.value, row.payload);
     const body = row.payload === null ? null : parseCanonical(row.payload);
     if (body?.ok !== true) return;
-    nameBlobs(body.value, (digest) => void (this.#named.has(digest) || this.#named.set(digest, index)));
+    eachBlobRef(body.value, (digest) => void (this.#named.has(digest) || this.#named.set(digest, index)));
   }
 
   #fault(index: number | null, code: string, message: string): void {
@@ -216,26 +216,4 @@ function damageOf(error: unknown): string {
   const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
   if (typeof code !== 'string' || !/^(store\.|SQLITE_)/.test(code)) throw error;
   return `the file cannot be read further: ${String(message)}`;
-}
-
-/** Every blob reference inside a body: an object of exactly `digest`, `bytes` and `mediaType`. */
-function nameBlobs(value: Json, name: (digest: Digest) => void): void {
-  if (typeof value !== 'object' || value === null) return;
-  if (Array.isArray(value)) {
-    for (const each of value as readonly Json[]) nameBlobs(each, name);
-    return;
-  }
-  const members = value as { readonly [key: string]: Json };
-  const { digest } = members;
-  if (
-    typeof digest === 'string' &&
-    isDigest(digest) &&
-    typeof members['bytes'] === 'number' &&
-    typeof members['mediaType'] === 'string' &&
-    Object.keys(members).length === 3
-  ) {
-    name(digest);
-    return;
-  }
-  for (const each of Object.values(members)) nameBlobs(each, name);
 }

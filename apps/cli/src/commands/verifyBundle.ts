@@ -1,0 +1,208 @@
+/**
+ * `openexec verify-bundle PATH`: an audit bundle, checked without its ledger and without trusting whoever made it; with `--deep` every judgement in it
+ * is derived again. Exit 20 when it does not hold, 21 when a judgement differs (CLI.md, PROTOCOL §11).
+ */
+import { readFileSync } from 'node:fs';
+import { isAbsolute, resolve } from 'node:path';
+import { bundleSource, type DeepReport, deepVerify } from '@openexec/audit';
+import { type Digest, ok, parseDigest, type Result } from '@openexec/canon';
+import type { CliDocument } from '@openexec/protocol';
+import { type BundleReport, verifyBundle } from '@openexec/verify';
+import { openBundle } from '@openexec/verify/files';
+import type { CommandContext, CommandResult, Register } from '../context.ts';
+import { EXIT, type ExitCode, type Refusal, refuse } from '../exit.ts';
+import { shortRun } from '../findRun.ts';
+import { safeLine, type Style } from '../output.ts';
+import { divergenceLines, isLawfullyGone } from '../read/divergence.ts';
+
+interface CheckOptions {
+  readonly trust?: string;
+  readonly policy?: string;
+  readonly since?: string;
+  readonly deep?: boolean;
+  readonly json?: boolean;
+}
+interface Outcome {
+  readonly report: BundleReport;
+  readonly deep: DeepReport | null;
+}
+
+const MAX_NOTE_BYTES = 1024 * 1024;
+
+/** Adds the command. */
+export const register: Register = (program, context) => {
+  program
+    .command('verify-bundle')
+    .description('check an audit bundle, offline')
+    .argument('<path>', 'its folder or its tar file')
+    .option('--trust <fingerprint>', 'the fingerprint of the ledger, as you know it from elsewhere: sha256:…')
+    .option('--policy <file>', 'a C2SP tlog-policy of your own: the witnesses that must have cosigned')
+    .option('--since <file>', 'a checkpoint of this ledger that you kept from before')
+    .option('--deep', 'derive every judgement again and compare')
+    .option('--json', 'one JSON document')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  openexec verify-bundle change.tar --trust sha256:…\n  openexec verify-bundle audit/ --since last-year.checkpoint --deep',
+    )
+    .action(context.act((path: string, options: CheckOptions) => check(context, path, options)));
+};
+
+async function check(context: CommandContext, wanted: string, options: CheckOptions): Promise<CommandResult> {
+  const trust = trustOf(options.trust);
+  if (!trust.ok) return trust;
+  const policy = noteOf(context, options.policy);
+  if (!policy.ok) return policy;
+  const since = noteOf(context, options.since);
+  if (!since.ok) return since;
+  const path = isAbsolute(wanted) ? wanted : resolve(context.cwd, wanted);
+  const opened = await openBundle(path);
+  if (!opened.ok) {
+    const { code, part, message } = opened.error;
+    return refuse(
+      code === 'bundle.unreadable' ? 'bundle.unreadable' : 'bundle.refused',
+      `${safeLine(part)}: ${code}: ${safeLine(message)}`,
+    );
+  }
+  try {
+    const { parts } = opened.value;
+    const report = await verifyBundle(parts, {
+      trust: trust.value,
+      policy: policy.value,
+      since: since.value,
+      onProgress: progress(context),
+    });
+    // What is not sound cannot be judged again: its entries may be anybody's.
+    const deep = report.sound && options.deep === true ? await deepVerify(bundleSource(parts)) : null;
+    const outcome = { report, deep };
+    if (options.json === true) context.output.json('verify-bundle', documentOf(outcome));
+    else for (const line of lines(outcome, options.deep === true, context.output.style)) context.output.result(line);
+    return ok(exitOf(outcome));
+  } finally {
+    await opened.value.close();
+  }
+}
+
+function progress(context: CommandContext): (entries: number) => void {
+  let said = 0;
+  return (entries) => {
+    if (entries - said < 50_000) return;
+    said = entries;
+    context.output.progress(`${entries} entries checked`);
+  };
+}
+
+function trustOf(text: string | undefined): Result<Digest | null, Refusal> {
+  if (text === undefined) return ok(null);
+  const digest = parseDigest(text);
+  return digest.ok ? digest : refuse('usage.invalid', '--trust takes a fingerprint: sha256: and 64 lower-case hex digits');
+}
+
+function noteOf(context: CommandContext, file: string | undefined): Result<string | null, Refusal> {
+  if (file === undefined) return ok(null);
+  const path = isAbsolute(file) ? file : resolve(context.cwd, file);
+  try {
+    const bytes = readFileSync(path);
+    return bytes.length > MAX_NOTE_BYTES
+      ? refuse('usage.invalid', `"${safeLine(path)}" is too large for a note`)
+      : ok(bytes.toString('utf8'));
+  } catch (error) {
+    const { code } = error as { readonly code?: unknown };
+    return refuse('usage.invalid', `"${safeLine(path)}" cannot be read (${String(code)})`);
+  }
+}
+
+function isUnlawful(deep: DeepReport): boolean {
+  return deep.runs.some(({ from, verdict }) => verdict === 'notDerivable' && from !== undefined && !isGone(from));
+}
+
+/** A bundle may hold back what a run is judged by; then it says so, and that is no fault of the run. */
+function isGone(from: { readonly code: string; readonly seq: number; readonly message: string }): boolean {
+  return isLawfullyGone(from) || from.code === 'blob.withheld' || from.code === 'payload.erased';
+}
+
+function exitOf({ report, deep }: Outcome): ExitCode {
+  if (!report.sound || (deep !== null && isUnlawful(deep))) return EXIT.integrity;
+  return deep !== null && (deep.totals.divergences > 0 || deep.lawProblems.length > 0) ? EXIT.diverged : EXIT.ok;
+}
+
+function documentOf(outcome: Outcome): CliDocument<'verify-bundle'> {
+  const { report, deep } = outcome;
+  return {
+    v: 1,
+    exit: exitOf(outcome),
+    ...report,
+    scope: report.scope,
+    runs: [...report.runs],
+    cosigners: [...report.cosigners],
+    findings: [...report.findings],
+    checked: [...report.checked],
+    notChecked: [...report.notChecked],
+    deep:
+      deep === null
+        ? null
+        : {
+            runs: deep.runs.map(({ run, verdict, judgements, divergences }) => ({
+              run,
+              verdict,
+              judgements,
+              divergences: divergences.length,
+            })),
+            lawProblems: deep.lawProblems.length,
+          },
+  };
+}
+
+function lines({ report, deep }: Outcome, asked: boolean, style: Style): string[] {
+  const { counts, scope } = report;
+  const words = { selfAsserted: 'self-asserted: no --trust was given', pinned: 'pinned' };
+  const what =
+    scope === null
+      ? 'unknown'
+      : scope.is === 'ledger'
+        ? 'the whole ledger'
+        : scope.is === 'runs'
+          ? `${scope.runs.length} runs`
+          : `entries ${scope.from} to ${scope.to - 1}`;
+  return [
+    report.sound
+      ? `${style.green('✓ sound')}: ${counts.parts} parts, ${counts.entries} entries, ${counts.signatures} signatures, ${counts.proofs} proofs, ${counts.blobs} blobs`
+      : `${style.red('✗ not sound')}${report.firstBad === null ? '' : `: first bad index ${report.firstBad}`}`,
+    `level        ${report.level ?? 'none'}; trust ${words[report.trust]}${report.cosigners.length === 0 ? '' : `; cosigned by ${report.cosigners.map((name) => safeLine(name)).join(', ')}`}`,
+    `ledger       ${safeLine(report.origin ?? 'unknown origin')}  ${report.fingerprint ?? 'no fingerprint'}`,
+    `tree         ${report.size ?? '?'} entries, root ${report.root ?? 'none'}`,
+    `holds        ${what}`,
+    ...report.runs.map(
+      ({ run, outcome, commit, tree, governed }) =>
+        `run          ${shortRun(run)} ${safeLine(outcome)}${commit === null ? '' : `, git commit ${safeLine(commit)}, tree ${safeLine(tree ?? '')}`}, ${governed ? 'governed' : 'not stated as governed'}`,
+    ),
+    ...(counts.erased + counts.withheld === 0
+      ? []
+      : [`gone         ${counts.erased} payloads erased lawfully, ${counts.withheld} payloads and blobs withheld`]),
+    ...report.findings.map(
+      ({ part, index, code, message }) =>
+        `${style.red('✗')} ${safeLine(part)}${index === null ? '' : ` index ${index}`}: ${code}: ${safeLine(message)}`,
+    ),
+    ...(report.omitted === 0 ? [] : [`  and ${report.omitted} more`]),
+    ...deepLines(deep, asked, style),
+    ...report.checked.map((line, at) => `${at === 0 ? 'checked      ' : '             '}${line}`),
+    ...report.notChecked
+      .filter((line) => deep === null || !line.endsWith('--deep)'))
+      .map((line, at) => `${at === 0 ? 'not checked  ' : '             '}${line}`),
+  ];
+}
+
+function deepLines(deep: DeepReport | null, asked: boolean, style: Style): string[] {
+  if (deep === null) return asked ? [`${style.yellow('not judged')}   what is not sound is not judged again`] : [];
+  const { totals } = deep;
+  const bad = totals.divergences > 0 || deep.lawProblems.length > 0 || isUnlawful(deep);
+  const head = `${totals.judgements} judgements of ${totals.runs} runs derived again from ${totals.facts} facts`;
+  return [
+    bad ? `${style.red('✗ diverged')}: ${head}; ${totals.divergences} differ` : `${style.green('✓ every judgement agrees')}: ${head}`,
+    ...deep.runs.flatMap(({ run, from, divergences }) => [
+      ...(from === undefined
+        ? []
+        : [`${style.yellow('?')} ${run}: not derivable from seq ${from.seq}: ${from.code}: ${safeLine(from.message)}`]),
+      ...divergences.flatMap((divergence) => divergenceLines(divergence, style)),
+    ]),
+  ];
+}
