@@ -52,6 +52,7 @@ const MANAGERS = [
       git: ['git'],
       compiler: ['build-essential', 'python3'],
       interop: ['golang-go', 'golang-golang-x-mod-dev', 'openssl'],
+      browser: ['chromium', 'chromium-driver'],
     },
   },
   {
@@ -262,15 +263,21 @@ async function sandbox() {
 
 /** Verifiers that are not ours, for the heavy suites; only Debian has Go's libraries as packages. A suite without its verifier says that it did not run. */
 export async function interop() {
-  const there = onPath('go') && onPath('openssl') && fs.existsSync('/usr/share/gocode/src/golang.org/x/mod/sumdb');
+  const go = onPath('go') && onPath('openssl') && fs.existsSync('/usr/share/gocode/src/golang.org/x/mod/sumdb');
+  if (!go) await optional('interop', 'verifiers of other projects');
+  if (!onPath('chromium') || !onPath('chromedriver')) await optional('browser', 'a browser for the page of the verifier');
+}
+
+/** Packages without which some heavy suites do not run. */
+async function optional(what, title) {
   const found = manager();
-  if (there || found?.names.interop === undefined) return;
+  if (found?.names[what] === undefined) return;
   if (!isRoot() || process.env.OPENEXEC_SETUP_SYSTEM === 'never') {
-    say(`verifiers of other projects are missing; their suites will not run. Run: ${adviceFor('interop')}`);
+    say(`${title}: missing; their suites will not run. Run: ${adviceFor(what)}`);
     return;
   }
-  for (const [bin, ...args] of [...(aptListsAreMissing() ? [['apt-get', 'update']] : []), [...found.install, ...found.names.interop]]) {
-    say(`installing verifiers of other projects: ${[bin, ...args].join(' ')} (OPENEXEC_SETUP_SYSTEM=never forbids this)`);
+  for (const [bin, ...args] of [...(aptListsAreMissing() ? [['apt-get', 'update']] : []), [...found.install, ...found.names[what]]]) {
+    say(`installing ${title}: ${[bin, ...args].join(' ')} (OPENEXEC_SETUP_SYSTEM=never forbids this)`);
     await long(bin, args, 'still installing').catch(() => 1);
   }
 }

@@ -32,7 +32,7 @@ interface Verdict {
   readonly findings: readonly { readonly part: string; readonly index: number | null; readonly code: string }[];
   readonly deep: { readonly runs: readonly { readonly verdict: string }[] } | null;
 }
-async function verdictOf(path: string, ...more: readonly string[]): Promise<{ exit: number; verdict: Verdict }> {
+async function verdictOf(path: string, ...more: readonly string[]): Promise<{ exit: number | null; verdict: Verdict }> {
   const { exit, stdout } = await openexec('verify-bundle', path, '--json', ...more);
   return { exit, verdict: JSON.parse(stdout) as Verdict };
 }

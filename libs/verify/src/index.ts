@@ -24,6 +24,7 @@ export {
   proofPath,
   STATEMENT,
 } from './bundle/format.ts';
+export { bundleLines, coverageLines, type LineDress, safeText } from './bundle/lines.ts';
 export type { BundleFinding, BundleOptions, BundleReport } from './bundle/report.ts';
 export { RunEnds } from './bundle/runEnds.ts';
 export { type BundlePart, type BundleParts, partsOf, type RandomAccess } from './bundle/source.ts';

@@ -7,11 +7,10 @@ import { isAbsolute, resolve } from 'node:path';
 import { bundleSource, type DeepReport, deepVerify } from '@openexec/audit';
 import { type Digest, ok, parseDigest, type Result } from '@openexec/canon';
 import type { CliDocument } from '@openexec/protocol';
-import { type BundleReport, verifyBundle } from '@openexec/verify';
+import { bundleLines, type BundleReport, coverageLines, verifyBundle } from '@openexec/verify';
 import { openBundle } from '@openexec/verify/files';
 import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { EXIT, type ExitCode, type Refusal, refuse } from '../exit.ts';
-import { shortRun } from '../findRun.ts';
 import { safeLine, type Style } from '../output.ts';
 import { divergenceLines, isLawfullyGone } from '../read/divergence.ts';
 
@@ -153,42 +152,8 @@ function documentOf(outcome: Outcome): CliDocument<'verify-bundle'> {
 }
 
 function lines({ report, deep }: Outcome, asked: boolean, style: Style): string[] {
-  const { counts, scope } = report;
-  const words = { selfAsserted: 'self-asserted: no --trust was given', pinned: 'pinned' };
-  const what =
-    scope === null
-      ? 'unknown'
-      : scope.is === 'ledger'
-        ? 'the whole ledger'
-        : scope.is === 'runs'
-          ? `${scope.runs.length} runs`
-          : `entries ${scope.from} to ${scope.to - 1}`;
-  return [
-    report.sound
-      ? `${style.green('✓ sound')}: ${counts.parts} parts, ${counts.entries} entries, ${counts.signatures} signatures, ${counts.proofs} proofs, ${counts.blobs} blobs`
-      : `${style.red('✗ not sound')}${report.firstBad === null ? '' : `: first bad index ${report.firstBad}`}`,
-    `level        ${report.level ?? 'none'}; trust ${words[report.trust]}${report.cosigners.length === 0 ? '' : `; cosigned by ${report.cosigners.map((name) => safeLine(name)).join(', ')}`}`,
-    `ledger       ${safeLine(report.origin ?? 'unknown origin')}  ${report.fingerprint ?? 'no fingerprint'}`,
-    `tree         ${report.size ?? '?'} entries, root ${report.root ?? 'none'}`,
-    `holds        ${what}`,
-    ...report.runs.map(
-      ({ run, outcome, commit, tree, governed }) =>
-        `run          ${shortRun(run)} ${safeLine(outcome)}${commit === null ? '' : `, git commit ${safeLine(commit)}, tree ${safeLine(tree ?? '')}`}, ${governed ? 'governed' : 'not stated as governed'}`,
-    ),
-    ...(counts.erased + counts.withheld === 0
-      ? []
-      : [`gone         ${counts.erased} payloads erased lawfully, ${counts.withheld} payloads and blobs withheld`]),
-    ...report.findings.map(
-      ({ part, index, code, message }) =>
-        `${style.red('✗')} ${safeLine(part)}${index === null ? '' : ` index ${index}`}: ${code}: ${safeLine(message)}`,
-    ),
-    ...(report.omitted === 0 ? [] : [`  and ${report.omitted} more`]),
-    ...deepLines(deep, asked, style),
-    ...report.checked.map((line, at) => `${at === 0 ? 'checked      ' : '             '}${line}`),
-    ...report.notChecked
-      .filter((line) => deep === null || !line.endsWith('--deep)'))
-      .map((line, at) => `${at === 0 ? 'not checked  ' : '             '}${line}`),
-  ];
+  const dress = { safe: safeLine, good: (text: string) => style.green(text), bad: (text: string) => style.red(text) };
+  return [...bundleLines(report, dress), ...deepLines(deep, asked, style), ...coverageLines(report, deep !== null)];
 }
 
 function deepLines(deep: DeepReport | null, asked: boolean, style: Style): string[] {
