@@ -28,12 +28,20 @@ function textIn(folder) {
   return /copyright/i.test(section) && /permission is hereby granted/i.test(section) ? section.trim() : null;
 }
 
+/** The Apache License reads the same for everybody, unlike others that name their owner in the text: who ships none is handed on with the house's copy. */
+function standardText(license, author, root) {
+  const own = path.join(root, 'LICENSE');
+  if (license !== 'Apache-2.0' || author === '' || !fs.existsSync(own)) return null;
+  const text = fs.readFileSync(own, 'utf8');
+  return /Apache License\s+Version 2\.0, January 2004/.test(text) ? `Copyright ${author}\n\n${text.trim()}` : null;
+}
+
 /** The text of THIRD-PARTY-NOTICES for a metafile whose paths are relative to `root`. Throws for a package that says nothing of its licence. */
 export function noticesOf(metafile, root) {
   const parts = packagesOf(metafile).map((folder) => {
     const at = path.join(root, folder);
-    const { name, version, license } = JSON.parse(fs.readFileSync(path.join(at, 'package.json'), 'utf8'));
-    const text = textIn(at);
+    const { name, version, license, author } = JSON.parse(fs.readFileSync(path.join(at, 'package.json'), 'utf8'));
+    const text = textIn(at) ?? standardText(license, typeof author === 'string' ? author : (author?.name ?? ''), root);
     if (typeof license !== 'string' || text === null) throw new Error(`${folder} is bundled, but has no licence text to hand on`);
     return `${name} ${version} (${license})\n\n${text}\n`;
   });

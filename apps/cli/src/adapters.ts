@@ -17,13 +17,18 @@ export function createContext(options: { readonly assets: string; readonly versi
   const { env, cwd, places, clock, randomness } = surroundings;
   const output = createOutput({ stdout: process.stdout, stderr: process.stderr, env });
   let ledger: string | undefined;
+  let companion: string | undefined;
   return {
     ...surroundings,
     get ledger() {
       return ledger;
     },
-    nameLedger: (url) => {
+    get companion() {
+      return companion;
+    },
+    nameLedger: (url, beside) => {
       ledger = url;
+      companion = beside;
     },
     output,
     interactive: process.stdin.isTTY === true && process.stderr.isTTY === true && (env['CI'] ?? '') === '',
@@ -37,6 +42,7 @@ export function createContext(options: { readonly assets: string; readonly versi
       (await import('./openLedger.ts')).openLedger({
         choice,
         ledger,
+        companion,
         env,
         cwd,
         places,

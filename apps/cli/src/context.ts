@@ -28,6 +28,15 @@ export type LedgerPlace =
       readonly address: string;
       /** Only files of the repository name it: nothing is sent there before the user has pinned it. */
       readonly guest: boolean;
+    }
+  | {
+      readonly kind: 'eventstore';
+      readonly name: string;
+      /** Secret where it holds a password. */
+      readonly address: string;
+      /** Where payloads are: an address of Postgres, secret where it holds a password, or the path of a file. */
+      readonly companion: string;
+      readonly guest: boolean;
     };
 
 /** An open ledger and what the user's own configuration says of it. */
@@ -70,6 +79,8 @@ export interface Surroundings {
   readonly places: Places;
   /** The ledger that this call names by `--ledger`. */
   readonly ledger?: string | undefined;
+  /** The companion store that this call names by `--companion`. */
+  readonly companion?: string | undefined;
 }
 
 /** What every command is given. */
@@ -84,8 +95,8 @@ export interface CommandContext extends Surroundings {
    * A throw of `work` is `internal.fault`.
    */
   act<A extends unknown[]>(work: (...args: A) => Promise<CommandResult>): (...args: A) => Promise<void>;
-  /** Takes over `--ledger`, before the command works. */
-  nameLedger(url: string | undefined): void;
+  /** Takes over `--ledger` and `--companion`, before the command works. */
+  nameLedger(url: string | undefined, companion: string | undefined): void;
   /** The checkout around `cwd`; refuses outside a repository. */
   project(): Promise<Result<Project, Refusal>>;
   /** Opens the ledger of the checkout, or the one named; checks the pin and the head file. Close it before the command ends. */

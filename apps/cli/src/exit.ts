@@ -144,12 +144,19 @@ export const REFUSALS = {
   'ledger.url': {
     exit: 2,
     where: 'ledger',
-    remedy: 'give --ledger sqlite:PATH, postgres://HOST/DATABASE, or postgres: with the address in DATABASE_URL',
+    remedy:
+      'give --ledger sqlite:PATH, postgres://HOST/DATABASE, postgres: with the address in DATABASE_URL, or esdb://HOST with --companion',
   },
   'ledger.refused': {
     exit: 2,
     where: 'ledger',
-    remedy: 'correct user, password (PGPASSWORD, ~/.pgpass) or sslmode, then try again; nothing was changed',
+    remedy:
+      'correct user, password (PGPASSWORD, ~/.pgpass; OPENEXEC_EVENTSTORE_USER, OPENEXEC_EVENTSTORE_PASSWORD) or TLS, then try again; nothing was changed',
+  },
+  'ledger.notDurable': {
+    exit: 2,
+    where: 'ledger',
+    remedy: 'take away the setting that the message names (the store would lose what it acknowledged), then try again; nothing was written',
   },
   'ledger.unreachable': {
     exit: 1,

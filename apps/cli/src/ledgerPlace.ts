@@ -1,15 +1,16 @@
 /**
- * Where a ledger is: a file, or a schema of a Postgres database. Who may name it, what it is called, how it is opened and how its runs are leased.
- * Must never show a password, connect to what only a repository named, nor load the Postgres driver for a file. CLI.md "Files", PROTOCOL §5.
+ * Where a ledger is: a file, a schema of a Postgres database, a stream of EventStoreDB. Who may name it, what it is called, how it is opened and how its
+ * runs are leased. Must never show a password, connect to what only a repository named, nor load a driver that is not needed. CLI.md "Files", PROTOCOL §5.
  */
-import { existsSync, realpathSync } from 'node:fs';
-import { isAbsolute, join, resolve } from 'node:path';
+import { existsSync, mkdirSync, realpathSync } from 'node:fs';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { type Clock, err, ok, type Randomness, type Result, type TrajectoryId } from '@openexec/canon';
-import { loadLedgerSetting, type Places } from '@openexec/config';
+import { type LedgerWord, loadLedgerSetting, type Places } from '@openexec/config';
 import { type EntrySigner, type KeptLedger, LedgerFault } from '@openexec/ledger';
 import type { Signer } from '@openexec/proof';
 import { acquireLease, type Lease, type LeaseFailure, type OpenFailure, openSqliteLedger, parseAddress } from '@openexec/stores';
 import type { LedgerPlace, Project } from './context.ts';
+import { eventStorePlace, eventStoreSetting, isEventStore } from './eventstorePlace.ts';
 import { type Refusal, refuse } from './exit.ts';
 import { safeLine } from './output.ts';
 import { configRefusal } from './run/problems.ts';
@@ -21,6 +22,8 @@ export interface PlaceContext {
   readonly places: Places;
   /** `--ledger` of this call. */
   readonly ledger?: string | undefined;
+  /** `--companion` of this call. */
+  readonly companion?: string | undefined;
   project(): Promise<Result<Project, Refusal>>;
 }
 
@@ -30,9 +33,9 @@ const ADDRESS = /^postgres(?:ql)?:\/\//;
 
 /** The place that the call names, else `OPENEXEC_LEDGER`, else `ledger:` of the nearest file, else `.openexec/ledger.db` of the checkout. */
 export async function findLedgerPlace(context: PlaceContext, named?: string): Promise<Result<LedgerPlace, Refusal>> {
-  const { cwd, env } = context;
+  const { cwd, env, places, companion } = context;
   const spoken = named ?? context.ledger ?? (env['OPENEXEC_LEDGER'] || undefined);
-  if (spoken !== undefined) return placeNamed(spoken, { base: cwd, env, guest: false });
+  if (spoken !== undefined) return placeNamed(spoken, { base: cwd, env, places, companion, guest: false });
   const project = await context.project();
   if (!project.ok) return project;
   const { folder, root } = project.value;
@@ -40,29 +43,49 @@ export async function findLedgerPlace(context: PlaceContext, named?: string): Pr
   if (!setting.ok) return configRefusal(setting.error, root);
   if (setting.value === null) return ok(file(join(folder, 'ledger.db')));
   const { value, from } = setting.value;
-  return placeNamed(value, { base: root, env, guest: from === 'project' || from === 'local' });
+  const naming = { base: root, env, places, guest: from === 'project' || from === 'local' };
+  // The environment goes before what a file says, of the companion as of the ledger.
+  const beside = companion ?? (env['OPENEXEC_COMPANION'] || undefined);
+  if (typeof value !== 'string') return placeNamed(value.eventstore, { ...naming, companion: beside ?? value.companion });
+  return placeNamed(value, { ...naming, companion: isEventStore(value) ? beside : companion });
 }
 
-function placeNamed(
-  word: string,
-  options: { readonly base: string; readonly env: PlaceContext['env']; readonly guest: boolean },
-): Result<LedgerPlace, Refusal> {
+interface Naming {
+  readonly base: string;
+  readonly env: PlaceContext['env'];
+  readonly places: Places;
+  readonly companion: string | undefined;
+  readonly guest: boolean;
+}
+
+function placeNamed(word: string, options: Naming): Result<LedgerPlace, Refusal> {
+  if (isEventStore(word))
+    return eventStorePlace(word, options.companion, { ...options, postgresAddress: (given) => postgresAddress(given, options.env) });
+  if (options.companion !== undefined)
+    return refuse('ledger.url', '--companion goes with a ledger in EventStoreDB; a file and Postgres hold payloads themselves');
   if (word.startsWith(SQLITE)) {
     const path = word.slice(SQLITE.length);
     return ok(file(isAbsolute(path) ? path : resolve(options.base, path)));
   }
+  const address = postgresAddress(word, options.env);
+  if (!address.ok) return address;
+  const parsed = parseAddress(address.value);
+  if (!parsed.ok) return refuse('ledger.url', parsed.error.message);
+  const guest = options.guest && !FROM_ENVIRONMENT.test(word);
+  return ok({ kind: 'postgres', name: parsed.value.place, address: address.value, guest });
+}
+
+/** The address that a word stands for. */
+function postgresAddress(word: string, env: PlaceContext['env']): Result<string, Refusal> {
   const [borrowed, schema] = FROM_ENVIRONMENT.exec(word) ?? [];
   if (borrowed === undefined && !ADDRESS.test(word)) {
     // Whatever it is, it may hold a password: only what stands before the first colon is shown.
     const [scheme = ''] = word.split(':', 1);
     return refuse('ledger.url', `"${safeLine(scheme, 20)}:" names no ledger that this version opens`);
   }
-  const given = borrowed === undefined ? word : (options.env['DATABASE_URL'] ?? '');
+  const given = borrowed === undefined ? word : (env['DATABASE_URL'] ?? '');
   if (given === '') return refuse('ledger.url', `"${safeLine(word, 80)}" stands for the address in DATABASE_URL, which is not set`);
-  const address = withDefaults(given, schema, options.env['PGSSLMODE']);
-  const parsed = parseAddress(address);
-  if (!parsed.ok) return refuse('ledger.url', parsed.error.message);
-  return ok({ kind: 'postgres', name: parsed.value.place, address, guest: options.guest && borrowed === undefined });
+  return ok(withDefaults(given, schema, env['PGSSLMODE']));
 }
 
 /** `PGSSLMODE` holds where the address says nothing; its modes that give way silently never do. */
@@ -80,7 +103,8 @@ function file(path: string): LedgerPlace {
 }
 
 /** How `ledger:` of a configuration names this place for everybody who works with the repository: without user and password. */
-export function settingOf(word: string): string {
+export function settingOf(word: string, companion?: string): LedgerWord {
+  if (isEventStore(word)) return eventStoreSetting(word, companion);
   if (!ADDRESS.test(word) || !URL.canParse(word)) return word;
   const url = new URL(word);
   url.username = '';
@@ -99,16 +123,22 @@ export interface OpenStoreOptions {
   readonly missing?: 'create' | 'refuse';
 }
 
-/** Opens the store at a place; the driver of Postgres is loaded here and for Postgres only. */
+/** Opens the store at a place; the driver of Postgres and the client of EventStoreDB are loaded here, and each for its own kind only. */
 export async function openStore(place: LedgerPlace, options: OpenStoreOptions): Promise<Result<KeptLedger, OpenFailure>> {
   if (place.kind === 'sqlite') return openSqliteLedger({ path: place.path, ...options });
+  if (place.kind === 'eventstore') {
+    // A file that is to be made needs its folder; in the state folder nobody else has made it.
+    if (options.missing === 'create' && isAbsolute(place.companion)) mkdirSync(dirname(place.companion), { recursive: true, mode: 0o700 });
+    const { openEventStoreLedger } = await import('@openexec/stores/eventstore');
+    return openEventStoreLedger({ address: place.address, companion: place.companion, ...options });
+  }
   const { openPostgresLedger } = await import('@openexec/stores/postgres');
   return openPostgresLedger({ address: place.address, ...options });
 }
 
 /**
- * Takes the lease on a run, or null where a living process has it: by a file of this host, or across hosts by the ledger's own database. Throws a
- * `LedgerFault` where it cannot be asked for.
+ * Takes the lease on a run, or null where a living process has it: by a file of this host, or across hosts by the database that holds the ledger or
+ * its payloads. Throws a `LedgerFault` where it cannot be asked for.
  */
 export async function leaseRun(place: LedgerPlace, run: TrajectoryId, folder: string): Promise<Lease | null> {
   const lease = await acquire(place, run, folder);
@@ -118,9 +148,11 @@ export async function leaseRun(place: LedgerPlace, run: TrajectoryId, folder: st
 }
 
 async function acquire(place: LedgerPlace, run: TrajectoryId, folder: string): Promise<Result<Lease, LeaseFailure>> {
-  if (place.kind === 'sqlite') return acquireLease({ path: join(folder, `${run.slice('run/'.length)}.lease`) });
+  const address = place.kind === 'postgres' ? place.address : place.kind === 'eventstore' ? place.companion : null;
+  // A file, also one beside a stream, is of this host alone: so is its lease.
+  if (address === null || isAbsolute(address)) return acquireLease({ path: join(folder, `${run.slice('run/'.length)}.lease`) });
   const { acquirePostgresLease } = await import('@openexec/stores/postgres');
-  return acquirePostgresLease({ address: place.address, name: run });
+  return acquirePostgresLease({ address, name: run });
 }
 
 /** Refuses a place where there is nothing to open, or that is not to be connected to. */

@@ -73,7 +73,8 @@ const OPEN_LEDGERS: ReadonlySet<string> = new Set([
   ...['list', 'explain', 'adopt'].map((name) => `policy ${name}`),
   ...['issue', 'narrow', 'show', 'verify', 'revoke', 'restore', 'list'].map((name) => `writ ${name}`),
 ]);
-const LEDGER_OPTION = 'another ledger: sqlite:PATH or postgres://HOST/DATABASE';
+const LEDGER_OPTION = 'another ledger: sqlite:PATH, postgres://HOST/DATABASE or esdb://HOST';
+const COMPANION_OPTION = 'where payloads of a ledger in EventStoreDB are: postgres://HOST/DATABASE, sqlite: or sqlite:PATH';
 
 /** The command that the arguments name: the first that is no option, or what `help` is asked about. */
 function named(args: readonly string[]): string | undefined {
@@ -81,7 +82,7 @@ function named(args: readonly string[]): string | undefined {
   return words[0] === 'help' ? words[1] : words[0];
 }
 
-/** Gives `--ledger` to every command that opens a ledger and does not say more about it itself. */
+/** Gives `--ledger` to every command that opens a ledger and does not say more about it itself, and `--companion` to all that have it. */
 function nameLedgers(program: Command, wanted: string): void {
   const leaves = (command: Command): readonly Command[] => (command.commands.length === 0 ? [command] : command.commands.flatMap(leaves));
   for (const command of program.commands) {
@@ -89,6 +90,10 @@ function nameLedgers(program: Command, wanted: string): void {
     for (const leaf of leaves(command)) {
       const path = leaf === command ? leaf.name() : `${command.name()} ${leaf.name()}`;
       if (OPEN_LEDGERS.has(path) && !leaf.options.some(({ long }) => long === '--ledger')) leaf.option('--ledger <url>', LEDGER_OPTION);
+      const option = leaf.options.find(({ long }) => long === '--ledger');
+      if (option === undefined) continue;
+      option.description = LEDGER_OPTION;
+      leaf.option('--companion <url>', COMPANION_OPTION);
     }
   }
 }
@@ -109,7 +114,10 @@ async function main(): Promise<void> {
     else program.command(row.name).description(row.summary);
   }
   if (wanted !== undefined) nameLedgers(program, wanted);
-  program.hook('preAction', (_, command) => context.nameLedger(command.opts<{ readonly ledger?: string }>().ledger));
+  program.hook('preAction', (_, command) => {
+    const { ledger, companion } = command.opts<{ readonly ledger?: string; readonly companion?: string }>();
+    context.nameLedger(ledger, companion);
+  });
   await program.parseAsync(process.argv);
 }
 

@@ -88,6 +88,7 @@ const STORE_CODES: { readonly [code: string]: RefusalCode } = {
   'store.full': 'ledger.full',
   'store.address': 'ledger.url',
   'store.refused': 'ledger.refused',
+  'store.notDurable': 'ledger.notDurable',
   'store.unreachable': 'ledger.unreachable',
   'store.corrupt': 'ledger.corrupt',
   'headFile.malformed': 'ledger.rolledBack',

@@ -4,7 +4,7 @@
  */
 import { err, ok, type Result } from '@openexec/canon';
 import { nearest } from '@openexec/protocol';
-import { withoutPassword } from './ledger.ts';
+import { withoutPassword } from './password.ts';
 import type { ConfigProblem } from './problems.ts';
 import { type ConfigFile, configFile } from './schema.ts';
 

@@ -48,7 +48,8 @@ export {
   loadProjectPolicies,
 } from './load.ts';
 export { type ConfigValue, originsOf } from './origins.ts';
-export { type LedgerSetting, loadLedgerSetting, withoutPassword } from './ledger.ts';
+export { type LedgerSetting, type LedgerWord, loadLedgerSetting } from './ledger.ts';
+export { withoutPassword } from './password.ts';
 export { type PinError, pinsFile, readPin, writePin } from './pins.ts';
 export { findPlaces, type Places } from './places.ts';
 export { type PublicKey, type PublicKeyError, readPublicKey, writePublicKey } from './publicKey.ts';

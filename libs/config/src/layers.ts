@@ -64,7 +64,7 @@ export interface Config {
   readonly commands: Readonly<Record<string, ConfiguredCommand>>;
   readonly blueprint: string;
   /** Where the ledger is, or null: `.openexec/ledger.db` of the checkout. Never with a password. */
-  readonly ledger: string | null;
+  readonly ledger: NonNullable<ConfigFile['ledger']> | null;
   readonly budget: Amount;
   /** Whether anybody states a limit in dollars: then the model needs a price. */
   readonly budgetInUsd: boolean;

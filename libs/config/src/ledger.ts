@@ -1,5 +1,5 @@
 /**
- * Which ledger the files name. Must never let a configuration hold a password, nor make a file that says nothing of a ledger a reason not to read one.
+ * Which ledger the files name. Must never make a file that says nothing of a ledger a reason not to read one.
  */
 import { readFileSync } from 'node:fs';
 import { ok, type Result } from '@openexec/canon';
@@ -7,10 +7,13 @@ import type { LayerName } from './layers.ts';
 import { layerFiles, loadLayers } from './load.ts';
 import type { Places } from './places.ts';
 import type { ConfigProblem } from './problems.ts';
+import type { ConfigFile } from './schema.ts';
 
+/** An address, or a stream of EventStoreDB with its companion store. */
+export type LedgerWord = NonNullable<ConfigFile['ledger']>;
 /** `ledger:` of the nearest layer that has one. */
 export interface LedgerSetting {
-  readonly value: string;
+  readonly value: LedgerWord;
   readonly from: LayerName;
 }
 
@@ -34,9 +37,4 @@ function mentions(file: string): boolean {
     const { code } = error as { readonly code?: string };
     return code !== 'ENOENT' && code !== 'ENOTDIR';
   }
-}
-
-/** The address with a password taken out of it: for what is written or shown. */
-export function withoutPassword(url: string): string {
-  return url.replace(/^(postgres(?:ql)?:\/\/[^/?#@]*?):[^/?#]*@/, '$1@');
 }

@@ -3,6 +3,7 @@
  * that is not here is an error (CLI.md "Files", GOALS E02). Must never give a member a default: who said what is needed for narrowing.
  */
 import * as z from 'zod';
+import { holdsNoPassword } from './password.ts';
 
 /** The policies that ship, from the laxest to the strictest. */
 export const SHIPPED_POLICIES = ['solo', 'regulated'] as const;
@@ -45,16 +46,39 @@ const provider = z.strictObject({
   timeoutSeconds: whole.min(1).max(3600).optional(),
 });
 
+const POSTGRES = String.raw`postgres(ql)?:(\/\/[^\0\n\s]+|\?schema=[a-z][a-z0-9_]{0,50})?`;
+const EVENTSTORE = String.raw`(esdb|kurrentdb)(\+discover)?:\/\/[^\0\n\s]+`;
+const noPassword = [
+  (value: string) => holdsNoPassword(value),
+  {
+    message:
+      'a password does not belong into a configuration file; put it into PGPASSWORD, ~/.pgpass or DATABASE_URL, for EventStoreDB into OPENEXEC_EVENTSTORE_USER and OPENEXEC_EVENTSTORE_PASSWORD',
+  },
+] as const;
 /** Where a ledger is. A file is read by others: no password stands in it. */
-const ledger = z
-  .string()
-  .max(2000)
-  .regex(/^(sqlite:[^\0\n]+|postgres(ql)?:(\/\/[^\0\n\s]+|\?schema=[a-z][a-z0-9_]{0,50})?)$/, {
-    message: 'sqlite:PATH, postgres://HOST/DATABASE, or postgres: for what DATABASE_URL says',
-  })
-  .refine((value) => !/^postgres(ql)?:\/\/[^/?#]*:[^/?#]*@/.test(value), {
-    message: 'a password does not belong into a configuration file; put it into PGPASSWORD, ~/.pgpass or DATABASE_URL',
-  });
+const ledger = z.union([
+  z
+    .string()
+    .max(2000)
+    .regex(new RegExp(`^(sqlite:[^\\0\\n]+|${POSTGRES}|${EVENTSTORE})$`), {
+      message: 'sqlite:PATH, postgres://HOST/DATABASE, postgres: for what DATABASE_URL says, or esdb://HOST',
+    })
+    .refine(...noPassword),
+  z.strictObject({
+    /** The cluster and the stream that holds the entries. */
+    eventstore: z
+      .string()
+      .max(2000)
+      .regex(new RegExp(`^${EVENTSTORE}$`), { message: 'esdb://HOST:2113/?stream=NAME' })
+      .refine(...noPassword),
+    /** What holds payloads and blobs beside it: Postgres, a file, or `sqlite:` alone for a file in the state folder of this host. */
+    companion: z
+      .string()
+      .max(2000)
+      .regex(new RegExp(`^(sqlite:[^\\0\\n]*|${POSTGRES})$`), { message: 'postgres://HOST/DATABASE, postgres:, sqlite: or sqlite:PATH' })
+      .refine(...noPassword),
+  }),
+]);
 /** A place that is shown checkpoints; which members it has follows from its type (anchors.ts). */
 const anchorPlace = z.strictObject({
   name,

@@ -5,6 +5,7 @@
 import type { Finding, Findings } from './found.ts';
 import { COMMAND_NAMES, type CommandName } from './foundTools.ts';
 import { DEFAULTS, type ShippedPolicy } from './layers.ts';
+import type { LedgerWord } from './ledger.ts';
 
 /** What `.openexec/.gitignore` holds: everything there but what people write is local. */
 export const OWN_IGNORE = '/ledger.db*\n/blobs/\n/config.local.yaml\n/*.lock\n';
@@ -29,7 +30,7 @@ const flow = (words: readonly string[]): string => `[${words.map((word) => JSON.
 /** The text of a first `config.yaml`. */
 export function starterConfig(
   findings: Findings,
-  options: { readonly model: string | null; readonly policy: ShippedPolicy; readonly ledger?: string | undefined },
+  options: { readonly model: string | null; readonly policy: ShippedPolicy; readonly ledger?: LedgerWord | undefined },
 ): string {
   const { commands, provide } = findings;
   return [

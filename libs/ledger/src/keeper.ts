@@ -121,7 +121,9 @@ export interface KeepFinding {
     | 'subtree.wrong'
     | 'head.wrong'
     | 'blob.corrupt'
-    | 'blob.orphan';
+    | 'blob.orphan'
+    /** A payload that no entry names, where payloads are kept apart from entries. */
+    | 'payload.orphan';
   /** First leaf index concerned; null where it concerns the whole, or a blob. */
   readonly index: number | null;
   readonly message: string;

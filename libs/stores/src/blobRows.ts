@@ -6,10 +6,9 @@ import type Database from 'better-sqlite3';
 import type { BlobFiles } from './blobFiles.ts';
 
 /**
- * Lengths that are no lengths. ERASED: gone, and a `run.opened` still names it. LEAVING and TO_ERASED: the transaction is over, the file is not gone
+ * Lengths that are no lengths, beside ERASED. LEAVING and TO_ERASED: the transaction is over, the file is not gone
  * yet; a row of that kind without a name says that the log is not truncated yet.
  */
-export const ERASED = -1;
 export const LEAVING = -2;
 export const TO_ERASED = -3;
 

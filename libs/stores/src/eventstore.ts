@@ -2,4 +2,3 @@
  * Ledgers in EventStoreDB: a door of its own, because its client costs every start of a command that does not need it. TOOLCHAIN §4.
  */
 export { openEventStoreLedger, type EventStoreLedgerOptions } from './eventstore/ledger.ts';
-export { sweepCompanion, type SweepOptions, type Swept } from './eventstore/sweep.ts';

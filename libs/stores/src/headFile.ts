@@ -60,16 +60,16 @@ export function writeHeadFile(path: string, head: RememberedHead): void {
 /**
  * Holds a remembered head against the ledger: undefined when the ledger continues it. `rootAt` recomputes a root from the entries.
  */
-export function rollBackOf(
+export async function rollBackOf(
   head: RememberedHead,
-  ledger: { readonly fingerprint: Digest | null; readonly size: bigint; rootAt(size: bigint): Bytes },
-): OpenFailure | undefined {
+  ledger: { readonly fingerprint: Digest | null; readonly size: bigint; rootAt(size: bigint): Promise<Bytes> },
+): Promise<OpenFailure | undefined> {
   const where = `the head remembered has ${head.size} entries`;
   if (ledger.fingerprint !== head.fingerprint)
     return { code: 'ledger.rolledBack', message: `${where} of ledger ${head.fingerprint}; this is ${ledger.fingerprint ?? 'not founded'}` };
   if (ledger.size < head.size)
     return { code: 'ledger.rolledBack', message: `${where}, the ledger only ${ledger.size}: an older copy was put in its place` };
-  if (equalBytes(ledger.rootAt(head.size), head.root)) return undefined;
+  if (equalBytes(await ledger.rootAt(head.size), head.root)) return undefined;
   return { code: 'ledger.rolledBack', message: `${where} with another root: history was rewritten` };
 }
 

@@ -2,10 +2,10 @@
  * Reading rows: pages of raw columns, decoded only where the caller wants entries. Must never keep a statement open between pages, so that
  * reading and writing share one connection. PROTOCOL §3.
  */
-import { type Bytes, digestFromBytes, type EventId, type TrajectoryId } from '@openexec/canon';
-import { decodeEntry, LedgerFault, type Row, type Stored } from '@openexec/ledger';
-import { leafHash } from '@openexec/proof';
+import type { Bytes, EventId, TrajectoryId } from '@openexec/canon';
+import { LedgerFault, type Row, type Stored } from '@openexec/ledger';
 import type Database from 'better-sqlite3';
+import { storedOf } from './storedRow.ts';
 
 /** Larger pages are no faster (TOOLCHAIN §5.5), smaller ones are. */
 const PAGE_ROWS = 1000;
@@ -36,7 +36,7 @@ export class RowReader {
     this.#one = db.prepare('SELECT idx, entry, payload, salt FROM entries WHERE trajectory = ? AND seq = ?').raw();
     this.#byEvent = db.prepare('SELECT seq FROM entries WHERE trajectory = ? AND event = ?').pluck();
     this.#trajectoryId = db.prepare('SELECT id FROM trajectories WHERE name = ?').pluck();
-    this.#names = db.prepare('SELECT name FROM trajectories WHERE name > ? ORDER BY name LIMIT 256').pluck();
+    this.#names = db.prepare('SELECT id, name FROM trajectories WHERE name > ? AND name >= ? ORDER BY name LIMIT 256').raw();
   }
 
   /** The number under which a trajectory's rows are kept, null when it has none. */
@@ -56,18 +56,18 @@ export class RowReader {
 
   /** Decoded entries in tree order. */
   storedPage(from: number, to: number): readonly Stored[] {
-    return (this.#inOrder.all(from, to, STORED_PAGE_ROWS) as RawRow[]).map(storedOf);
+    return (this.#inOrder.all(from, to, STORED_PAGE_ROWS) as RawRow[]).map(storedIn);
   }
 
   /** Decoded entries of one trajectory. */
   trajectoryPage(id: number, from: number, to: number): readonly Stored[] {
-    return (this.#ofTrajectory.all(id, from, to, STORED_PAGE_ROWS) as RawRow[]).map(storedOf);
+    return (this.#ofTrajectory.all(id, from, to, STORED_PAGE_ROWS) as RawRow[]).map(storedIn);
   }
 
   /** The entry at a place, null when there is none. */
   at(id: number, seq: number): Stored | null {
     const row = this.#one.get(id, seq) as RawRow | undefined;
-    return row === undefined ? null : storedOf(row);
+    return row === undefined ? null : storedIn(row);
   }
 
   /** The position of an event id. */
@@ -81,7 +81,7 @@ export class RowReader {
     for (let below = Number.MAX_SAFE_INTEGER; ; ) {
       const rows = this.#backwards.all(id, below) as RawRow[];
       for (const row of rows) {
-        const stored = storedOf(row);
+        const stored = storedIn(row);
         // The row was found below that position; an entry that says otherwise is damaged, and would lead in circles.
         if (stored.entry.seq >= below) throw new LedgerFault('store.corrupt', `entry ${row[0]} is not at its place; run verify`);
         below = stored.entry.seq;
@@ -91,25 +91,15 @@ export class RowReader {
     }
   }
 
-  /** Names of trajectories after `after`, by name. */
-  names(after: string): readonly TrajectoryId[] {
-    return this.#names.all(after) as TrajectoryId[]; // Only names that passed sequencing are written there.
+  /** Numbers and names of trajectories after `after` and not before `least`, by name. */
+  names(after: string, least: string): readonly (readonly [number, TrajectoryId])[] {
+    return this.#names.all(after, least) as (readonly [number, TrajectoryId])[]; // Only names that passed sequencing are written there.
   }
 }
 
-function storedOf(row: RawRow): Stored {
+function storedIn(row: RawRow): Stored {
   const [idx, , payload, salt] = row;
-  const bytes = entryOf(row);
-  const entry = decodeEntry(bytes);
-  if (!entry.ok) throw new LedgerFault('store.corrupt', `entry ${idx}: ${entry.error.message}; run verify`);
-  return {
-    index: BigInt(idx),
-    entry: entry.value,
-    entryBytes: bytes,
-    leaf: digestFromBytes(leafHash(bytes)),
-    payload: plainOrNull(payload),
-    salt: plainOrNull(salt),
-  };
+  return storedOf({ index: BigInt(idx), entryBytes: entryOf(row), payload: plainOrNull(payload), salt: plainOrNull(salt) });
 }
 
 /** The bytes of an entry. The column is never null, unless the file is damaged: SQLite reads what it finds. */

@@ -2,17 +2,16 @@
  * Everything that a ledger in SQLite keeps beside its entries, derived again from them and compared; repaired where asked. In one transaction, so
  * that no append comes between. Must never repair while an entry or a payload is broken. PROTOCOL §3 (fsck).
  */
-import { type Digest, digestOf, toHex, type TrajectoryId } from '@openexec/canon';
+import { type Digest, digestOf, type TrajectoryId } from '@openexec/canon';
 import { type Examination, Holding, reach, Retrace, runNow } from '@openexec/ledger';
 import type Database from 'better-sqlite3';
 import type { BlobFiles } from './blobFiles.ts';
 import { Findings } from './findings.ts';
 import { readBlobNow } from './blobRows.ts';
-import { Frontier, type Subtree } from './tree.ts';
-import type { HeadRow } from './writer.ts';
+import { Frontier, leavesUnder, type Subtree } from './tree.ts';
+import type { HeadRow } from './view.ts';
 
 const PAGE = 1000;
-const WIDTH = 256;
 
 interface Examined {
   readonly db: Database.Database;
@@ -78,7 +77,7 @@ class SqliteExamination {
     for (let after = -1; ; ) {
       const rows = page.all(after) as RawRow[];
       for (const row of rows) {
-        if (row[0] !== after + 1) this.#found.add('entry.broken', after + 1, `entries ${after + 1} to ${row[0] - 1} are missing`);
+        this.#found.gap(after + 1, row[0]);
         after = row[0];
         this.#row(row);
       }
@@ -96,28 +95,16 @@ class SqliteExamination {
     if (!taken.ok) return this.#found.add(taken.error.code, idx, taken.error.message);
     const { entry, hash } = taken.value;
     this.#holding.take(entry, row.payload);
-    if (name !== entry.trajectory || seq !== entry.seq || event !== (entry.id ?? null)) {
-      this.#found.add('place.wrong', idx, `entry ${idx} is kept as ${name ?? 'nothing'} ${seq}; it is ${entry.trajectory} ${entry.seq}`);
+    if (!this.#found.place(idx, { name, seq, event }, entry))
       this.#places.push({ idx, trajectory: entry.trajectory, seq: entry.seq, event: entry.id ?? null });
-    }
     this.#frontier.append(hash, (subtree) => this.#subtree(subtree));
   }
 
   #subtree(subtree: Subtree): void {
-    const { level, index, hash } = subtree;
     if (this.#found.broken) return;
     this.#complete += 1;
-    const stored = this.#of.db.prepare('SELECT hash FROM subtrees WHERE level = ? AND idx = ?').pluck().get(level, index) as
-      | Uint8Array
-      | undefined;
-    if (stored !== undefined && toHex(new Uint8Array(stored)) === toHex(hash)) return;
-    const first = index * WIDTH ** level;
-    this.#found.add(
-      'subtree.wrong',
-      first,
-      `the root kept of the ${WIDTH ** level} entries from ${first} on is ${stored === undefined ? 'missing' : 'another'}`,
-    );
-    this.#subtrees.push(subtree);
+    const stored = this.#of.db.prepare('SELECT hash FROM subtrees WHERE level = ? AND idx = ?').pluck().get(subtree.level, subtree.index);
+    if (!this.#found.subtree(subtree, stored as Uint8Array | undefined)) this.#subtrees.push(subtree);
   }
 
   #subtreeCount(): void {
@@ -137,16 +124,7 @@ class SqliteExamination {
 
   #head(): void {
     const head = this.#of.db.prepare('SELECT size, frontier, fingerprint, successor FROM head').get() as HeadRow;
-    const { size, fingerprint, successor } = this.#retrace;
-    const kept = [head.size, toHex(new Uint8Array(head.frontier)), head.fingerprint, head.successor];
-    const derived = [size, toHex(this.#frontier.stored()), fingerprint, successor];
-    for (const [at, name] of ['size', 'tree', 'fingerprint', 'successor'].entries())
-      if (kept[at] !== derived[at])
-        this.#found.add(
-          'head.wrong',
-          null,
-          `the ${name} kept of the head is not that of the entries${at === 0 ? `: ${head.size} instead of ${size}` : ''}`,
-        );
+    this.#found.head(head, this.#retrace, this.#frontier.stored());
   }
 
   #blobs(): number {
@@ -201,7 +179,7 @@ class SqliteExamination {
     const { size, fingerprint, successor } = this.#retrace;
     const levels = db.prepare('SELECT DISTINCT level FROM subtrees').pluck().all() as number[];
     for (const level of levels)
-      db.prepare('DELETE FROM subtrees WHERE level = ? AND idx >= ?').run(level, Math.floor(size / WIDTH ** level));
+      db.prepare('DELETE FROM subtrees WHERE level = ? AND idx >= ?').run(level, Math.floor(size / leavesUnder(level)));
     db.prepare('UPDATE head SET size = ?, frontier = ?, fingerprint = ?, successor = ?').run(
       size,
       this.#frontier.stored(),

@@ -4,37 +4,31 @@
  */
 import { type Bytes, type Digest, err, ok, type Randomness, type Result, type TrajectoryId } from '@openexec/canon';
 import {
-  batchOfWish,
   type BlobEntry,
   CopyCheck,
   type CopyFailure,
-  CopyFault,
   type CopyPart,
-  decodeEntry,
   type Examination,
   factsOf,
   type ForgetFailure,
-  forgetFault,
   type Forgetting,
   type Forgotten,
   type LedgerCopy,
   type LedgerKeeper,
-  type Place,
-  placeKey,
   placesOfWish,
-  prepare,
   Release,
   type Released,
   runNow,
-  type StoreRefusalCode,
 } from '@openexec/ledger';
 import Database from 'better-sqlite3';
 import { type BlobFiles, MAX_ROW_BLOB_BYTES } from './blobFiles.ts';
-import { isOutcome, writeRefusal } from './errors.ts';
-import { ERASED, LEAVING, readBlobNow, TO_ERASED } from './blobRows.ts';
-import { examineSqlite } from './sqliteExamine.ts';
+import { ERASED } from './blobParts.ts';
+import { LEAVING, readBlobNow, TO_ERASED } from './blobRows.ts';
+import { isOutcome, type Refusal, writeRefusal } from './errors.ts';
+import { copyFailure, forgetBy, Going, hindrance, NOT_EMPTY, noteIn, type REFUSED } from './keeping.ts';
 import type { RowReader } from './rows.ts';
 import { setDurable } from './schema.ts';
+import { examineSqlite } from './sqliteExamine.ts';
 import { Frontier } from './tree.ts';
 import { ADD_BLOB, type Within, type Writer } from './writer.ts';
 
@@ -87,19 +81,17 @@ export class SqliteKeeper implements LedgerKeeper {
   // ---- forgetting
 
   async forget(wish: Forgetting): Promise<Result<Forgotten, ForgetFailure>> {
-    const { salts, writer, readOnly, isClosed } = this.#options;
-    if (isClosed()) return CLOSED;
-    if (readOnly) return err(READ_ONLY);
-    const batch = batchOfWish(wish);
-    if (batch.to[0]?.drafts.length === 0) return err({ code: 'forget.nothing', message: 'nothing was named' });
-    const prepared = prepare(batch, salts);
-    if (!prepared.ok) return prepared;
+    const { writer, onWindow } = this.#options;
     const work = new ForgetWork(this.#options, wish);
-    const appended = await writer.append(prepared.value, work);
-    if (!appended.ok) return err(work.refused ?? appended.error);
-    // Window 7: a death from here on has forgotten; the next opening overwrites what files and log still hold.
-    this.#options.onWindow(7);
-    return ok({ stored: appended.value.stored, payloads: work.payloads, blobs: work.blobs, lingering: !this.settle() });
+    return forgetBy(wish, this.#options, {
+      going: work.going,
+      append: (batch) => writer.append(batch, work),
+      settled: () => {
+        // Window 7: a death from here on has forgotten; the next opening overwrites what files and log still hold.
+        onWindow(7);
+        return this.settle();
+      },
+    });
   }
 
   /** Finishes what a forgetting left: files of blobs, then the log. False where another process holds the log back. */
@@ -127,9 +119,9 @@ export class SqliteKeeper implements LedgerKeeper {
   // ---- copying in
 
   async copyIn(copy: LedgerCopy): Promise<Result<{ readonly blobs: number }, CopyFailure>> {
-    const { isClosed, readOnly, path, blobFiles, onCopied, onWindow } = this.#options;
-    if (isClosed()) return CLOSED;
-    if (readOnly) return err(READ_ONLY);
+    const { path, blobFiles, onCopied, onWindow } = this.#options;
+    const hindered = hindrance(this.#options, true);
+    if (hindered !== null) return err(hindered);
     // A connection of its own: the transaction stays open while the parts are waited for.
     const db = new Database(path);
     const files: Digest[] = [];
@@ -138,8 +130,7 @@ export class SqliteKeeper implements LedgerKeeper {
       setDurable(db);
       db.exec('BEGIN IMMEDIATE');
       begun = true;
-      if (db.prepare('SELECT size FROM head').pluck().get() !== 0)
-        return err({ code: 'copy.notEmpty', message: 'this ledger has entries already; copy into a new one' });
+      if (db.prepare('SELECT size FROM head').pluck().get() !== 0) return err(NOT_EMPTY);
       const check = new CopyCheck(copy);
       const taking = new Taking(db, check);
       for await (const part of copy.parts()) {
@@ -159,9 +150,9 @@ export class SqliteKeeper implements LedgerKeeper {
       onCopied();
       return ok({ blobs: check.blobs });
     } catch (error) {
-      if (error instanceof CopyFault) return err({ code: error.code, message: error.message });
-      if (!isOutcome(error)) throw error;
-      return err(writeRefusal(error, begun));
+      const failure = copyFailure(error, (driver) => (isOutcome(driver) ? writeRefusal(driver, begun) : undefined));
+      if (failure === undefined) throw error;
+      return err(failure);
     } finally {
       if (db.inTransaction) db.exec('ROLLBACK');
       db.close();
@@ -169,14 +160,13 @@ export class SqliteKeeper implements LedgerKeeper {
     }
   }
 
-  async examine(options: {
-    readonly repair: boolean;
-  }): Promise<Result<Examination, { readonly code: StoreRefusalCode; readonly message: string }>> {
-    const { isClosed, readOnly, db, blobFiles } = this.#options;
-    if (isClosed()) return CLOSED;
-    if (readOnly && options.repair) return err(READ_ONLY);
+  async examine(options: { readonly repair: boolean }): Promise<Result<Examination, Refusal>> {
+    const { db, blobFiles } = this.#options;
+    const hindered = hindrance(this.#options, options.repair);
+    if (hindered !== null) return err(hindered);
     const files = await blobFiles.names();
-    if (isClosed()) return CLOSED;
+    const closed = hindrance(this.#options, false);
+    if (closed !== null) return err(closed);
     try {
       return ok(examineSqlite({ db, blobFiles, files, repair: options.repair }));
     } catch (error) {
@@ -186,41 +176,36 @@ export class SqliteKeeper implements LedgerKeeper {
   }
 }
 
-const CLOSED = { ok: false, error: { code: 'store.closed', message: 'this handle was closed' } } as const;
-const READ_ONLY = { code: 'store.readOnly', message: 'this ledger was opened for reading only' } as const;
-/** The writer's answer where the check of a forgetting refused; the keeper gives its own reason instead. */
-const REFUSED = { code: 'batch.invalid', message: 'what was to be forgotten may not be' } as const;
-
 /** One forgetting under the write lock: what may go, and what goes with it. */
 class ForgetWork implements Within {
   readonly #options: SqliteKeeperOptions;
   readonly #wish: Forgetting;
-  readonly #going = new Map<string, { readonly id: number; readonly place: Place }>();
-  refused: ForgetFailure | null = null;
-  payloads = 0;
-  blobs = 0;
+  readonly going: Going<{ readonly id: number; readonly seq: number }>;
 
   constructor(options: SqliteKeeperOptions, wish: Forgetting) {
     this.#options = options;
     this.#wish = wish;
+    this.going = new Going(wish);
   }
 
   check(): typeof REFUSED | null {
-    this.#going.clear();
+    const { reader } = this.#options;
+    this.going.begin();
     const closed = new Map<TrajectoryId, boolean>();
-    const before = this.#wish.kind === 'prune' ? this.#wish.before : null;
     for (const place of placesOfWish(this.#wish)) {
       const { trajectory, seq } = place;
-      const id = this.#options.reader.trajectoryId(trajectory);
-      const stored = id === null ? null : this.#options.reader.at(id, seq);
-      if (!closed.has(trajectory)) closed.set(trajectory, id !== null && this.#isClosed(id));
-      this.refused = forgetFault(place, stored === null ? null : { entry: stored.entry, closed: closed.get(trajectory) === true }, before);
-      if (this.refused !== null) return REFUSED;
-      if (id !== null && stored !== null && stored.payload !== null) this.#going.set(placeKey(trajectory, seq), { id, place });
+      const id = reader.trajectoryId(trajectory);
+      const stored = id === null ? null : reader.at(id, seq);
+      if (id === null || stored === null) {
+        if (!this.going.take(place, null)) break;
+        continue;
+      }
+      const isClosed = closed.get(trajectory) ?? this.#isClosed(id);
+      closed.set(trajectory, isClosed);
+      const row = stored.payload === null ? null : { id, seq };
+      if (!this.going.take(place, { entry: stored.entry, closed: isClosed, row })) break;
     }
-    this.payloads = this.#going.size;
-    this.refused = this.payloads === 0 ? { code: 'forget.nothing', message: 'none of these payloads is there' } : null;
-    return this.refused === null ? null : REFUSED;
+    return this.going.verdict();
   }
 
   #isClosed(id: number): boolean {
@@ -232,8 +217,8 @@ class ForgetWork implements Within {
     const { db, onWindow } = this.#options;
     const released = this.#release();
     const blank = db.prepare('UPDATE entries SET payload = NULL, salt = NULL WHERE trajectory = ? AND seq = ?');
-    for (const { id, place } of this.#going.values()) blank.run(id, place.seq);
-    this.blobs = this.#dropBlobs(released);
+    for (const { id, seq } of this.going.rows.values()) blank.run(id, seq);
+    this.going.blobs = this.#dropBlobs(released);
     db.prepare(ADD_BLOB).run(UNTRUNCATED, LEAVING, null);
     // Window 6: a death before COMMIT has forgotten nothing.
     onWindow(6);
@@ -242,14 +227,11 @@ class ForgetWork implements Within {
   /** One reading of all payloads, under the lock: nobody can name a blob anew meanwhile. */
   #release(): Released {
     const { db } = this.#options;
-    const release = new Release(new Set(this.#going.keys()));
+    const release = new Release(new Set(this.going.rows.keys()));
     const page = db.prepare(`SELECT idx, entry, payload FROM entries WHERE idx > ? ORDER BY idx LIMIT ${PAGE}`).raw();
     for (let after = -1; ; ) {
       const rows = page.all(after) as (readonly [number, Uint8Array, Uint8Array | null])[];
-      for (const [, entry, payload] of rows) {
-        const decoded = decodeEntry(new Uint8Array(entry));
-        if (decoded.ok) release.take(decoded.value, payload === null ? null : new Uint8Array(payload));
-      }
+      for (const [, entry, payload] of rows) noteIn(release, entry, payload);
       const last = rows.at(-1);
       if (last === undefined) break;
       after = last[0];

@@ -4,8 +4,7 @@
  */
 import type { Bytes } from '@openexec/canon';
 import { LedgerFault } from '@openexec/ledger';
-import { CompactRange, leafHash, rangeNodes, treeRoot } from '@openexec/proof';
-import type Database from 'better-sqlite3';
+import { CompactRange, treeRoot } from '@openexec/proof';
 
 /** Leaves per block, and blocks per block of the next level. */
 const WIDTH = 256;
@@ -19,6 +18,11 @@ export interface Subtree {
   readonly hash: Bytes;
 }
 
+/** Leaves below one stored hash of a level. */
+export function leavesUnder(level: number): number {
+  return WIDTH ** level;
+}
+
 /** The frontier in memory: one open block per level. Owned by the writer, under the write lock; thrown away when another process appended. */
 export class Frontier {
   /** `#open[0]` holds leaves, `#open[1]` roots of full leaf blocks, and so on; each holds fewer than 256. */
@@ -26,17 +30,16 @@ export class Frontier {
 
   /** Restores the frontier of `size` leaves from its stored hashes, largest subtree first. */
   constructor(size: number, stored: Bytes) {
-    const hashes: Bytes[] = [];
-    for (let at = 0; at < stored.length; at += HASH_BYTES) hashes.push(Uint8Array.from(stored.subarray(at, at + HASH_BYTES)));
+    const hashes = hashesIn(stored);
     for (let rest = size; rest > 0; rest = Math.floor(rest / WIDTH)) {
       const count = rest % WIDTH;
       const own = hashes.splice(hashes.length - onesOf(count));
       const range = CompactRange.from(BigInt(count), own);
-      if (!range.ok)
-        throw new LedgerFault('store.corrupt', `the stored frontier does not belong to ${size} leaves: ${range.error.message}`);
+      if (!range.ok) throw notFrontier(size, range.error.message);
       this.#open.push({ range: range.value, count, done: Math.floor(rest / WIDTH) });
     }
-    if (hashes.length > 0) throw new LedgerFault('store.corrupt', `the stored frontier has more hashes than ${size} leaves have`);
+    if (hashes.length > 0)
+      throw new LedgerFault('store.corrupt', `the stored frontier has more hashes than ${size} leaves have; run verify`);
   }
 
   /** Adds a leaf; every block that it completes goes to `store`. */
@@ -63,46 +66,42 @@ export class Frontier {
 
 /** The root of a stored frontier. */
 export function rootOf(size: number, stored: Bytes): Bytes {
+  const range = CompactRange.from(BigInt(size), hashesIn(stored));
+  if (!range.ok) throw notFrontier(size, range.error.message);
+  return range.value.root();
+}
+
+function hashesIn(stored: Bytes): Bytes[] {
   const hashes: Bytes[] = [];
   for (let at = 0; at < stored.length; at += HASH_BYTES) hashes.push(Uint8Array.from(stored.subarray(at, at + HASH_BYTES)));
-  return rootFrom(BigInt(size), hashes);
+  return hashes;
 }
 
-/** Reads nodes of complete subtrees from the database. */
-export class TreeReader {
-  readonly #leaves: Database.Statement;
-  readonly #subtrees: Database.Statement;
-
-  constructor(db: Database.Database) {
-    this.#leaves = db.prepare('SELECT entry FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx').pluck();
-    this.#subtrees = db.prepare('SELECT hash FROM subtrees WHERE level = ? AND idx >= ? AND idx < ? ORDER BY idx').pluck();
-  }
-
-  /** The hash of the complete subtree of 2^level leaves at `index`; at most 256 rows are read. */
-  node(level: number, index: bigint): Bytes {
-    const stored = Math.floor(level / LEVELS_PER_WIDTH);
-    const count = 2 ** (level % LEVELS_PER_WIDTH);
-    const first = Number(index) * count;
-    const rows = stored === 0 ? this.#leaves.all(first, first + count) : this.#subtrees.all(stored, first, first + count);
-    if (rows.length !== count) throw new LedgerFault('store.corrupt', `the subtree (${level}, ${index}) is not complete`);
-    // Both statements pluck one BLOB column.
-    const hashes = (rows as Bytes[]).map((bytes) => (stored === 0 ? leafHash(bytes) : Uint8Array.from(bytes)));
-    return treeRoot(hashes);
-  }
-
-  /** The root of the tree of `size` leaves, recomputed. */
-  root(size: bigint): Bytes {
-    return rootFrom(
-      size,
-      rangeNodes(size).map(({ level, index }) => this.node(level, index)),
-    );
-  }
+function notFrontier(size: number, why: string): LedgerFault {
+  return new LedgerFault('store.corrupt', `the stored frontier does not belong to ${size} leaves: ${why}; run verify`);
 }
 
-function rootFrom(size: bigint, hashes: readonly Bytes[]): Bytes {
-  const range = CompactRange.from(size, hashes);
-  if (!range.ok) throw new LedgerFault('store.corrupt', `the stored frontier does not belong to ${size} leaves: ${range.error.message}`);
-  return range.value.root();
+/** How a node is read: from the stored roots of blocks of which level (0: from the leaves), and which of them. */
+export interface Block {
+  readonly level: number;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** What the complete subtree of 2^level leaves at `index` is made of; at most 256 hashes. */
+export function blockOf(level: number, index: bigint): Block {
+  const count = 2 ** (level % LEVELS_PER_WIDTH);
+  return { level: Math.floor(level / LEVELS_PER_WIDTH), first: Number(index) * count, count };
+}
+
+/** The hash of that subtree, once its hashes are read. */
+export function nodeOf({ level, first, count }: Block, hashes: readonly Bytes[]): Bytes {
+  if (hashes.length === count) return treeRoot(hashes);
+  const leaves = leavesUnder(level);
+  throw new LedgerFault(
+    'store.corrupt',
+    `the tree over entries ${first * leaves} to ${(first + count) * leaves - 1} is not complete; run verify`,
+  );
 }
 
 function onesOf(count: number): number {

@@ -3,13 +3,21 @@
  * was not foreseen is named, fetched, and asked again: sequencing is a pure function. Owned by the writer, which guarantees that what was fetched
  * is of one moment: by the row lock of the head in Postgres, by the expected revision in EventStoreDB. PROTOCOL §3.
  */
-import type { EventId, Instant, LeafHash, TrajectoryId } from '@openexec/canon';
+import type { Bytes, EventId, Instant, LeafHash, TrajectoryId } from '@openexec/canon';
 import type { Placed, PreparedBatch, SequenceView, Stored, TrajectoryState } from '@openexec/ledger';
 
 /** Trajectories and entries remembered between commits; both are forgotten when another process has moved the ledger. */
 const MAX_REMEMBERED = 4096;
 const MAX_RECENT = 1024;
 const LAW = 'law' as TrajectoryId; // The one name of its grammar.
+
+/** The row that every append reads first and writes last. */
+export interface HeadRow {
+  readonly size: number;
+  readonly frontier: Bytes;
+  readonly fingerprint: SequenceView['fingerprint'];
+  readonly successor: string | null;
+}
 
 /** Where a trajectory stands, as its row says. */
 export interface TrajectoryRow {

@@ -2,10 +2,9 @@
  * The writing half of a store: group commit under SQLite's write lock. Must never answer an append before its commit is durable, and never
  * write again after a commit whose outcome is unknown. PROTOCOL §3; TOOLCHAIN §5.1 (group commit).
  */
-import { type Bytes, type Digest, type EventId, err, ok, type Result, type TrajectoryId } from '@openexec/canon';
+import { type Digest, type EventId, err, ok, type TrajectoryId } from '@openexec/canon';
 import {
   type AppendFailure,
-  type Appended,
   type Blob,
   type EntrySigner,
   factsOf,
@@ -14,17 +13,17 @@ import {
   sequence,
   type SequenceView,
   type Stored,
-  type StoreRefusalCode,
   type TrajectoryState,
 } from '@openexec/ledger';
 import type Database from 'better-sqlite3';
 import { MAX_ROW_BLOB_BYTES } from './blobFiles.ts';
-import { isOutcome, writeRefusal } from './errors.ts';
+import { CLOSED, isOutcome, type Refusal, stoppedBy, writeRefusal } from './errors.ts';
+import { type Answer, BROKEN, type Request, takeGroup } from './group.ts';
 import type { RowReader } from './rows.ts';
 import { Frontier } from './tree.ts';
+import type { HeadRow } from './view.ts';
 
-/** PROTOCOL §3: what one commit takes at most. */
-const MAX_GROUP_ENTRIES = 256;
+/** PROTOCOL §3: what one commit takes at most, beside the entries of a group. */
 const MAX_GROUP_MS = 2;
 /** Trajectories whose heads are remembered between commits. */
 const MAX_REMEMBERED = 4096;
@@ -33,29 +32,15 @@ const MAX_REMEMBERED = 4096;
 export const ADD_BLOB = `INSERT INTO blobs (digest, length, bytes) VALUES (?, ?, ?)
   ON CONFLICT (digest) DO UPDATE SET length = excluded.length, bytes = excluded.bytes WHERE length < 0`;
 
-/** The row that every append reads first and writes last. */
-export interface HeadRow {
-  readonly size: number;
-  readonly frontier: Bytes;
-  readonly fingerprint: SequenceView['fingerprint'];
-  readonly successor: string | null;
-}
-
 /** What happens in the same transaction as an append: a check under the lock before it, a change after it. */
 export interface Within {
   check(): AppendFailure | null;
   apply(): void;
 }
 
-interface Request {
-  readonly batch: PreparedBatch;
-  readonly within: Within | undefined;
-  readonly resolve: (result: Result<Appended, AppendFailure>) => void;
-  readonly reject: (error: unknown) => void;
-}
-interface Answer {
-  readonly request: Request;
-  readonly result: Result<Appended, AppendFailure>;
+interface Answered {
+  readonly request: Request<Within>;
+  readonly result: Answer;
 }
 interface Remembered {
   readonly id: number;
@@ -89,7 +74,7 @@ export class Writer {
   readonly #begin: Database.Statement;
   readonly #end: Database.Statement;
   readonly #undo: Database.Statement;
-  #queue: Request[] = [];
+  #queue: Request<Within>[] = [];
   #isScheduled = false;
   #lastGroup = 1;
   /** What the present process knows of the ledger at `#size`; forgotten when another process has moved it on. */
@@ -98,7 +83,7 @@ export class Writer {
   #fingerprint: HeadRow['fingerprint'] = null;
   #successor: string | null = null;
   readonly #trajectories = new Map<TrajectoryId, Remembered>();
-  #stopped: { readonly code: StoreRefusalCode; readonly message: string } | null = null;
+  #stopped: Refusal | null = null;
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -121,22 +106,22 @@ export class Writer {
   }
 
   /** Queues a batch whose large blobs are durable already. */
-  append(batch: PreparedBatch, within?: Within): Promise<Result<Appended, AppendFailure>> {
-    const { promise, resolve, reject } = deferred();
-    this.#queue.push({ batch, within, resolve, reject });
-    this.#schedule();
-    return promise;
+  append(batch: PreparedBatch, within?: Within): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ batch, within, resolve, reject });
+      this.#schedule();
+    });
   }
 
   /** Answers everything that is queued; then nothing more is taken. */
   finish(): void {
     while (this.#queue.length > 0) this.#flush();
-    this.#stopped ??= { code: 'store.closed', message: 'this handle was closed' };
+    this.#stopped ??= CLOSED;
   }
 
   /** Stops this writer: a disk that failed once is not to be trusted on the same handle. */
-  stop(refusal: { readonly code: StoreRefusalCode; readonly message: string }): void {
-    this.#stopped = { code: 'store.stopped', message: `this handle stopped writing: ${refusal.message}` };
+  stop(refusal: Refusal): void {
+    this.#stopped = stoppedBy(refusal);
   }
 
   /**
@@ -152,15 +137,15 @@ export class Writer {
 
   #flush(): void {
     this.#isScheduled = false;
-    const group = this.#takeGroup();
+    const group = takeGroup(this.#queue);
     if (group.length === 0) return;
     this.#lastGroup = group.length;
-    let answers: readonly Answer[];
+    let answers: readonly Answered[];
     try {
       answers = this.#stopped === null ? this.#commit(group) : answerAll(group, err(this.#stopped));
     } catch (error) {
       // Not an outcome of SQLite's: a broken invariant. It is shown to whoever asked, and nothing more is written.
-      this.stop({ code: 'store.stopped', message: 'an internal check failed' });
+      this.stop(BROKEN);
       for (const request of group) request.reject(error);
       answers = [];
     }
@@ -168,19 +153,8 @@ export class Writer {
     if (this.#queue.length > 0) this.#schedule();
   }
 
-  #takeGroup(): Request[] {
-    let entries = 0;
-    let count = 0;
-    for (const { batch } of this.#queue) {
-      if (count > 0 && entries + batch.count > MAX_GROUP_ENTRIES) break;
-      entries += batch.count;
-      count++;
-    }
-    return this.#queue.splice(0, count);
-  }
-
   /** One transaction. A refused append in the group costs the others nothing; what no longer fits into 2 ms goes back to the queue. */
-  #commit(group: readonly Request[]): readonly Answer[] {
+  #commit(group: readonly Request<Within>[]): readonly Answered[] {
     let begun = false;
     try {
       this.#begin.run();
@@ -204,7 +178,7 @@ export class Writer {
   }
 
   /** After any failure the memory of the ledger is void. A failed write may or may not be stored, so this writer ends with it. */
-  #failed(error: unknown, begun: boolean): { readonly code: StoreRefusalCode; readonly message: string } {
+  #failed(error: unknown, begun: boolean): Refusal {
     this.#size = -1;
     if (this.#options.db.inTransaction) this.#rollBack();
     if (!isOutcome(error)) throw error;
@@ -233,8 +207,8 @@ export class Writer {
     this.#successor = head.successor;
   }
 
-  #placeAll(group: readonly Request[]): { readonly answers: readonly Answer[]; readonly grew: boolean } {
-    const answers: Answer[] = [];
+  #placeAll(group: readonly Request<Within>[]): { readonly answers: readonly Answered[]; readonly grew: boolean } {
+    const answers: Answered[] = [];
     const before = this.#size;
     const since = this.#options.steadyMs();
     for (const [at, request] of group.entries()) {
@@ -247,7 +221,7 @@ export class Writer {
     return { answers, grew: this.#size > before };
   }
 
-  #place({ batch, within }: Request): Result<Appended, AppendFailure> {
+  #place({ batch, within }: Request<Within>): Answer {
     const { signer, instance, isThere } = this.#options;
     const refused = within?.check() ?? null;
     if (refused !== null) return err(refused);
@@ -351,20 +325,6 @@ function stateOf(head: Stored, factAt: TrajectoryState['factAt']): TrajectorySta
   return { seq: head.entry.seq, leaf: head.leaf, factAt, closed: factsOf(head.entry.kind)?.closes === true };
 }
 
-function answerAll(group: readonly Request[], result: Result<Appended, AppendFailure>): readonly Answer[] {
+function answerAll(group: readonly Request<Within>[], result: Answer): readonly Answered[] {
   return group.map((request) => ({ request, result }));
-}
-
-function deferred(): {
-  readonly promise: Promise<Result<Appended, AppendFailure>>;
-  readonly resolve: Request['resolve'];
-  readonly reject: Request['reject'];
-} {
-  let resolve: Request['resolve'] = () => undefined;
-  let reject: Request['reject'] = () => undefined;
-  const promise = new Promise<Result<Appended, AppendFailure>>((take, refuse) => {
-    resolve = take;
-    reject = refuse;
-  });
-  return { promise, resolve, reject };
 }

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Clock, instantFromMs } from '@openexec/canon';
 import { type LedgerStore, memoryLedger, type Stored } from '@openexec/ledger';
 import { fixtures, ledgerStoreContract } from '@openexec/ledger/contract';
-import { openEventStoreLedger, sweepCompanion } from '@openexec/stores/eventstore';
+import { openEventStoreLedger } from '@openexec/stores/eventstore';
 import Sqlite from 'better-sqlite3';
 import { proposedJson } from './eventstoreServer/log.ts';
 import { EventStoreServer } from './eventstoreServer/server.ts';
@@ -100,7 +100,7 @@ describe('opening', () => {
 
   test('a node that is not there, a companion that is not there, foreign tables and another stream are each refused by name', async () => {
     const nowhere = `esdb://127.0.0.1:1/?tls=false&companion=${encodeURIComponent(join(folder(), 'c.db'))}`;
-    expect(await refusalOf(nowhere, { missing: 'create' })).toBe('store.unreadable');
+    expect(await refusalOf(nowhere, { missing: 'create' })).toBe('store.unreachable');
     const place = fresh();
     expect(await refusalOf(place.address)).toBe('store.missing');
     await (await opened(place.address)).close();
@@ -170,9 +170,12 @@ describe('opening', () => {
     const name = await openRun(store, await found(store), 'a');
     server.fail('denied');
     expect((await store.append(cancel(name, 0))).ok).toBe(false);
+    const examined = (repair: boolean, more: Parameters<typeof opened>[1] = {}) => examinedAt(place.address, repair, more);
+    expect(await examined(true)).toEqual([]);
     const day: Clock = { now: () => instantFromMs(Date.now() + 25 * 3600 * 1000) };
-    expect(await sweepCompanion({ address: place.address, clock })).toEqual({ ok: true, value: { removed: 0, waiting: 1 } });
-    expect(await sweepCompanion({ address: place.address, clock: day })).toEqual({ ok: true, value: { removed: 1, waiting: 0 } });
+    expect(await examined(false, { clock: day })).toEqual([['payload.orphan', false]]);
+    expect(await examined(true, { clock: day })).toEqual([['payload.orphan', true]]);
+    expect(await examined(false, { clock: day })).toEqual([]);
     await check(store);
     await store.close();
   });
@@ -311,7 +314,7 @@ describe('faults', () => {
     readonly name: ReturnType<typeof fixtures.runNamed>;
   }> {
     const place = fresh();
-    const store = await opened(`${place.address}&defaultDeadline=1500`);
+    const store = await opened(`${place.address}&defaultDeadline=5000`);
     const name = await openRun(store, await found(store), 'a');
     return { store, place, name };
   }
@@ -382,8 +385,8 @@ describe('TLS', () => {
     const ca = `&tlsCAFile=${encodeURIComponent(cert)}`;
     const login = `ops:${encodeURIComponent('p@ss:word')}@`;
     try {
-      expect(await refusalOf(at(login, ''), { missing: 'create' })).toBe('store.unreadable');
-      expect(await refusalOf(at('ops:wrong@', ca), { missing: 'create' })).toBe('store.unreadable');
+      expect(await refusalOf(at(login, ''), { missing: 'create' })).toBe('store.unreachable');
+      expect(await refusalOf(at('ops:wrong@', ca), { missing: 'create' })).toBe('store.refused');
       const store = await opened(at(login, ca));
       await found(store);
       await check(store);
@@ -424,6 +427,13 @@ describe('the same history', () => {
     START_MS,
   );
 });
+
+async function examinedAt(address: string, repair: boolean, more: Parameters<typeof opened>[1]): Promise<readonly unknown[]> {
+  const store = await opened(address, more);
+  const examined = await store.keeper.examine({ repair });
+  await store.close();
+  return examined.ok ? examined.value.findings.map(({ code, repaired }) => [code, repaired]) : [examined.error];
+}
 
 async function all(store: LedgerStore, trajectory: ReturnType<typeof fixtures.runNamed>): Promise<readonly Stored[]> {
   const found: Stored[] = [];

@@ -34,8 +34,7 @@ type Opening = ReturnType<typeof openSqliteLedger>;
 
 function open(place: string, more: More): Opening {
   const shared = { clock, randomness, ...more };
-  // It has no keeper yet; no test of it asks for one.
-  if (place.startsWith('esdb')) return openEventStoreLedger({ address: place, ...shared }) as unknown as Opening;
+  if (place.startsWith('esdb')) return openEventStoreLedger({ address: place, ...shared });
   return place.startsWith('postgres:') ? openPostgresLedger({ address: place, ...shared }) : openSqliteLedger({ path: place, ...shared });
 }
 

@@ -66,7 +66,7 @@ async function init(options: InitOptions, context: CommandContext): Promise<Comm
   const findings = findCommands(root);
   const place = await findLedgerPlace(context);
   if (!place.ok) return place;
-  const named = context.ledger === undefined ? undefined : settingOf(context.ledger);
+  const named = context.ledger === undefined ? undefined : settingOf(context.ledger, context.companion);
   const files: readonly NewFile[] = [
     { name: '.gitignore', text: OWN_IGNORE },
     {
@@ -115,7 +115,7 @@ async function init(options: InitOptions, context: CommandContext): Promise<Comm
     return ok(EXIT.ok);
   }
   tellFounded(context, founded.value, { written, kept });
-  if (named !== undefined && config.value.ledger !== named)
+  if (named !== undefined && JSON.stringify(config.value.ledger) !== JSON.stringify(named))
     context.output.warn(`.openexec/config.yaml was there and does not name this ledger: add  ledger: ${JSON.stringify(named)}`);
   const { model, policy } = config.value;
   context.output.result(
@@ -156,7 +156,7 @@ function rehearse(
     return ok(EXIT.ok);
   }
   output.result(
-    place.kind === 'postgres'
+    place.kind !== 'sqlite'
       ? `the ledger at ${safeLine(place.name)} would be founded, or kept where there is one; its keys are made outside the repository`
       : ledger
         ? 'the ledger is there and would be kept'

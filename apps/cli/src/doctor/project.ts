@@ -38,15 +38,22 @@ async function usableCheckout(project: Project): Promise<Result<string, string>>
   return ok(dirty.length === 0 ? `${where}, clean` : `${where}, ${dirty.length} tracked files changed: commit or stash before a run`);
 }
 
+/** What opening for writing has made sure of. */
+const DURABLE = {
+  sqlite: 'WAL, synchronous FULL',
+  postgres: 'fsync, full_page_writes, synchronous_commit',
+  eventstore: 'the stream forgets nothing, the companion store is durable',
+} as const;
+
 /** Opening for writing sets and reads back WAL and FULL, holds the head file against the entries, and needs the keys. */
 async function ledgerFindings(context: CommandContext): Promise<readonly Finding[]> {
   const why = 'everything that happens is recorded there before and after it happens; what cannot be recorded is not done';
   const opened = await context.openLedger({ access: 'write' });
   if (!opened.ok) return [refused('ledger', opened.error, why)];
-  const { store, stateFolder, fingerprint } = opened.value;
+  const { store, stateFolder, fingerprint, place } = opened.value;
   const { size } = await store.head();
   await opened.value.close();
-  const said = `${size} entries, durable (WAL, synchronous FULL), head file agrees, fingerprint ${fingerprint}`;
+  const said = `${size} entries, durable (${DURABLE[place.kind]}), head file agrees, fingerprint ${fingerprint}`;
   return [good('ledger', said, why), keysFinding(keysFolder(stateFolder))];
 }
 

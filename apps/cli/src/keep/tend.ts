@@ -50,7 +50,12 @@ export async function fsck(context: CommandContext, options: FsckOptions): Promi
 export async function backUp(context: CommandContext, file: string, options: { readonly ledger?: string }): Promise<CommandResult> {
   const to = isAbsolute(file) ? file : resolve(context.cwd, file);
   if (existsSync(to)) return refuse('file.exists', `"${safeLine(to)}" is there already`);
-  return withLedger(context, { ledger: options.ledger }, async ({ path }) => {
+  return withLedger(context, { ledger: options.ledger }, async ({ path, place }) => {
+    if (place.kind !== 'sqlite')
+      return refuse(
+        'usage.invalid',
+        `the ledger at "${safeLine(path)}" is backed up with its server; openexec ledger export FILE makes a whole copy of it`,
+      );
     const made = await backUpSqliteLedger({ path, to });
     if (!made.ok) return err(storeRefusal(made.error));
     context.output.result(`backed up  ${made.value.entries} entries, ${made.value.blobFiles} blob files  ${safeLine(to)}`);

@@ -65,7 +65,10 @@ function fromEnvironment(env: SecretPlaces['env']): readonly Found[] {
   return Object.entries(env).flatMap(([name, value]): Found[] => {
     if (value === undefined || value === '') return [];
     const where = `environment variable ${name}`;
-    const inAddresses = passwordsIn(value).map((password) => ({ kind: 'address', value: password, where }));
+    // An address may stand percent-encoded in another: the companion store in that of a cluster.
+    const inAddresses = [...new Set([value, decoded(value)])]
+      .flatMap(passwordsIn)
+      .map((password) => ({ kind: 'address', value: password, where }));
     if (PROVIDER_KEYS.has(name)) return [{ kind: 'provider', value, where }];
     if (name === 'DATABASE_URL') return [{ kind: 'env', value, where }, ...inAddresses];
     return value.length >= LEAST_LENGTH && SECRET_NAME.test(name) ? [{ kind: 'env', value, where }, ...inAddresses] : inAddresses;

@@ -95,7 +95,7 @@ async function fingerprintOf(options: FoundOptions): Promise<Result<Digest | nul
   if (place.kind === 'sqlite' && !existsSync(place.path)) return ok(null);
   const opened = await openStore(place, { clock, randomness, access: 'readOnly' });
   // A database that is missing is refused again where the schema is to be made.
-  if (!opened.ok && place.kind === 'postgres' && opened.error.code === 'store.missing') return ok(null);
+  if (!opened.ok && place.kind !== 'sqlite' && opened.error.code === 'store.missing') return ok(null);
   if (!opened.ok) return err(storeRefusal(opened.error));
   const { fingerprint } = await opened.value.head();
   await opened.value.close();

@@ -1,9 +1,7 @@
 /**
- * From an `esdb://` address to a client. Stricter than the client's own reading, which ignores what it does not know: an option that would not be
- * honoured is refused. Must never show a password. PROTOCOL §3.
+ * An `esdb://` or `kurrentdb://` address taken apart. Stricter than the client's own reading, which ignores what it does not know: an option that would
+ * not be honoured is refused. Must never show a password, nor load the client: whoever only names a ledger pays for this file alone. PROTOCOL §3.
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { type ChannelCredentialOptions, EventStoreDBClient } from '@eventstore/db-client';
 import { err, ok, type Result } from '@openexec/canon';
 import type { OpenFailure } from '../errors.ts';
 
@@ -18,7 +16,7 @@ interface Endpoint {
   readonly port: number;
 }
 /** What the client asks for with every call. */
-export interface Login {
+interface Login {
   readonly username: string;
   readonly password: string;
 }
@@ -42,6 +40,8 @@ export interface EventStoreAddress {
   readonly connectionName: string;
   /** For messages: hosts and stream. */
   readonly where: string;
+  /** The ledger for whoever pins it: hosts, stream and whose certificates are believed, without user, password and companion. */
+  readonly place: string;
 }
 
 /** Options by their names without case, `_` and `-`, as the client reads them. */
@@ -63,11 +63,13 @@ const FIXED: { readonly [option: string]: readonly [value: string, why: string] 
 
 type Refusal = { readonly ok: false; readonly error: OpenFailure };
 
+const SCHEMES = /^(?:esdb|kurrentdb)(\+discover)?:\/\/(?:([^@/?]*)@)?([^/?@]+)\/?(?:\?([^?]*))?$/;
+
 /** Takes `esdb://user:password@host:2113,host:2113/?stream=NAME&companion=PLACE&tls=true` apart. */
 export function parseEventStoreAddress(text: string): Result<EventStoreAddress, OpenFailure> {
-  const match = /^(esdb|esdb\+discover):\/\/(?:([^@/?]*)@)?([^/?@]+)\/?(?:\?([^?]*))?$/.exec(text);
+  const match = SCHEMES.exec(text);
   if (match === null) return refused('it cannot be read');
-  const [, scheme = '', userInfo, hostList = '', query = ''] = match;
+  const [, discovering, userInfo, hostList = '', query = ''] = match;
   const login = userInfo === undefined ? ok(null) : loginIn(userInfo);
   if (!login.ok) return login;
   const hosts: Endpoint[] = [];
@@ -76,7 +78,7 @@ export function parseEventStoreAddress(text: string): Result<EventStoreAddress, 
     if (address === undefined || Number(port ?? 0) > 65_535) return refused('a host is a name or an IPv4 address, with its port');
     hosts.push({ address, port: port === undefined ? DEFAULT_PORT : Number(port) });
   }
-  const discover = scheme === 'esdb+discover';
+  const discover = discovering !== undefined;
   if (discover && hosts.length > 1) return refused('esdb+discover:// takes one name');
   const options = optionsIn(query);
   if (!options.ok) return options;
@@ -131,6 +133,8 @@ function assembled(
   if ((numbers['keepAliveInterval'] ?? MIN_KEEP_ALIVE_MS) < MIN_KEEP_ALIVE_MS)
     return refused(`keepAliveInterval is at least ${MIN_KEEP_ALIVE_MS} ms`);
   const { defaultDeadline = DEFAULT_DEADLINE_MS, ...rest } = numbers;
+  const hosts = from.hosts.map(({ address, port }) => `${address}:${port}`).join(',');
+  const believed = `${tls === 'false' ? '&tls=false' : ''}${caFile === null ? '' : `&tlsCAFile=${encodeURIComponent(caFile)}`}`;
   return ok({
     ...from,
     stream,
@@ -142,32 +146,9 @@ function assembled(
     deadlineMs: defaultDeadline,
     numbers: rest,
     connectionName: options.get('connectionname') ?? 'openexec',
-    where: `stream ${stream} of ${from.hosts.map(({ address, port }) => `${address}:${port}`).join(',')}`,
+    where: `stream ${stream} of ${hosts}`,
+    place: `${from.discover ? 'esdb+discover' : 'esdb'}://${hosts}/?stream=${stream}${believed}`,
   });
-}
-
-/** A client for the address; it connects when it is first used. Reads the certificates, and refuses those that are not there. */
-export function connectClient(address: EventStoreAddress): Result<EventStoreDBClient, OpenFailure> {
-  const files: Buffer[] = [];
-  for (const file of [address.caFile, address.certFile, address.keyFile]) {
-    if (file === null) continue;
-    if (!existsSync(file)) return refused(`there is no certificate or key at ${file}`);
-    files.push(readFileSync(file));
-  }
-  const own = address.certFile === null ? [] : files.splice(-2);
-  const credentials: ChannelCredentialOptions = {
-    insecure: !address.tls,
-    ...(files[0] === undefined ? {} : { rootCertificate: files[0] }),
-    ...(own[0] === undefined || own[1] === undefined ? {} : { userCertFile: own[0], userKeyFile: own[1] }),
-  };
-  const shared = { ...address.numbers, defaultDeadline: address.deadlineMs, connectionName: address.connectionName };
-  const [first] = address.hosts;
-  if (first === undefined) return refused('it names no host');
-  const login = address.login ?? undefined;
-  if (address.discover) return ok(new EventStoreDBClient({ ...shared, nodePreference: 'leader', discover: first }, credentials, login));
-  if (address.hosts.length > 1)
-    return ok(new EventStoreDBClient({ ...shared, nodePreference: 'leader', endpoints: [...address.hosts] }, credentials, login));
-  return ok(new EventStoreDBClient({ ...shared, endpoint: first }, credentials, login));
 }
 
 function decoded(text: string): string | null {
@@ -180,8 +161,13 @@ function decoded(text: string): string | null {
 }
 
 function refused(why: string): Refusal {
-  return err({
+  return err(addressFault(why));
+}
+
+/** What is wrong with an address. */
+export function addressFault(why: string): OpenFailure {
+  return {
     code: 'store.address',
     message: `this is no address of a ledger in EventStoreDB: ${why}; it looks like esdb://host:2113/?stream=name&companion=place`,
-  });
+  };
 }

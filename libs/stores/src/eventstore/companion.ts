@@ -7,14 +7,23 @@ import { dirname } from 'node:path';
 import { type Clock, err, ok, type Randomness, type Result, toHex } from '@openexec/canon';
 import Sqlite from 'better-sqlite3';
 import { Kysely, type QueryExecutorProvider, sql, SqliteDialect, type Transaction } from 'kysely';
-import { codeOf, type OpenFailure } from '../errors.ts';
+import { codeOf, isOutcome, type OpenFailure, openRefusal } from '../errors.ts';
 import { parseAddress } from '../postgres/address.ts';
-import { clientConfig, connect } from '../postgres/connect.ts';
+import { clientConfig, connect, isOutcome as isPostgresOutcome, openRefusal as postgresRefusal } from '../postgres/connect.ts';
 import { checkDurable as checkPostgres } from '../postgres/tables.ts';
 import { checkDurable as checkSqlite, setDurable } from '../schema.ts';
 
 /** Raised by every migration; counted apart from the formats of ledgers. */
 const COMPANION_FORMAT = 1;
+
+/** What a death may leave to whoever opens the ledger for writing next (`head.unfinished`). */
+export const NOTHING = 0;
+/** The ledger says that payloads were forgotten, and they are still here. */
+export const TO_FORGET = 1;
+/** They are gone, and SQLite's log still holds their bytes. */
+export const TO_TRUNCATE = 2;
+/** A checked copy is here whole, and not yet in the stream whole. */
+export const TO_POUR = 3;
 
 /** How long SQLite itself waits for another writer, and how often and after what pause it is tried again: about five seconds. */
 const BUSY_BLOCK_MS = 5;
@@ -42,6 +51,8 @@ export interface CompanionTables {
     readonly fingerprint: string | null;
     readonly successor: string | null;
     readonly pruned: number;
+    /** {@link NOTHING}, or what is to be finished: {@link TO_FORGET}, {@link TO_TRUNCATE}, {@link TO_POUR}. */
+    readonly unfinished: number;
   };
   readonly trajectories: {
     readonly id: Count;
@@ -65,6 +76,8 @@ export interface CompanionTables {
   readonly blobs: { readonly digest: string; readonly length: Count };
   readonly blob_parts: { readonly digest: string; readonly part: number; readonly bytes: Buffer };
   readonly checkpoints: { readonly size: Count; readonly note: string };
+  /** Entries of a copy that has been checked and is on its way into the stream. */
+  readonly staged: { readonly idx: Count; readonly entry: Buffer };
 }
 /** Connections to the companion. */
 export type Companion = Kysely<CompanionTables>;
@@ -99,13 +112,16 @@ export interface CompanionOptions {
 export interface OpenedCompanion {
   readonly db: Companion;
   readonly instance: string;
+  readonly isPostgres: boolean;
+  /** Empties SQLite's log, which keeps what was deleted; false where another process holds it back. Postgres has none to empty. */
+  truncateLog(): Promise<boolean>;
 }
 
 /** Each step takes a companion from one format to the next; none is ever edited after a release. `bytes`, `int`, `name`: types by their dialect. */
 const MIGRATIONS: readonly ((type: Types) => readonly string[])[] = [
   ({ bytes, int, name }) => [
     `CREATE TABLE companion (id ${int} PRIMARY KEY CHECK (id = 0), format ${int} NOT NULL, instance ${name} NOT NULL, stream ${name} NOT NULL, made ${name} NOT NULL)`,
-    `CREATE TABLE head (id ${int} PRIMARY KEY CHECK (id = 0), size ${int} NOT NULL, frontier ${bytes} NOT NULL, leaf ${name}, fingerprint ${name}, successor ${name}, pruned ${int} NOT NULL)`,
+    `CREATE TABLE head (id ${int} PRIMARY KEY CHECK (id = 0), size ${int} NOT NULL, frontier ${bytes} NOT NULL, leaf ${name}, fingerprint ${name}, successor ${name}, pruned ${int} NOT NULL, unfinished ${int} NOT NULL)`,
     `CREATE TABLE trajectories (id ${int} PRIMARY KEY, name ${name} NOT NULL UNIQUE, seq ${int} NOT NULL, leaf ${name} NOT NULL, fact_at ${name}, closed ${int} NOT NULL)`,
     `CREATE TABLE entries (idx ${int} PRIMARY KEY, trajectory ${int} NOT NULL, seq ${int} NOT NULL, event ${name}, commitment ${name} NOT NULL, leaf ${bytes} NOT NULL, erased ${int} NOT NULL)`,
     'CREATE UNIQUE INDEX entries_place ON entries (trajectory, seq)',
@@ -116,6 +132,7 @@ const MIGRATIONS: readonly ((type: Types) => readonly string[])[] = [
     `CREATE TABLE blobs (digest ${name} PRIMARY KEY, length ${int} NOT NULL)`,
     `CREATE TABLE blob_parts (digest ${name} NOT NULL, part ${int} NOT NULL, bytes ${bytes} NOT NULL, PRIMARY KEY (digest, part))`,
     `CREATE TABLE checkpoints (size ${int} PRIMARY KEY, note ${name} NOT NULL)`,
+    `CREATE TABLE staged (idx ${int} PRIMARY KEY, entry ${bytes} NOT NULL)`,
   ],
 ];
 interface Types {
@@ -135,9 +152,12 @@ interface Kind {
   /** Before the first table, inside the transaction that makes it. */
   prepare(on: QueryExecutorProvider): Promise<void>;
   checkDurable(): Promise<Result<void, OpenFailure>>;
+  truncateLog(): Promise<boolean>;
+  /** What an error of its driver means while it is opened; null for one that is none of its. */
+  refusalOf(error: unknown): OpenFailure | null;
 }
 
-/** Opens the companion, makes it where that is wanted, and sees that it belongs to the stream. Throws the driver's errors. */
+/** Opens the companion, makes it where that is wanted, and sees that it belongs to the stream. */
 export async function openCompanion(options: CompanionOptions): Promise<Result<OpenedCompanion, OpenFailure>> {
   const kind = /^postgres(ql)?:/.test(options.place) ? inPostgres(options) : inSqlite(options);
   if (!kind.ok) return kind;
@@ -147,7 +167,9 @@ export async function openCompanion(options: CompanionOptions): Promise<Result<O
     return opened;
   } catch (error) {
     await kind.value.db.destroy();
-    throw error;
+    const refusal = kind.value.refusalOf(error);
+    if (refusal === null) throw error;
+    return err(refusal);
   }
 }
 
@@ -172,14 +194,16 @@ function inPostgres(options: CompanionOptions): Result<Kind, OpenFailure> {
       await sql`CREATE SCHEMA IF NOT EXISTS ${sql.id(schema)}`.execute(on);
     },
     checkDurable: () => checkPostgres(db, where),
+    truncateLog: async () => true,
+    refusalOf: (error) => (isPostgresOutcome(error) ? postgresRefusal(error, address.value) : null),
   });
 }
 
 function inSqlite(options: CompanionOptions): Result<Kind, OpenFailure> {
   const { place } = options;
+  if (!existsSync(place) && !options.create) return err({ code: 'store.missing', message: `there is no companion store at ${place}` });
   if (!existsSync(dirname(place)))
     return err({ code: 'store.missingDirectory', message: `the folder ${dirname(place)} of the companion does not exist; make it first` });
-  if (!existsSync(place) && !options.create) return err({ code: 'store.missing', message: `there is no companion store at ${place}` });
   const file = new Sqlite(place, { readonly: options.readOnly });
   const db = new Kysely<CompanionTables>({ dialect: new SqliteDialect({ database: file }) });
   if (!options.readOnly) setDurable(file);
@@ -194,6 +218,11 @@ function inSqlite(options: CompanionOptions): Result<Kind, OpenFailure> {
     // Takes the write lock: a transaction that begins by reading could not take it later.
     prepare: async (on) => void (await sql`PRAGMA user_version = 0`.execute(on)),
     checkDurable: async () => (options.readOnly ? ok(undefined) : checkSqlite(file, place)),
+    truncateLog: async () => {
+      const done = await sql<{ readonly busy: number }>`PRAGMA wal_checkpoint(TRUNCATE)`.execute(db);
+      return done.rows[0]?.busy === 0;
+    },
+    refusalOf: (error) => (isOutcome(error) ? openRefusal(error, place, true) : null),
   });
 }
 
@@ -222,7 +251,9 @@ async function prepared(kind: Kind, options: CompanionOptions): Promise<Result<O
       message: `${shown(options.place)} is the companion of stream ${row.stream}, not of ${options.stream}`,
     });
   const durable = await kind.checkDurable();
-  return durable.ok ? ok({ db, instance: row.instance }) : durable;
+  return durable.ok
+    ? ok({ db, instance: row.instance, isPostgres: kind.types === POSTGRES, truncateLog: () => kind.truncateLog() })
+    : durable;
 }
 
 /** Makes the tables, unless another process was faster. */
@@ -235,7 +266,7 @@ async function make(tx: CompanionTx, kind: Kind, options: CompanionOptions): Pro
   await tx.insertInto('companion').values(row).execute();
   await tx
     .insertInto('head')
-    .values({ id: 0, size: 0, frontier: Buffer.alloc(0), leaf: null, fingerprint: null, successor: null, pruned: 0 })
+    .values({ id: 0, size: 0, frontier: Buffer.alloc(0), leaf: null, fingerprint: null, successor: null, pruned: 0, unfinished: NOTHING })
     .execute();
 }
 

@@ -2,11 +2,19 @@
  * What errors of the client mean: whether an append is certainly not stored, and which refusal says so. An error that leaves it open is never
  * taken for a no. PROTOCOL §3.
  */
-import type { StoreRefusalCode } from '@openexec/ledger';
-import { codeOf, isOutcome as isSystemOutcome, messageOf, type OpenFailure } from '../errors.ts';
+import { LedgerFault } from '@openexec/ledger';
+import { codeOf, isOutcome as isSystemOutcome, messageOf, type OpenFailure, type Refusal } from '../errors.ts';
 import { isOutcome as isPostgresOutcome } from '../postgres/connect.ts';
 
-type Refusal = { readonly code: StoreRefusalCode; readonly message: string };
+/** A copy that has been checked is not in the stream whole yet. */
+export class CopyUnderWay extends Error {
+  readonly code = 'EBUSY';
+  constructor() {
+    super(
+      'a copy of a ledger is on its way into this stream; open it for writing once that has ended, which finishes one that was cut off',
+    );
+  }
+}
 
 /** gRPC's numbers under the client's names, for errors that reach us before the client has translated them. */
 const BY_NUMBER: { readonly [code: number]: string } = {
@@ -69,23 +77,50 @@ export function companionRefusal(error: unknown): Refusal {
     return { code: 'store.full', message: 'the disk of the companion store is full; make room and open the ledger again' };
   if (code.startsWith('SQLITE_READONLY') || ['EROFS', 'EACCES', '25006', '42501'].includes(code))
     return { code: 'store.readOnly', message: `the companion store cannot be written (${code})` };
-  if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB' || code.startsWith('XX'))
-    return { code: 'store.corrupt', message: `the companion store is damaged (${code}); run verify` };
+  if (code === 'EBUSY') return { code: 'store.busy', message: messageOf(error) };
+  if (isCompanionDamage(code)) return { code: 'store.corrupt', message: `the companion store is damaged (${code}); run verify` };
   const why = code === '' ? kindOf(error) : code;
   return { code: 'store.busy', message: `the append was not made (${why}); nothing was stored, try again` };
+}
+
+/** What a failed reading is thrown as, with the place and what was read there; a bug stays what it is. */
+export function readFault(error: unknown, { where, what }: { readonly where: string; readonly what: string }): unknown {
+  const code = codeOf(error);
+  if (code.startsWith('store.') || !isOutcome(error)) return error;
+  const kind = kindOf(error);
+  if (kind === 'stream-deleted')
+    return new LedgerFault('store.corrupt', `${where} was deleted for good (tombstone); restore the cluster from a backup`);
+  if (kind === 'access-denied')
+    return new LedgerFault('store.unreachable', `${where}: the user or the password was refused, or may not read`);
+  if (kind === '' && isCompanionDamage(code))
+    return new LedgerFault(
+      'store.corrupt',
+      `the companion store of ${where} is damaged: ${what} cannot be read (${code}); restore it from a backup`,
+    );
+  return new LedgerFault(
+    'store.unreachable',
+    `${where} did not answer for ${what} (${kind === '' ? code : kind}); nothing is lost, try again`,
+  );
+}
+
+function isCompanionDamage(code: string): boolean {
+  return code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB' || code.startsWith('SQLITE_IOERR') || code.startsWith('XX');
 }
 
 /** What a failure to open means. */
 export function openRefusal(error: unknown, where: string): OpenFailure {
   const kind = kindOf(error);
   if (codeOf(error) === 'store.corrupt') return { code: 'store.corrupt', message: `${where}: ${messageOf(error)}` };
+  if (codeOf(error) === 'store.unreachable') return { code: 'store.unreachable', message: messageOf(error) };
   if (kind === 'access-denied')
-    return { code: 'store.unreadable', message: `${where}: the user or the password was refused, or may not read` };
+    return { code: 'store.refused', message: `${where}: the user or the password was refused, or may not read` };
   if (kind === 'stream-deleted')
     return { code: 'store.corrupt', message: `${where} was deleted for good (tombstone); restore the cluster from a backup` };
-  if (kind !== '') return { code: 'store.unreadable', message: `${where} cannot be reached (${kind})` };
+  if (kind !== '') return { code: 'store.unreachable', message: `${where} cannot be reached (${kind})` };
   const refusal = companionRefusal(error);
-  return refusal.code === 'store.full' || refusal.code === 'store.readOnly' || refusal.code === 'store.corrupt'
-    ? { code: refusal.code, message: `${where}: ${refusal.message}` }
-    : { code: 'store.unreadable', message: `${where}: the companion store cannot be reached (${codeOf(error)})` };
+  if (refusal.code === 'store.full' || refusal.code === 'store.readOnly' || refusal.code === 'store.corrupt')
+    return { code: refusal.code, message: `${where}: ${refusal.message}` };
+  const code = codeOf(error);
+  if (code === 'EBUSY') return { code: 'store.busy', message: `${where}: ${messageOf(error)}` };
+  return { code: 'store.unreachable', message: `${where}: the companion store cannot be reached (${code})` };
 }

@@ -2,15 +2,15 @@
  * Payloads and salts by commitment, blobs by digest: what the stream does not hold. Must be durable before the entries that name them are sent.
  * PROTOCOL §3.
  */
-import { type Bytes, type Digest, digestFromBytes, digestOf, err, type Instant, ok, type Result } from '@openexec/canon';
+import type { Bytes, Digest, Instant, Result } from '@openexec/canon';
 import { type Blob, type BlobFailure, decodeEntry, LedgerFault, type Row, type Stored } from '@openexec/ledger';
-import { leafHash } from '@openexec/proof';
-import { type Companion, type CompanionTx, inTransaction } from './companion.ts';
+import { joined, PARTS_AT_ONCE, partsOf } from '../blobParts.ts';
+import { storedOf } from '../storedRow.ts';
+import { type Companion, type CompanionTx, inTransaction, TO_POUR } from './companion.ts';
+import { CopyUnderWay } from './failures.ts';
+import { lockedHead } from './indexHead.ts';
 import type { StreamEntry } from './stream.ts';
 
-/** PROTOCOL §2: rows of a blob. */
-const PART_BYTES = 128 * 1024;
-const PARTS_AT_ONCE = 16;
 /** Rows of one statement; SQLite takes 32,766 values, and payloads may be 64 KiB each. */
 const ROWS_AT_ONCE = 64;
 const KEYS_AT_ONCE = 500;
@@ -18,6 +18,9 @@ const KEYS_AT_ONCE = 500;
 /** Stores what entries are going to name, in one transaction; resolves once it would survive a power cut. */
 export async function storePayloads(db: Companion, entries: readonly Stored[], blobs: readonly Blob[], now: Instant): Promise<void> {
   await inTransaction(db, async (tx) => {
+    // The lock that a forgetting holds: what it looks through has these payloads in it, or they find its blobs gone and store them again.
+    const { unfinished } = await lockedHead(tx);
+    if (unfinished === TO_POUR) throw new CopyUnderWay();
     const rows = entries.flatMap(({ entry, payload, salt }) =>
       payload === null || salt === null
         ? []
@@ -34,32 +37,45 @@ export async function storePayloads(db: Companion, entries: readonly Stored[], b
   });
 }
 
-async function storeBlob(tx: CompanionTx, { digest, bytes }: Blob): Promise<void> {
+/** Stores a blob, also where the same bytes were erased before: named again, they are new data. */
+export async function storeBlob(tx: CompanionTx, { digest, bytes }: Pick<Blob, 'digest' | 'bytes'>): Promise<void> {
   const added = await tx
     .insertInto('blobs')
     .values({ digest, length: bytes.length })
-    .onConflict((on) => on.column('digest').doNothing())
+    .onConflict((on) => on.column('digest').doUpdateSet({ length: bytes.length }).where('blobs.length', '<', 0))
     .returning('digest')
     .executeTakeFirst();
   if (added === undefined) return;
-  const count = Math.ceil(bytes.length / PART_BYTES);
-  for (let from = 0; from < count; from += PARTS_AT_ONCE) {
-    const parts = Array.from({ length: Math.min(PARTS_AT_ONCE, count - from) }, (_, offset) => {
-      const part = from + offset;
-      return { digest, part, bytes: Buffer.from(bytes.subarray(part * PART_BYTES, (part + 1) * PART_BYTES)) };
-    });
-    await tx.insertInto('blob_parts').values(parts).execute();
-  }
+  const parts = partsOf(bytes).map((part, at) => ({ digest, part: at, bytes: part }));
+  for (let from = 0; from < parts.length; from += PARTS_AT_ONCE)
+    await tx
+      .insertInto('blob_parts')
+      .values(parts.slice(from, from + PARTS_AT_ONCE))
+      .execute();
 }
 
 /** Bytes of a blob, put together from its parts and hashed again. */
-export async function readBlob(db: Companion, digest: Digest): Promise<Result<Bytes, BlobFailure>> {
-  const known = await db.selectFrom('blobs').select('length').where('digest', '=', digest).executeTakeFirst();
-  if (known === undefined) return err({ code: 'blob.unknown', message: `no blob ${digest} was ever stored here` });
-  const parts = await db.selectFrom('blob_parts').select('bytes').where('digest', '=', digest).orderBy('part').execute();
-  const bytes = new Uint8Array(Buffer.concat(parts.map((part) => part.bytes)));
-  if (bytes.length === Number(known.length) && digestOf(bytes) === digest) return ok(bytes);
-  return err({ code: 'blob.corrupt', message: `the blob ${digest} is not what its name says` });
+export async function readBlob(db: Companion | CompanionTx, digest: Digest): Promise<Result<Bytes, BlobFailure>> {
+  // One statement, one moment: a forgetting takes row and parts together.
+  const rows = await db
+    .selectFrom('blobs')
+    .leftJoin('blob_parts', 'blob_parts.digest', 'blobs.digest')
+    .select(['blobs.length', 'blob_parts.bytes'])
+    .where('blobs.digest', '=', digest)
+    .orderBy('blob_parts.part')
+    .execute();
+  const [first] = rows;
+  return joined(
+    digest,
+    first === undefined ? null : Number(first.length),
+    rows.flatMap(({ bytes }) => (bytes === null ? [] : [bytes])),
+  );
+}
+
+/** The bytes of a blob, null where there are none. */
+export async function blobOf(db: Companion | CompanionTx, digest: Digest): Promise<Bytes | null> {
+  const read = await readBlob(db, digest);
+  return read.ok ? read.value : null;
 }
 
 interface Opened {
@@ -67,13 +83,21 @@ interface Opened {
   readonly salt: Bytes;
 }
 
-async function payloadsOf(db: Companion | CompanionTx, commitments: readonly string[]): Promise<ReadonlyMap<string, Opened>> {
+/** Payloads that are there; without `all` none that the ledger says is forgotten, though it may not be taken away yet. */
+export async function payloadsOf(
+  db: Companion | CompanionTx,
+  commitments: readonly string[],
+  all = false,
+): Promise<ReadonlyMap<string, Opened>> {
   const found = new Map<string, Opened>();
   for (let from = 0; from < commitments.length; from += KEYS_AT_ONCE) {
+    const some = commitments.slice(from, from + KEYS_AT_ONCE);
+    const forgotten = db.selectFrom('entries').select('commitment').where('erased', '=', 1).where('commitment', 'in', some);
     const rows = await db
       .selectFrom('payloads')
       .select(['commitment', 'payload', 'salt'])
-      .where('commitment', 'in', commitments.slice(from, from + KEYS_AT_ONCE))
+      .where('commitment', 'in', some)
+      .$if(!all, (query) => query.where('commitment', 'not in', forgotten))
       .execute();
     for (const { commitment, payload, salt } of rows)
       found.set(commitment, { payload: Uint8Array.from(payload), salt: Uint8Array.from(salt) });
@@ -87,11 +111,7 @@ export async function hydrate(
   entries: readonly StreamEntry[],
   isSound: (missing: readonly bigint[]) => Promise<ReadonlySet<bigint>>,
 ): Promise<readonly Stored[]> {
-  const decoded = entries.map(({ index, entryBytes }) => {
-    const entry = decodeEntry(entryBytes);
-    if (!entry.ok) throw new LedgerFault('store.corrupt', `entry ${index}: ${entry.error.message}; run verify`);
-    return { index, entryBytes, entry: entry.value, leaf: digestFromBytes(leafHash(entryBytes)) };
-  });
+  const decoded = entries.map(({ index, entryBytes }) => storedOf({ index, entryBytes, payload: null, salt: null }));
   const known = await payloadsOf(
     db,
     decoded.map(({ entry }) => entry.commitment),

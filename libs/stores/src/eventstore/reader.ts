@@ -2,12 +2,14 @@
  * Reading a ledger whose entries are in the stream, whose payloads are in the companion, and whose places the index knows. Must never take an entry
  * from anywhere but the stream. PROTOCOL §3.
  */
-import type { Bytes } from '@openexec/canon';
-import { LedgerFault, type Row, type Stored, type StoredCheckpoint } from '@openexec/ledger';
-import { leafHash, treeRoot } from '@openexec/proof';
-import type { ViewSource } from '../view.ts';
+import type { Bytes, Digest, Result, TrajectoryId } from '@openexec/canon';
+import { type BlobFailure, LedgerFault, type Row, type Stored, type StoredCheckpoint } from '@openexec/ledger';
+import { leafHash } from '@openexec/proof';
+import type { LedgerReading, TrajectoryPlace } from '../reading.ts';
+import { blockOf, nodeOf } from '../tree.ts';
+import type { HeadRow, ViewSource } from '../view.ts';
 import { type Companion, inTransaction } from './companion.ts';
-import { hydrate, rowsOf } from './payloads.ts';
+import { hydrate, readBlob, rowsOf } from './payloads.ts';
 import type { EntryStream, StreamEntry } from './stream.ts';
 import type { TrajectoryIndex } from './trajectories.ts';
 
@@ -16,11 +18,9 @@ const STORED_PAGE_ROWS = 256;
 /** Entries between two wanted ones that are read along rather than asked around. */
 const MAX_READ_ALONG = 32n;
 const READS_AT_ONCE = 8;
-/** Leaves per block, and blocks per block of the next level; see tree.ts. */
-const LEVELS_PER_WIDTH = 8;
 
 /** The reading half of a handle. */
-export class EventStoreReader {
+export class EventStoreReader implements LedgerReading {
   readonly #db: Companion;
   readonly #stream: EntryStream;
   readonly #index: TrajectoryIndex;
@@ -29,6 +29,26 @@ export class EventStoreReader {
     this.#db = db;
     this.#stream = stream;
     this.#index = index;
+  }
+
+  head(): Promise<HeadRow> {
+    return this.#index.catchUp();
+  }
+
+  async sizeFor(size: bigint): Promise<bigint> {
+    const known = BigInt((await this.#index.head()).size);
+    return size <= known ? known : BigInt((await this.head()).size);
+  }
+
+  async trajectory(trajectory: TrajectoryId): Promise<TrajectoryPlace | null> {
+    await this.#index.catchUp();
+    return (await this.#index.trajectories([trajectory]))[0] ?? null;
+  }
+
+  /** The names are those of the moment of the first page. */
+  async trajectoriesAfter(after: string, prefix: string): Promise<readonly TrajectoryPlace[]> {
+    if (after === '') await this.#index.catchUp();
+    return this.#index.trajectoriesAfter(after, prefix);
   }
 
   /** Decoded entries in tree order, at most a page. */
@@ -80,23 +100,24 @@ export class EventStoreReader {
     return found;
   }
 
-  /**
-   * The hash of the complete subtree of 2^level leaves at `index`; at most 256 leaves or stored hashes are read. Leaves come from the index, or where
-   * the result has to speak for the entries themselves, from the stream.
-   */
-  async node(level: number, index: bigint, from: 'index' | 'stream'): Promise<Bytes> {
-    const stored = Math.floor(level / LEVELS_PER_WIDTH);
-    const count = 2 ** (level % LEVELS_PER_WIDTH);
-    const first = index * BigInt(count);
-    const hashes =
-      stored > 0
-        ? await this.#index.subtrees(stored, Number(first), count)
-        : from === 'index'
-          ? await this.#index.leaves(Number(first), count)
-          : (await this.#stream.page(first, count)).map(({ entryBytes }) => leafHash(entryBytes));
-    if (hashes.length !== count)
-      throw new LedgerFault('store.corrupt', `the subtree of 2^${level} entries at ${index} is not complete; run verify`);
-    return treeRoot(hashes);
+  newPage(from: bigint): Promise<readonly Stored[]> {
+    return this.storedPage(from);
+  }
+
+  blob(digest: Digest): Promise<Result<Bytes, BlobFailure>> {
+    return readBlob(this.#db, digest);
+  }
+
+  /** Leaves come from the index, or where the result has to speak for the entries themselves, from the stream. */
+  async node(level: number, index: bigint, wanted: 'proof' | 'root'): Promise<Bytes> {
+    const block = blockOf(level, index);
+    const { first, count } = block;
+    if (block.level > 0) return nodeOf(block, await this.#index.subtrees(block.level, first, count));
+    if (wanted === 'proof') return nodeOf(block, await this.#index.leaves(first, count));
+    return nodeOf(
+      block,
+      (await this.#stream.page(BigInt(first), count)).map(({ entryBytes }) => leafHash(entryBytes)),
+    );
   }
 
   /** The checkpoint of a size. */
@@ -117,8 +138,8 @@ export class EventStoreReader {
     return rows.map(({ size, note }) => ({ size: BigInt(size), note }));
   }
 
-  /** Keeps a checkpoint, unless there is one of its size; answers the one that is kept. */
-  async keep(made: StoredCheckpoint): Promise<StoredCheckpoint> {
+  /** Keeps a checkpoint, unless there is one of its size. */
+  async keep(made: StoredCheckpoint): Promise<void> {
     const row = { size: Number(made.size), note: made.note };
     await inTransaction(this.#db, (tx) =>
       tx
@@ -127,7 +148,6 @@ export class EventStoreReader {
         .onConflict((on) => on.column('size').doNothing())
         .execute(),
     );
-    return (await this.checkpoint(made.size)) ?? made;
   }
 }
 

@@ -13,13 +13,13 @@ import {
   parseCanonical,
   type TrajectoryId,
 } from '@openexec/canon';
-import { type Entry, factsOf, LedgerFault, type Stored, successorIn, type TrajectoryState } from '@openexec/ledger';
+import { type Entry, factsOf, LedgerFault, readPrunedList, type Stored, successorIn, type TrajectoryState } from '@openexec/ledger';
 import { leafHash } from '@openexec/proof';
 import { Frontier, type Subtree } from '../tree.ts';
 import type { EventKey, PlaceKey, TrajectoryRow } from '../view.ts';
-import type { HeadRow } from '../writer.ts';
-import { type Companion, type CompanionTx, inTransaction } from './companion.ts';
-import { hydrate } from './payloads.ts';
+import { type Companion, type CompanionTx, inTransaction, TO_FORGET } from './companion.ts';
+import { type IndexHead, indexHead, lockedHead } from './indexHead.ts';
+import { hydrate, readBlob } from './payloads.ts';
 import type { EntryStream, StreamEntry } from './stream.ts';
 
 /** Entries taken up in one transaction. */
@@ -28,14 +28,6 @@ const NAMES_PAGE = 256;
 const ROWS_AT_ONCE = 500;
 /** Alternatives of one condition. */
 const PLACES_AT_ONCE = 100;
-
-/** The index's head. */
-export interface IndexHead extends HeadRow {
-  /** The identity of the last entry read, by which the stream is known again. */
-  readonly leaf: string | null;
-  /** Whether a `ledger.pruned` has been read; its list says which payloads went. */
-  readonly pruned: boolean;
-}
 
 /** What one transaction adds. */
 interface Growth {
@@ -61,16 +53,8 @@ export class TrajectoryIndex {
   }
 
   /** The head as the index has it, without a look at the stream. */
-  async head(db: Companion | CompanionTx = this.#db): Promise<IndexHead> {
-    const row = await db.selectFrom('head').selectAll().where('id', '=', 0).executeTakeFirstOrThrow();
-    return {
-      size: Number(row.size),
-      frontier: Uint8Array.from(row.frontier),
-      fingerprint: row.fingerprint as Digest | null, // Written by us alone, from a leaf.
-      successor: row.successor,
-      leaf: row.leaf,
-      pruned: Number(row.pruned) === 1,
-    };
+  head(): Promise<IndexHead> {
+    return indexHead(this.#db);
   }
 
   /** Takes up what was appended since, by whomever; answers the head of a moment after the call. Throws `store.corrupt`. */
@@ -126,12 +110,11 @@ export class TrajectoryIndex {
     entries: readonly T[],
     opened: (fresh: readonly T[]) => Promise<readonly Stored[]>,
   ): Promise<void> {
-    await tx.updateTable('head').set({ id: 0 }).where('id', '=', 0).execute();
-    const head = await this.head(tx);
+    const head = await lockedHead(tx);
     const fresh = entries.filter(({ index }) => index >= BigInt(head.size));
     const [first] = fresh;
     if (first === undefined || first.index > BigInt(head.size)) return;
-    await new Taking(tx, head).take(await opened(fresh));
+    for (const list of await takeUp(tx, head, await opened(fresh))) await markPruned(tx, list);
   }
 
   // ---- what is asked
@@ -203,7 +186,7 @@ export class TrajectoryIndex {
   /** Those of these entries whose payloads the ledger names as gone. */
   async soundlyMissing(indices: readonly bigint[]): Promise<ReadonlySet<bigint>> {
     const head = await this.head();
-    // The list of a pruning is a blob that verification holds against what is missing; here its being there has to do.
+    // Where the list of a pruning is gone, its having been there has to do; verification says so.
     if (head.pruned) return new Set(indices);
     const rows = await this.#db
       .selectFrom('entries')
@@ -240,6 +223,37 @@ export class TrajectoryIndex {
   }
 }
 
+/** Takes decoded entries into the index, under its lock; they follow on `head`. Answers the lists of prunings, which are still to be marked. */
+export async function takeUp(tx: CompanionTx, head: IndexHead, stored: readonly Stored[]): Promise<readonly Digest[]> {
+  const taking = new Taking(tx, head);
+  await taking.take(stored);
+  return taking.lists;
+}
+
+/** Marks what the list of a pruning names; where the list is not here, that is remembered. */
+export async function markPruned(tx: CompanionTx, list: Digest): Promise<void> {
+  const read = await readBlob(tx, list);
+  const ranges = read.ok ? readPrunedList(read.value) : null;
+  if (ranges === null) {
+    await tx.updateTable('head').set({ pruned: 1 }).where('id', '=', 0).execute();
+    return;
+  }
+  const ids = new Map(
+    (await trajectoriesIn(tx, [...new Set(ranges.map(({ trajectory }) => trajectory))])).map(({ name, id }) => [name, id]),
+  );
+  for (const { trajectory, first, last } of ranges) {
+    const id = ids.get(trajectory as TrajectoryId);
+    if (id === undefined) continue;
+    await tx
+      .updateTable('entries')
+      .set({ erased: 1 })
+      .where('trajectory', '=', Number(id))
+      .where('seq', '>=', first)
+      .where('seq', '<=', last)
+      .execute();
+  }
+}
+
 /** The reading of a page, under the head's lock. */
 class Taking {
   readonly #tx: CompanionTx;
@@ -247,9 +261,10 @@ class Taking {
   readonly #frontier: Frontier;
   readonly #known = new Map<string, { id: string; state: TrajectoryState | null }>();
   readonly #growth: Growth = { rows: [], subtrees: [], changed: new Set(), erased: [] };
+  /** Lists of prunings among what was taken. */
+  readonly lists: Digest[] = [];
   #fingerprint: Digest | null;
   #successor: string | null;
-  #pruned: boolean;
 
   constructor(tx: CompanionTx, head: IndexHead) {
     this.#tx = tx;
@@ -257,7 +272,6 @@ class Taking {
     this.#frontier = new Frontier(head.size, head.frontier);
     this.#fingerprint = head.fingerprint;
     this.#successor = head.successor;
-    this.#pruned = head.pruned;
   }
 
   async take(stored: readonly Stored[]): Promise<void> {
@@ -309,11 +323,11 @@ class Taking {
   /** What the head keeps of single kinds. */
   #note(entry: Entry, leaf: LeafHash, payload: Stored['payload'], index: bigint): void {
     if (entry.kind === 'ledger.founded') this.#fingerprint = leaf;
-    if (entry.kind === 'ledger.pruned') this.#pruned = true;
-    if (entry.kind !== 'ledger.sealed' && entry.kind !== 'payload.erased') return;
+    if (entry.kind !== 'ledger.sealed' && entry.kind !== 'payload.erased' && entry.kind !== 'ledger.pruned') return;
     if (payload === null)
       throw new LedgerFault('store.corrupt', `the payload of entry ${index}, a ${entry.kind}, is not in the companion store`);
     if (entry.kind === 'ledger.sealed') this.#successor = successorIn(payload) ?? this.#successor;
+    else if (entry.kind === 'ledger.pruned') this.lists.push(...listIn(payload));
     else this.#growth.erased.push(...placesIn(payload));
   }
 
@@ -346,7 +360,8 @@ class Taking {
         .insertInto('subtrees')
         .values({ level, idx: index, hash: Buffer.from(hash) })
         .execute();
-    for (const place of erased) await this.#markErased(place);
+    await this.#markErased(erased);
+    const forgets = erased.length + this.lists.length > 0;
     await this.#tx
       .updateTable('head')
       .set({
@@ -355,16 +370,29 @@ class Taking {
         leaf: stored.at(-1)?.leaf ?? null,
         fingerprint: this.#fingerprint,
         successor: this.#successor,
-        pruned: this.#pruned ? 1 : 0,
+        ...(forgets ? { unfinished: TO_FORGET } : {}),
       })
       .where('id', '=', 0)
       .execute();
   }
 
-  async #markErased({ trajectory, seq }: { readonly trajectory: string; readonly seq: number }): Promise<void> {
-    const [row] = await trajectoriesIn(this.#tx, [trajectory]);
-    if (row === undefined) return;
-    await this.#tx.updateTable('entries').set({ erased: 1 }).where('trajectory', '=', Number(row.id)).where('seq', '=', seq).execute();
+  async #markErased(places: Growth['erased']): Promise<void> {
+    const ids = new Map(
+      (await trajectoriesIn(this.#tx, [...new Set(places.map(({ trajectory }) => trajectory))])).map(({ name, id }) => [
+        name as string,
+        id,
+      ]),
+    );
+    for (const [name, id] of ids) {
+      const seqs = places.flatMap(({ trajectory, seq }) => (trajectory === name ? [seq] : []));
+      for (let from = 0; from < seqs.length; from += ROWS_AT_ONCE)
+        await this.#tx
+          .updateTable('entries')
+          .set({ erased: 1 })
+          .where('trajectory', '=', Number(id))
+          .where('seq', 'in', seqs.slice(from, from + ROWS_AT_ONCE))
+          .execute();
+    }
   }
 }
 
@@ -397,11 +425,18 @@ function trajectoryOf(row: {
 }
 
 /** The places that a `payload.erased` names; its shape was checked when it was appended. */
-function placesIn(payload: Bytes): readonly { readonly trajectory: string; readonly seq: number }[] {
+export function placesIn(payload: Bytes): readonly { readonly trajectory: string; readonly seq: number }[] {
   const body = parseCanonical(payload);
   const { entries } = (body.ok ? body.value : {}) as { readonly entries?: readonly Json[] };
   return (entries ?? []).flatMap((one) => {
     const { trajectory, seq } = one as { readonly trajectory?: Json; readonly seq?: Json };
     return typeof trajectory === 'string' && typeof seq === 'number' ? [{ trajectory, seq }] : [];
   });
+}
+
+/** The list that a `ledger.pruned` names; its shape was checked when it was appended. */
+export function listIn(payload: Bytes): readonly Digest[] {
+  const body = parseCanonical(payload);
+  const { list } = (body.ok ? body.value : {}) as { readonly list?: { readonly digest?: Json } };
+  return typeof list?.digest === 'string' ? [list.digest as Digest] : [];
 }

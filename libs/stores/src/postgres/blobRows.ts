@@ -1,9 +1,6 @@
-/** What a row of `blobs` says in Postgres, and its bytes. */
+/** The bytes of a blob in Postgres, for those who ask for no reason. */
 import type { Bytes, Digest } from '@openexec/canon';
 import { readBlob, type Source } from './reader.ts';
-
-/** The length of a blob that was erased and that a `run.opened` still names. */
-export const ERASED = -1;
 
 /** The bytes of a blob, null where there are none. */
 export async function blobOf(db: Source, digest: Digest): Promise<Bytes | null> {

@@ -4,10 +4,10 @@
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import { digestOf, err, ok, type Result, utf8Encode } from '@openexec/canon';
-import { LedgerFault, type StoreRefusalCode } from '@openexec/ledger';
+import { LedgerFault } from '@openexec/ledger';
 import { CompiledQuery, Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
-import { codeOf, messageOf, type OpenFailure } from '../errors.ts';
+import { codeOf, messageOf, type OpenFailure, type Refusal } from '../errors.ts';
 import type { Address } from './address.ts';
 import type { Tables } from './tables.ts';
 
@@ -141,7 +141,7 @@ function isBroken(error: unknown): boolean {
 }
 
 /** What a failed write means. `committing` says whether COMMIT had been sent. */
-export function writeRefusal(error: unknown, committing: boolean): { readonly code: StoreRefusalCode; readonly message: string } {
+export function writeRefusal(error: unknown, committing: boolean): Refusal {
   const code = codeOf(error);
   if (committing && (isBroken(error) || !/^[0-9A-Z]{5}$/.test(code) || code.startsWith('57P') || code.startsWith('08')))
     return {
@@ -152,15 +152,16 @@ export function writeRefusal(error: unknown, committing: boolean): { readonly co
   if (code === '25006' || code === '42501')
     return { code: 'store.readOnly', message: `the ledger cannot be written (${code}): the server or the role only allows reading` };
   if (isDamage(code)) return { code: 'store.corrupt', message: `the server reports damage (${code}); run verify` };
-  if (code === CORRUPT) return { code: CORRUPT, message: `${messageOf(error)}; run verify` };
+  if (code === CORRUPT) return { code: CORRUPT, message: messageOf(error) };
   return { code: 'store.busy', message: `the append was not made (${reasonOf(error)}); nothing was stored, try again` };
 }
 
-/** What a failed reading is thrown as; a bug stays what it is. */
-export function readFault(error: unknown, where: string): unknown {
+/** What a failed reading is thrown as, with the place and what was read there; a bug stays what it is. */
+export function readFault(error: unknown, { where, what }: { readonly where: string; readonly what: string }): unknown {
   if ([CORRUPT, UNREACHABLE].includes(codeOf(error)) || !isOutcome(error)) return error;
-  if (isDamage(codeOf(error))) return new LedgerFault('store.corrupt', `${where} reports damage (${codeOf(error)}); run verify`);
-  return new LedgerFault(UNREACHABLE, `${where} did not answer (${reasonOf(error)}); nothing is lost, try again`);
+  if (isDamage(codeOf(error)))
+    return new LedgerFault('store.corrupt', `${where} reports damage in ${what} (${codeOf(error)}); run verify, and restore a backup`);
+  return new LedgerFault(UNREACHABLE, `${where} did not answer for ${what} (${reasonOf(error)}); nothing is lost, try again`);
 }
 
 function isDamage(code: string): boolean {

@@ -2,17 +2,17 @@
  * Everything that a ledger in Postgres keeps beside its entries, derived again from them and compared; repaired where asked. Under the lock of the head
  * where it repairs. Must never repair while an entry or a payload is broken. PROTOCOL §3 (fsck).
  */
-import { type Digest, toHex } from '@openexec/canon';
+import type { Digest } from '@openexec/canon';
 import { type Examination, Holding, type KeepFinding, reach, Retrace, runLater, type TrajectoryState } from '@openexec/ledger';
 import { sql, type Transaction } from 'kysely';
 import { Findings } from '../findings.ts';
 import { Frontier, type Subtree } from '../tree.ts';
-import { blobOf, ERASED } from './blobRows.ts';
+import { ERASED } from '../blobParts.ts';
+import { blobOf } from './blobRows.ts';
 import { readHead, readBlob } from './reader.ts';
 import type { Tables } from './tables.ts';
 
 const PAGE = 1000;
-const WIDTH = 256;
 
 interface RawRow {
   readonly idx: string;
@@ -22,13 +22,6 @@ interface RawRow {
   readonly name: string | null;
   readonly seq: string;
   readonly event: string | null;
-}
-interface HeadOfOne {
-  readonly name: string;
-  readonly seq: string;
-  readonly leaf: string;
-  readonly fact_at: string | null;
-  readonly closed: boolean;
 }
 
 /** One examination in one transaction. */
@@ -76,7 +69,7 @@ export class PostgresExamination {
         WHERE e.idx > ${String(after)} ORDER BY e.idx LIMIT ${PAGE}`.execute(this.#tx);
       for (const row of page.rows) {
         const idx = Number(row.idx);
-        if (idx !== after + 1) this.#found.add('entry.broken', after + 1, `entries ${after + 1} to ${idx - 1} are missing`);
+        this.#found.gap(after + 1, idx);
         after = idx;
         this.#row(row, idx);
       }
@@ -91,27 +84,18 @@ export class PostgresExamination {
     if (!taken.ok) return this.#found.add(taken.error.code, idx, taken.error.message);
     const { entry, hash } = taken.value;
     this.#holding.take(entry, row.payload);
-    if (name !== entry.trajectory || Number(seq) !== entry.seq || event !== (entry.id ?? null)) {
-      this.#found.add('place.wrong', idx, `entry ${idx} is kept as ${name ?? 'nothing'} ${seq}; it is ${entry.trajectory} ${entry.seq}`);
-      this.#misplaced = true;
-    }
+    if (!this.#found.place(idx, { name, seq: Number(seq), event }, entry)) this.#misplaced = true;
     this.#frontier.append(hash, (subtree) => this.#subtrees.push(subtree));
   }
 
   async #compareSubtrees(): Promise<void> {
-    const kept = new Map<string, string>();
+    const kept = new Map<string, Uint8Array>();
     const rows = await this.#tx.selectFrom('subtrees').selectAll().execute();
-    for (const { level, idx, hash } of rows) kept.set(`${level}/${idx}`, toHex(Uint8Array.from(hash)));
-    for (const { level, index, hash } of this.#subtrees) {
-      const stored = kept.get(`${level}/${index}`);
-      kept.delete(`${level}/${index}`);
-      if (stored === toHex(hash)) continue;
-      const first = index * WIDTH ** level;
-      this.#found.add(
-        'subtree.wrong',
-        first,
-        `the root kept of the ${WIDTH ** level} entries from ${first} on is ${stored === undefined ? 'missing' : 'another'}`,
-      );
+    for (const { level, idx, hash } of rows) kept.set(`${level}/${idx}`, hash);
+    for (const subtree of this.#subtrees) {
+      const name = `${subtree.level}/${subtree.index}`;
+      this.#found.subtree(subtree, kept.get(name));
+      kept.delete(name);
     }
     if (kept.size > 0) this.#found.add('subtree.wrong', null, `${kept.size} roots of subtrees are kept that the entries do not have`);
   }
@@ -123,7 +107,7 @@ export class PostgresExamination {
       ),
     );
     for (const [name, state] of this.#retrace.states) {
-      const row: HeadOfOne | undefined = known.get(name);
+      const row = known.get(name);
       known.delete(name);
       if (
         row !== undefined &&
@@ -140,12 +124,7 @@ export class PostgresExamination {
   }
 
   async #head(): Promise<void> {
-    const head = await readHead(this.#tx, false);
-    const { size, fingerprint, successor } = this.#retrace;
-    const kept = [head.size, toHex(head.frontier), head.fingerprint, head.successor];
-    const derived = [size, toHex(this.#frontier.stored()), fingerprint, successor];
-    for (const [at, name] of ['size', 'tree', 'fingerprint', 'successor'].entries())
-      if (kept[at] !== derived[at]) this.#found.add('head.wrong', null, `the ${name} kept of the head is not that of the entries`);
+    this.#found.head(await readHead(this.#tx, false), this.#retrace, this.#frontier.stored());
   }
 
   async #blobs(): Promise<number> {

@@ -2,32 +2,20 @@
  * Reading rows: pages of entries, heads of trajectories, nodes of the tree, blobs. Must never hand out what was not decoded where decoding was
  * promised, nor hold more than a page. PROTOCOL §3.
  */
-import {
-  type Bytes,
-  type Digest,
-  digestFromBytes,
-  digestOf,
-  err,
-  type EventId,
-  type Instant,
-  type LeafHash,
-  ok,
-  type Result,
-  type TrajectoryId,
-} from '@openexec/canon';
-import { type BlobFailure, decodeEntry, LedgerFault, type Row, type Stored, type StoredCheckpoint } from '@openexec/ledger';
-import { leafHash, treeRoot } from '@openexec/proof';
-import { sql } from 'kysely';
-import type { EventKey, PlaceKey, TrajectoryRow, ViewSource } from '../view.ts';
-import type { HeadRow } from '../writer.ts';
-import type { Database } from './tables.ts';
+import type { Bytes, Digest, EventId, Instant, LeafHash, Result, TrajectoryId } from '@openexec/canon';
+import type { BlobFailure, Row, Stored, StoredCheckpoint } from '@openexec/ledger';
+import { leafHash } from '@openexec/proof';
+import { type Selectable, sql } from 'kysely';
+import { joined } from '../blobParts.ts';
+import type { LedgerReading } from '../reading.ts';
+import { storedOf } from '../storedRow.ts';
+import { blockOf, nodeOf } from '../tree.ts';
+import type { EventKey, HeadRow, PlaceKey, TrajectoryRow, ViewSource } from '../view.ts';
+import type { Database, Tables } from './tables.ts';
 
 const PAGE_ROWS = 1000;
 const STORED_PAGE_ROWS = 256;
 const NAMES_PAGE = 256;
-/** Leaves per block, and blocks per block of the next level; see tree.ts. */
-const WIDTH = 256;
-const LEVELS_PER_WIDTH = 8;
 
 interface RawRow {
   readonly idx: string;
@@ -60,14 +48,7 @@ export async function readTrajectories(db: Source, names: readonly string[]): Pr
   return found.rows.map(trajectoryOf);
 }
 
-interface TrajectoryFields {
-  readonly id: string;
-  readonly name: string;
-  readonly seq: string;
-  readonly leaf: string;
-  readonly fact_at: string | null;
-  readonly closed: boolean;
-}
+type TrajectoryFields = Selectable<Tables['trajectories']>;
 
 function trajectoryOf(row: TrajectoryFields): TrajectoryRow {
   return {
@@ -81,7 +62,7 @@ function trajectoryOf(row: TrajectoryFields): TrajectoryRow {
 }
 
 /** A page of trajectories after a name, by name; names compare as bytes. */
-export async function trajectoriesAfter(db: Source, after: string, prefix: string): Promise<readonly TrajectoryRow[]> {
+async function trajectoriesAfter(db: Source, after: string, prefix: string): Promise<readonly TrajectoryRow[]> {
   const found = await sql<TrajectoryFields>`
     SELECT id, name, seq, leaf, fact_at, closed FROM trajectories
     WHERE name > ${after} AND starts_with(name, ${prefix}) ORDER BY name LIMIT ${NAMES_PAGE}`.execute(db);
@@ -89,14 +70,14 @@ export async function trajectoriesAfter(db: Source, after: string, prefix: strin
 }
 
 /** Raw rows in tree order. */
-export async function rowPage(db: Source, from: number, to: number): Promise<readonly Row[]> {
+async function rowPage(db: Source, from: number, to: number): Promise<readonly Row[]> {
   const rows = await inOrder(db, from, to, PAGE_ROWS);
   return rows.map(({ entry, payload, salt }) => ({ entryBytes: plain(entry), payload: plainOrNull(payload), salt: plainOrNull(salt) }));
 }
 
 /** Decoded entries in tree order. */
-export async function storedPage(db: Source, from: number, to: number): Promise<readonly Stored[]> {
-  return (await inOrder(db, from, to, STORED_PAGE_ROWS)).map(storedOf);
+async function storedPage(db: Source, from: number, to: number): Promise<readonly Stored[]> {
+  return (await inOrder(db, from, to, STORED_PAGE_ROWS)).map(storedIn);
 }
 
 async function inOrder(db: Source, from: number, to: number, limit: number): Promise<readonly RawRow[]> {
@@ -111,7 +92,7 @@ async function inOrder(db: Source, from: number, to: number, limit: number): Pro
 }
 
 /** Decoded entries of one trajectory. */
-export async function trajectoryPage(db: Source, id: bigint, from: number, to: number): Promise<readonly Stored[]> {
+async function trajectoryPage(db: Source, id: bigint, from: number, to: number): Promise<readonly Stored[]> {
   const rows = await db
     .selectFrom('entries')
     .select(['idx', 'entry', 'payload', 'salt'])
@@ -121,7 +102,7 @@ export async function trajectoryPage(db: Source, id: bigint, from: number, to: n
     .orderBy('seq')
     .limit(STORED_PAGE_ROWS)
     .execute();
-  return rows.map(storedOf);
+  return rows.map(storedIn);
 }
 
 /** The entries at these places; places where nothing stands are left out. */
@@ -131,7 +112,7 @@ export async function readPlaces(db: Source, places: readonly PlaceKey[]): Promi
     SELECT e.idx, e.entry, e.payload, e.salt FROM entries e
     JOIN UNNEST(${places.map(({ trajectory }) => String(trajectory))}::bigint[], ${places.map(({ seq }) => seq)}::bigint[]) AS p (trajectory, seq)
     ON e.trajectory = p.trajectory AND e.seq = p.seq`.execute(db);
-  return found.rows.map(storedOf);
+  return found.rows.map(storedIn);
 }
 
 /** Positions of event ids. */
@@ -156,22 +137,22 @@ export function viewOf(db: Source): ViewSource {
 /** Bytes of a blob, put together from its parts and hashed again. */
 export async function readBlob(db: Source, digest: Digest): Promise<Result<Bytes, BlobFailure>> {
   const known = await db.selectFrom('blobs').select('length').where('digest', '=', digest).executeTakeFirst();
-  if (known === undefined) return err({ code: 'blob.unknown', message: `no blob ${digest} is stored here` });
-  if (Number(known.length) < 0) return err({ code: 'blob.erased', message: `the blob ${digest} was erased` });
   const parts = await db.selectFrom('blob_parts').select('bytes').where('digest', '=', digest).orderBy('part').execute();
-  const bytes = new Uint8Array(Buffer.concat(parts.map((part) => part.bytes)));
-  if (bytes.length === Number(known.length) && digestOf(bytes) === digest) return ok(bytes);
-  return err({ code: 'blob.corrupt', message: `the blob ${digest} is not what its name says` });
+  return joined(
+    digest,
+    known === undefined ? null : Number(known.length),
+    parts.map(({ bytes }) => bytes),
+  );
 }
 
 /** The checkpoint of a size. */
-export async function readCheckpoint(db: Source, size: bigint): Promise<StoredCheckpoint | null> {
+async function readCheckpoint(db: Source, size: bigint): Promise<StoredCheckpoint | null> {
   const row = await db.selectFrom('checkpoints').select('note').where('size', '=', String(size)).executeTakeFirst();
   return row === undefined ? null : { size, note: row.note };
 }
 
 /** A page of checkpoints above a size, smallest first. */
-export async function checkpointsAfter(db: Source, after: bigint): Promise<readonly StoredCheckpoint[]> {
+async function checkpointsAfter(db: Source, after: bigint): Promise<readonly StoredCheckpoint[]> {
   const rows = await db
     .selectFrom('checkpoints')
     .select(['size', 'note'])
@@ -182,25 +163,15 @@ export async function checkpointsAfter(db: Source, after: bigint): Promise<reado
   return rows.map(({ size, note }) => ({ size: BigInt(size), note }));
 }
 
-/** A node of the tree: the complete subtree of 2^level leaves at `index`. */
-export interface NodeRef {
-  readonly level: number;
-  readonly index: bigint;
-}
-
 /** The hash of a complete subtree; at most 256 rows are read. */
-export async function readNode(db: Source, { level, index }: NodeRef): Promise<Bytes> {
-  const stored = Math.floor(level / LEVELS_PER_WIDTH);
-  const count = 2 ** (level % LEVELS_PER_WIDTH);
-  const first = Number(index) * count;
-  const hashes = stored === 0 ? await leavesOf(db, first, count) : await subtreesOf(db, stored, first, count);
-  if (hashes.length !== count)
-    throw new LedgerFault('store.corrupt', `the subtree of 2^${level} entries at ${index} is not complete; run verify`);
-  return treeRoot(hashes);
+async function readNode(db: Source, level: number, index: bigint): Promise<Bytes> {
+  const block = blockOf(level, index);
+  const { first, count } = block;
+  return nodeOf(block, block.level === 0 ? await leavesOf(db, first, count) : await subtreesOf(db, block.level, first, count));
 }
 
 async function leavesOf(db: Source, first: number, count: number): Promise<Bytes[]> {
-  const rows = await inOrder(db, first, first + count, WIDTH);
+  const rows = await inOrder(db, first, first + count, count);
   return rows.map(({ entry }) => leafHash(plain(entry)));
 }
 
@@ -216,17 +187,29 @@ async function subtreesOf(db: Source, level: number, first: number, count: numbe
   return rows.map(({ hash }) => Uint8Array.from(hash));
 }
 
-function storedOf({ idx, entry: raw, payload, salt }: RawRow): Stored {
-  const bytes = plain(raw);
-  const entry = decodeEntry(bytes);
-  if (!entry.ok) throw new LedgerFault('store.corrupt', `entry ${idx}: ${entry.error.message}; run verify`);
+function storedIn({ idx, entry, payload, salt }: RawRow): Stored {
+  return storedOf({ index: BigInt(idx), entryBytes: plain(entry), payload: plainOrNull(payload), salt: plainOrNull(salt) });
+}
+
+/** What a handle asks for, over this connection. */
+export function readingOf(db: Database): LedgerReading {
+  const head = (): Promise<HeadRow> => readHead(db, false);
   return {
-    index: BigInt(idx),
-    entry: entry.value,
-    entryBytes: bytes,
-    leaf: digestFromBytes(leafHash(bytes)),
-    payload: plainOrNull(payload),
-    salt: plainOrNull(salt),
+    head,
+    sizeFor: async () => BigInt((await head()).size),
+    trajectory: async (name) => (await readTrajectories(db, [name]))[0] ?? null,
+    trajectoriesAfter: (after, prefix) => trajectoriesAfter(db, after, prefix),
+    trajectoryPage: (id, from, to) => trajectoryPage(db, id, from, to),
+    storedPage: (from, to) => storedPage(db, Number(from), Number(to)),
+    rowPage: (from, to) => rowPage(db, Number(from), Number(to)),
+    newPage: async (from) => storedPage(db, Number(from), (await head()).size),
+    blob: (digest) => readBlob(db, digest),
+    checkpoint: (size) => readCheckpoint(db, size),
+    checkpointsAfter: (size) => checkpointsAfter(db, size),
+    keep: async ({ size, note }) => {
+      await sql`INSERT INTO checkpoints (size, note) VALUES (${String(size)}, ${note}) ON CONFLICT (size) DO NOTHING`.execute(db);
+    },
+    node: (level, index) => readNode(db, level, index),
   };
 }
 

@@ -5,11 +5,8 @@ import type { Bytes, Digest, TrajectoryId } from '@openexec/canon';
 import type { CopyCheck, CopyPart, Row } from '@openexec/ledger';
 import { sql } from 'kysely';
 import { Frontier, type Subtree } from '../tree.ts';
-import { ERASED } from './blobRows.ts';
+import { ERASED, partsOf } from '../blobParts.ts';
 import type { Tx } from './writer.ts';
-
-/** PROTOCOL §2: rows of a blob. */
-const PART_BYTES = 128 * 1024;
 
 /** One copy being stored. */
 export class Taking {
@@ -58,10 +55,8 @@ export class Taking {
 
   async #blob(digest: Digest, bytes: Bytes | null): Promise<void> {
     await sql`INSERT INTO blobs (digest, length) VALUES (${digest}, ${bytes === null ? ERASED : bytes.length})`.execute(this.#tx);
-    for (let at = 0; at < (bytes?.length ?? 0); at += PART_BYTES)
-      await sql`
-        INSERT INTO blob_parts (digest, part, bytes)
-        VALUES (${digest}, ${at / PART_BYTES}, ${Buffer.from(bytes?.subarray(at, at + PART_BYTES) ?? [])})`.execute(this.#tx);
+    for (const [part, some] of partsOf(bytes ?? new Uint8Array(0)).entries())
+      await sql`INSERT INTO blob_parts (digest, part, bytes) VALUES (${digest}, ${part}, ${some})`.execute(this.#tx);
   }
 
   /** Heads of trajectories and of the ledger, at the end. */

@@ -2,32 +2,16 @@
  * The writing half of a store in Postgres: group commit under the row lock of the head. Must never answer an append before its commit is durable,
  * and never write again after a commit whose outcome is unknown. PROTOCOL §3.
  */
-import { err, ok, type Result, type TrajectoryId } from '@openexec/canon';
-import {
-  type AppendFailure,
-  type Appended,
-  type Blob,
-  type EntrySigner,
-  type Head,
-  type PreparedBatch,
-  type Sequenced,
-  sequence,
-  type Stored,
-  type StoreRefusalCode,
-  type TrajectoryState,
-} from '@openexec/ledger';
+import { err, type TrajectoryId } from '@openexec/canon';
+import type { AppendFailure, Blob, EntrySigner, PreparedBatch } from '@openexec/ledger';
 import { type ControlledTransaction, sql } from 'kysely';
-import { Frontier, rootOf, type Subtree } from '../tree.ts';
-import { View } from '../view.ts';
-import type { HeadRow } from '../writer.ts';
+import { PARTS_AT_ONCE, partsOf } from '../blobParts.ts';
+import { type Answer, GroupCommit, type Request } from '../group.ts';
+import type { KnownHead } from '../headKeeper.ts';
+import { type Growth, Standing } from '../standing.ts';
 import { isCut, isOutcome, writeRefusal } from './connect.ts';
 import { readHead, viewOf } from './reader.ts';
 import type { Database, Tables } from './tables.ts';
-
-/** PROTOCOL §3: what one commit takes at most. */
-const MAX_GROUP_ENTRIES = 256;
-/** PROTOCOL §2: rows of a blob. */
-const PART_BYTES = 128 * 1024;
 
 /** What happens in the same transaction as an append: a check under the lock before it, a change after it. */
 export interface Within {
@@ -35,23 +19,7 @@ export interface Within {
   apply(tx: Tx): Promise<void>;
 }
 
-interface Request {
-  readonly batch: PreparedBatch;
-  readonly within: Within | undefined;
-  readonly resolve: (result: Result<Appended, AppendFailure>) => void;
-  readonly reject: (error: unknown) => void;
-}
-type Answer = Result<Appended, AppendFailure>;
-type Stop = { readonly code: StoreRefusalCode; readonly message: string };
 export type Tx = ControlledTransaction<Tables>;
-
-/** What one transaction is going to add. */
-interface Growth {
-  readonly stored: Stored[];
-  readonly subtrees: Subtree[];
-  readonly blobs: Map<string, Blob>;
-  readonly states: Map<TrajectoryId, TrajectoryState>;
-}
 
 /** What a writer works with. */
 export interface PostgresWriterOptions {
@@ -60,71 +28,36 @@ export interface PostgresWriterOptions {
   readonly instance: string;
   readonly signer: EntrySigner | undefined;
   /** Called after every durable commit, with the head that it made. */
-  readonly onCommit: (head: Pick<Head, 'size' | 'root' | 'fingerprint'>) => void;
+  readonly onCommit: (head: KnownHead) => void;
 }
 
 /** One handle's writer: one transaction at a time, each taking what arrived while the one before ran. */
 export class PostgresWriter {
   readonly #options: PostgresWriterOptions;
-  readonly #view = new View();
-  #queue: Request[] = [];
-  #running: Promise<void> | null = null;
-  #size = -1;
+  readonly #group = new GroupCommit<Within>((group) => this.#commit(group));
+  readonly #standing: Standing;
+  /** What this handle remembers of payloads is void. */
   #stale = false;
-  #frontier = new Frontier(0, new Uint8Array(0));
-  #fingerprint: HeadRow['fingerprint'] = null;
-  #successor: string | null = null;
   #trajectories = 0n;
-  #stopped: Stop | null = null;
 
   constructor(options: PostgresWriterOptions) {
     this.#options = options;
+    const { signer, instance } = options;
+    this.#standing = new Standing(signer === undefined ? { instance } : { instance, signer });
   }
 
   /** Queues a batch. */
   append(batch: PreparedBatch, within?: Within): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ batch, within, resolve, reject });
-      this.#running ??= this.#run();
-    });
+    return this.#group.append(batch, within);
   }
 
   /** Answers everything that is queued; then nothing more is taken. */
-  async finish(): Promise<void> {
-    await this.#running;
-    this.#stopped ??= { code: 'store.closed', message: 'this handle was closed' };
-  }
-
-  async #run(): Promise<void> {
-    // What is asked in the same turn of the event loop shares one commit.
-    await Promise.resolve();
-    while (this.#queue.length > 0) {
-      const group = this.#takeGroup();
-      try {
-        const answers = this.#stopped === null ? await this.#commit(group) : group.map((): Answer => err(this.#stopped ?? STOPPED));
-        for (const [at, request] of group.entries()) request.resolve(answers[at] ?? err(STOPPED));
-      } catch (error) {
-        // Not an outcome of the server's: a broken invariant. It is shown to whoever asked, and nothing more is written.
-        this.#stopped = STOPPED;
-        for (const request of group) request.reject(error);
-      }
-    }
-    this.#running = null;
-  }
-
-  #takeGroup(): Request[] {
-    let entries = 0;
-    let count = 0;
-    for (const { batch } of this.#queue) {
-      if (count > 0 && entries + batch.count > MAX_GROUP_ENTRIES) break;
-      entries += batch.count;
-      count++;
-    }
-    return this.#queue.splice(0, count);
+  finish(): Promise<void> {
+    return this.#group.finish();
   }
 
   /** A connection that was cut while nobody used it is noticed only now, and nothing has been sent on it: the next one is tried. */
-  async #commit(group: readonly Request[]): Promise<readonly Answer[]> {
+  async #commit(group: readonly Request<Within>[]): Promise<readonly Answer[]> {
     for (let tries = 1; ; tries++) {
       const answers = await this.#attempt(group, tries <= RETRIES);
       if (answers !== null) return answers;
@@ -132,7 +65,7 @@ export class PostgresWriter {
   }
 
   /** One transaction. A refused append in the group costs the others nothing. Null where the connection broke before COMMIT and `again` allows. */
-  async #attempt(group: readonly Request[], again: boolean): Promise<readonly Answer[] | null> {
+  async #attempt(group: readonly Request<Within>[], again: boolean): Promise<readonly Answer[] | null> {
     let tx: Tx | null = null;
     let committing = false;
     try {
@@ -148,21 +81,16 @@ export class PostgresWriter {
       committing = true;
       await tx.commit().execute();
       // Window 4: a death from here on loses no entry, only the answer: a repeat is answered as duplicate.
-      this.#options.onCommit({
-        size: BigInt(this.#size),
-        root: rootOf(this.#size, this.#frontier.stored()),
-        fingerprint: this.#fingerprint,
-      });
+      this.#options.onCommit(this.#standing.known());
       return answers;
     } catch (error) {
       // After any failure the memory of the ledger is void.
-      this.#size = -1;
+      this.#standing.forget();
       if (tx !== null && !committing) await rollBack(tx);
       if (!isOutcome(error)) throw error;
       if (again && !committing && isCut(error)) return null;
       const refusal = writeRefusal(error, committing);
-      if (refusal.code !== 'store.busy' && refusal.code !== 'store.readOnly')
-        this.#stopped = { code: 'store.stopped', message: `this handle stopped writing: ${refusal.message}` };
+      if (refusal.code !== 'store.busy' && refusal.code !== 'store.readOnly') this.#group.stop(refusal);
       return group.map(() => err(refusal));
     }
   }
@@ -170,75 +98,37 @@ export class PostgresWriter {
   /** Takes the lock, and takes up what others appended since this handle's last commit. */
   async #refresh(tx: Tx): Promise<void> {
     const head = await readHead(tx, true);
-    if (head.size !== this.#size || this.#stale) {
-      this.#stale = false;
-      this.#view.clear();
-      this.#frontier = new Frontier(head.size, head.frontier);
-      const count = await sql<{ readonly last: string }>`SELECT coalesce(max(id), 0) AS last FROM trajectories`.execute(tx);
-      this.#trajectories = BigInt(count.rows[0]?.last ?? 0);
-    }
-    this.#size = head.size;
-    this.#fingerprint = head.fingerprint;
-    this.#successor = head.successor;
+    if (head.size === this.#standing.size && !this.#stale) return;
+    this.#stale = false;
+    this.#standing.takeUp(head);
+    const count = await sql<{ readonly last: string }>`SELECT coalesce(max(id), 0) AS last FROM trajectories`.execute(tx);
+    this.#trajectories = BigInt(count.rows[0]?.last ?? 0);
   }
 
-  async #placeAll(tx: Tx, group: readonly Request[]): Promise<{ readonly answers: readonly Answer[]; readonly growth: Growth }> {
-    const growth: Growth = { stored: [], subtrees: [], blobs: new Map(), states: new Map() };
+  async #placeAll(tx: Tx, group: readonly Request<Within>[]): Promise<{ readonly answers: readonly Answer[]; readonly growth: Growth }> {
+    const source = viewOf(tx);
     const answers: Answer[] = [];
-    this.#view.begin();
-    this.#view.stand(this.#headFields());
-    await this.#view.fetch(
-      viewOf(tx),
+    const growth = await this.#standing.begin(
+      source,
       group.map(({ batch }) => batch),
     );
     for (const { batch, within } of group) {
       const refused = (await within?.check(tx)) ?? null;
-      const answer = refused === null ? await this.#place(tx, batch, growth) : err(refused);
+      const answer = refused === null ? await this.#standing.place(source, batch, growth, () => ++this.#trajectories) : err(refused);
       answers.push(answer);
       if (within === undefined || !answer.ok || answer.value.outcome === 'duplicate') continue;
       await within.apply(tx);
-      // What this handle remembers of payloads is void after this.
       this.#stale = true;
     }
     return { answers, growth };
   }
 
-  #headFields(): { readonly size: bigint; readonly fingerprint: HeadRow['fingerprint']; readonly successor: string | null } {
-    return { size: BigInt(this.#size), fingerprint: this.#fingerprint, successor: this.#successor };
-  }
-
-  async #place(tx: Tx, batch: PreparedBatch, growth: Growth): Promise<Answer> {
-    const { signer, instance } = this.#options;
-    const context = signer === undefined ? { instance } : { instance, signer };
-    const placed = await this.#view.ask(viewOf(tx), (view) => sequence(view, batch, context));
-    if (!placed.ok) return placed;
-    if (placed.value.outcome === 'duplicate') {
-      const stored = placed.value.places.flatMap(({ trajectory, first, count }) =>
-        Array.from({ length: count }, (_, offset) => this.#view.entry(trajectory, first + offset)),
-      );
-      return ok({ outcome: 'duplicate', stored, size: BigInt(this.#size) });
-    }
-    this.#grow(placed.value, batch.blobs, growth);
-    return ok({ outcome: 'appended', stored: placed.value.stored, size: BigInt(this.#size) });
-  }
-
-  #grow(batch: Sequenced & { readonly outcome: 'appended' }, blobs: readonly Blob[], growth: Growth): void {
-    growth.stored.push(...batch.stored);
-    for (const leaf of batch.leaves) this.#frontier.append(leaf, (subtree) => growth.subtrees.push(subtree));
-    for (const blob of blobs) growth.blobs.set(blob.digest, blob);
-    for (const [trajectory, state] of batch.states) growth.states.set(trajectory, state);
-    this.#view.adopt(batch.stored, batch.states, () => ++this.#trajectories);
-    this.#size += batch.stored.length;
-    this.#fingerprint = batch.fingerprint;
-    this.#successor = batch.successor;
-    this.#view.stand(this.#headFields());
-  }
-
   async #store(tx: Tx, growth: Growth): Promise<void> {
     await this.#storeBlobs(tx, [...growth.blobs.values()]);
     const { stored, subtrees, states } = growth;
-    const idOf = (trajectory: TrajectoryId): string => String(this.#view.known(trajectory)?.id ?? 0n);
+    const idOf = (trajectory: TrajectoryId): string => String(this.#standing.view.known(trajectory)?.id ?? 0n);
     const heads = [...states];
+    const { size, frontier, fingerprint, successor } = this.#standing.head();
     // One statement, so one way there and back: every part of it runs, whether it is read from or not. NOTIFY is delivered with the commit.
     await sql`
       WITH
@@ -255,9 +145,9 @@ export class PostgresWriter {
         grown AS (INSERT INTO subtrees (level, idx, hash)
           SELECT * FROM UNNEST(${subtrees.map(({ level }) => level)}::integer[], ${subtrees.map(({ index }) => index)}::bigint[],
             ${subtrees.map(({ hash }) => bufferOf(hash))}::bytea[])),
-        stands AS (UPDATE head SET size = ${String(this.#size)}, frontier = ${bufferOf(this.#frontier.stored())},
-          fingerprint = ${this.#fingerprint}, successor = ${this.#successor} WHERE id = 0)
-      SELECT pg_notify(${`openexec_${this.#options.schema}`}, ${String(this.#size)})`.execute(tx);
+        stands AS (UPDATE head SET size = ${String(size)}, frontier = ${bufferOf(frontier)},
+          fingerprint = ${fingerprint}, successor = ${successor} WHERE id = 0)
+      SELECT pg_notify(${`openexec_${this.#options.schema}`}, ${String(size)})`.execute(tx);
   }
 
   async #storeBlobs(tx: Tx, blobs: readonly Blob[]): Promise<void> {
@@ -269,9 +159,7 @@ export class PostgresWriter {
     const isNew = new Set(added.rows.map(({ digest }) => digest));
     for (const { digest, bytes } of blobs) {
       if (!isNew.has(digest)) continue;
-      const parts = Array.from({ length: Math.ceil(bytes.length / PART_BYTES) }, (_, part) =>
-        Buffer.from(bytes.subarray(part * PART_BYTES, (part + 1) * PART_BYTES)),
-      );
+      const parts = partsOf(bytes);
       // A few parts at a time: one statement with all of a large blob would hold it three times in memory.
       for (let from = 0; from < parts.length; from += PARTS_AT_ONCE) {
         const some = parts.slice(from, from + PARTS_AT_ONCE);
@@ -285,11 +173,9 @@ export class PostgresWriter {
 
 /** More than a pool of dead connections. */
 const RETRIES = 10;
-const PARTS_AT_ONCE = 16;
-const STOPPED: Stop = { code: 'store.stopped', message: 'an internal check failed' };
 
 /** Best effort: a connection that broke has rolled back by itself. */
-async function rollBack(tx: Tx): Promise<void> {
+export async function rollBack(tx: Tx): Promise<void> {
   try {
     await tx.rollback().execute();
   } catch (error) {
