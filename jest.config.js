@@ -8,6 +8,8 @@ const heavy = process.env.OPENEXEC_HEAVY === '1';
 export default {
   // Most of the time a suite waits for processes of its own; two at a time suit the smallest machine.
   maxWorkers: 2,
+  // No test is bound by how quick a machine is: only one that hangs takes minutes.
+  testTimeout: 240_000,
   testEnvironment: 'node',
   testMatch: [`<rootDir>/{libs,apps,scripts}/**/test/**/*${heavy ? '.heavy' : ''}.test.ts`],
   testPathIgnorePatterns: ['/node_modules/', '/dist/', '/assets/', ...(heavy ? [] : ['\\.heavy\\.test\\.ts$'])],

@@ -9,6 +9,9 @@ import { type Scanned, type Target, targetOf } from './scan.ts';
 /** `export * as name` gives one name and is lawful; swc reads it as a named export. */
 const isWildcard = (node: Node): boolean => node.type === 'ExportAllDeclaration';
 
+/** Servers and the like that tests of several packages share; nothing that ships may import them. */
+const TEST_DOOR = /\/testServer(\.ts)?$/;
+
 /** Direction, purity and ownership of one import, or null when it is lawful. */
 function unlawful(house: House, one: Scanned, target: Target): { rule: string; message: string } | null {
   const { room } = one;
@@ -39,6 +42,7 @@ function checkFile(house: House, one: Scanned): Finding[] {
       add('own-index', 'inside a package the file is imported, not the front door');
     if (target.is === 'sibling' && target.deep) add('deep-import', `${specifier} goes past the front door of ${target.room.name}`);
     if (target.is === 'sibling' && target.room.key === one.room.key && one.ships) add('own-index', 'a package does not import itself');
+    if (one.ships && TEST_DOOR.test(specifier)) add('test-door', `${specifier} is a door for tests only`);
     const verdict = unlawful(house, one, target);
     if (verdict !== null) add(verdict.rule, `${specifier}: ${verdict.message}`);
   }

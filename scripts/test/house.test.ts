@@ -142,6 +142,15 @@ const planted: readonly (readonly [string, string, string, Files])[] = [
     'libs/ground/src/two.ts',
     { 'libs/ground/src/two.ts': "import { one } from './index.ts';\n\nexport const two = one;\n" },
   ],
+  [
+    'a door for tests that ships',
+    'test-door',
+    'libs/ground/src/two.ts',
+    {
+      'libs/ground/src/testServer.ts': 'export const served = 1;\n',
+      'libs/ground/src/two.ts': "import { served } from './testServer.ts';\n\nexport const two = served;\n",
+    },
+  ],
   ['a sibling that package.json does not name', 'manifest', 'libs/check/package.json', { 'libs/check/src/more.ts': index('') }],
   [
     'a dependency that nothing imports',
@@ -233,7 +242,7 @@ function checkAll(folders: readonly string[]): readonly Report[] {
 beforeAll(() => {
   roots.push(build(), ...planted.map(([, , , files]) => build(files)));
   reports = checkAll(roots);
-}, 120_000);
+});
 
 afterAll(() => {
   for (const folder of roots) fs.rmSync(folder, { recursive: true, force: true });

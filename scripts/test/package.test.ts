@@ -18,7 +18,7 @@ interface Packed {
   readonly unpackedBytes: number;
 }
 const HOUSE = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
-jest.setTimeout(240_000);
+jest.setTimeout(600_000);
 
 /** Everything that may be in the tarball. */
 const ALLOWED = [

@@ -126,5 +126,5 @@ describe('knip', () => {
     const outcome = run('knip/bin/knip.js', ['--reporter', 'compact']);
     expect(outcome.status).not.toBe(0);
     for (const name of ['dead.ts', 'spare', 'yaml']) expect(outcome.text).toContain(name);
-  }, 60_000);
+  });
 });

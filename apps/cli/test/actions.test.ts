@@ -2,14 +2,14 @@
  * The deterministic actions end to end through the bundle: a repository with lint, type-check, format, build and test commands, a blueprint of its own
  * that uses all of them, a red lint routed to a repair, a note kept by the agent and read by a stage, and the three reports read from the ledger.
  */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { join } from 'node:path';
 import { openSqliteLedger } from '@openexec/stores';
 import type { Json } from '@openexec/canon';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, patchScripts, type Place, type Provider, type Reply, startProvider } from './place.ts';
+import { patchScripts, type Reply } from './place.ts';
+import { commitAll, inEachPlace, initialised, openexec, place, provider } from './scene.ts';
 
-const TIME_MS = 120_000;
+const TIME_MS = 240_000;
 const TOOLS: Readonly<Record<string, string>> = {
   // Red as long as a file says "var"; leaves a cache behind, which is scratch.
   'tools/lint.mjs':
@@ -52,31 +52,14 @@ stages:
   - {id: commit, type: deterministic, action: commit_changes, sandbox: repo_write, inputs: [patch], outputs: [result], on_success: done, on_failure: fail}
 `;
 
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
-beforeAll(async () => {
-  bundle = await buildBundle();
-}, TIME_MS);
-afterAll(() => bundle.remove());
-beforeEach(async () => {
-  place = makePlace();
+inEachPlace(async () => {
   for (const [path, text] of Object.entries(TOOLS)) place.write(path, text);
-  place.git('add', '-A');
-  place.git('-c', 'user.name=Test', '-c', 'user.email=test@example.org', 'commit', '-q', '-m', 'tools');
-  provider = await startProvider();
-  expect(await openexec('init', '--model', 'openai:gpt-test')).toMatchObject({ exit: 0 });
+  commitAll('tools');
+  await initialised();
   place.write('.openexec/config.yaml', CONFIG);
   place.write('.openexec/blueprints/everything.yaml', BLUEPRINT);
-}, TIME_MS);
-afterEach(async () => {
-  await provider.close();
-  place.remove();
 });
 
-function openexec(...args: readonly string[]): Promise<Ended> {
-  return bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-}
 const call = (name: string, args: object): NonNullable<Reply['calls']>[number] => ({ name, arguments: args });
 const write = (path: string, content: string) => call('apply_patch', { format: 'whole_file', path, content });
 

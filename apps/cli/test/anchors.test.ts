@@ -5,14 +5,14 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
+import { type Bundle, buildBundle, type Ended, until } from './cli.ts';
 import { makePlace, type Place } from './place.ts';
-import { startTsa, type Tsa } from './tsa.ts';
+import { startTsa, type Tsa } from '@openexec/anchors/testServer';
 
 let bundle: Bundle;
 let place: Place;
 let closing: (() => unknown)[];
-const TIME_MS = 120_000;
+const TIME_MS = 240_000;
 const KEY_NAME = 'witness.example/w1';
 
 beforeAll(async () => {
@@ -80,10 +80,7 @@ async function witness(
   const args = ['witness', '--key', key, '--state', state, '--listen', `127.0.0.1:${options.port ?? '0'}`, '--log', ...logKeys];
   const child = bundle.start(args, { cwd: place.root, env: place.env });
   closing.push(() => child.kill('SIGKILL'));
-  for (let tries = 0; !child.stdout().includes('listens'); tries++) {
-    if (tries > 400) throw new Error('the witness does not listen');
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
+  await until('the witness listens', () => child.stdout().includes('listens'));
   const url = /listens {2}(\S+)/.exec(child.stdout())?.[1] ?? '';
   const stop = async (): Promise<Ended> => {
     child.kill('SIGTERM');

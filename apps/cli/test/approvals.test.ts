@@ -3,9 +3,10 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, patchScripts, patchSum, type Place, type Provider, startProvider } from './place.ts';
+import { describe, expect, test } from '@jest/globals';
+import type { Ended } from './cli.ts';
+import { patchScripts, patchSum } from './place.ts';
+import { inEachPlace, openexec, place, provider } from './scene.ts';
 
 interface Waiting {
   readonly id: string;
@@ -15,28 +16,10 @@ interface Waiting {
   readonly rule: { readonly layer: string; readonly rule: string } | null;
 }
 
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
-const TIME_MS = 60_000;
+const TIME_MS = 240_000;
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-}, TIME_MS);
-afterAll(() => bundle.remove());
-beforeEach(async () => {
-  place = makePlace();
-  provider = await startProvider();
-  expect(await openexec('init', '--model', 'openai:gpt-test')).toMatchObject({ exit: 0 });
-}, TIME_MS);
-afterEach(async () => {
-  await provider.close();
-  place.remove();
-});
+inEachPlace();
 
-function openexec(...args: readonly string[]): Promise<Ended> {
-  return bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-}
 /** Runs until the change to package.json waits. */
 async function parked(...more: readonly string[]): Promise<{ readonly ended: Ended; readonly request: string }> {
   provider.say({ calls: [patchSum('-', '+'), patchScripts()] });

@@ -6,33 +6,18 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import Database from 'better-sqlite3';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, patchSum, type Place, type Provider, type Reply, startProvider } from './place.ts';
+import { type Ended, until } from './cli.ts';
+import { makePlace, patchSum, type Reply } from './place.ts';
+import { bundle, inEachPlace, openexecWith, place, provider } from './scene.ts';
 
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
-const TIME_MS = 120_000;
+const TIME_MS = 240_000;
 const GOOD: readonly Reply[] = [{ calls: [patchSum('-', '+')] }, { text: 'done' }];
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-}, TIME_MS);
-afterAll(() => bundle.remove());
-beforeEach(async () => {
-  place = makePlace();
-  provider = await startProvider();
-}, TIME_MS);
-afterEach(async () => {
-  await provider.close();
-  place.remove();
-});
+inEachPlace(() => undefined);
 
-function openexec(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
-  return bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env, ...env } });
-}
+const openexec = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> => openexecWith(args, { env });
 async function init(config?: string): Promise<void> {
   expect(await openexec(['init', '--model', 'openai:gpt-test'])).toMatchObject({ exit: 0 });
   if (config !== undefined) place.write('.openexec/config.yaml', config);
@@ -389,7 +374,7 @@ describe('a ledger', () => {
       const ended = new Promise((resolve) => child.on('close', resolve));
       await provider.arrived(1);
       writeFileSync(join(place.folder, 'go'), '');
-      while (!existsSync(join(place.folder, 'full'))) await new Promise((resolve) => setTimeout(resolve, 20));
+      await until('the disk is full', () => existsSync(join(place.folder, 'full')));
       ask();
       await ended;
       const read = (name: string): string => readFileSync(join(place.folder, name), 'utf8').trim();

@@ -5,9 +5,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, type Place } from './place.ts';
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { inEachBarePlace, openexec, place } from './scene.ts';
 
 type Call = { readonly name: string; readonly arguments: object };
 type Turn = { readonly stage: string; readonly visit?: number; readonly calls?: readonly Call[]; readonly text?: string };
@@ -22,7 +21,7 @@ interface Summary {
   readonly result: { readonly commit: string } | null;
 }
 
-const TIME_MS = 120_000;
+const TIME_MS = 240_000;
 const HOUSE = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 const BOTH = 'commands:\n  test: {argv: [node, --test]}\n  lint: {argv: [node, lint.mjs]}\n';
 /** Objects to `var`. */
@@ -33,18 +32,8 @@ const WEAK_TEST =
 const SHOWING_TEST =
   "import assert from 'node:assert';\nimport { test } from 'node:test';\nimport { sum } from './sum.js';\ntest('sum of two', () => assert.equal(sum(2, 3), 5));\n";
 
-let bundle: Bundle;
-let place: Place;
-beforeAll(async () => {
-  bundle = await buildBundle();
-}, TIME_MS);
-afterAll(() => bundle.remove());
-beforeEach(() => {
-  place = makePlace();
-});
-afterEach(() => place.remove());
+inEachBarePlace();
 
-const openexec = (...args: readonly string[]): Promise<Ended> => bundle.run(args, { cwd: place.root, env: place.env });
 function commit(files: Readonly<Record<string, string>>): void {
   for (const [path, text] of Object.entries(files)) place.write(path, text);
   place.git('add', ...Object.keys(files));

@@ -29,6 +29,12 @@ export interface Bundle {
   remove(): void;
 }
 
+/** Waits for something that is sure to come about; gives up when it has not after so long that it never will. */
+export async function until(what: string, is: () => boolean): Promise<void> {
+  for (const since = performance.now(); !is(); await new Promise((next) => setTimeout(next, 10)))
+    if (performance.now() - since > 120_000) throw new Error(`waited in vain: ${what}`);
+}
+
 /** Builds the bundle into a folder of its own, below the repository so that the native add-on is found. */
 export async function buildBundle(): Promise<Bundle> {
   mkdirSync(join(HOUSE, '.cache'), { recursive: true });

@@ -6,28 +6,20 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, patchScripts, patchSum, type Place, type Provider, startProvider } from './place.ts';
+import { describe, expect, test } from '@jest/globals';
+import { makePlace, patchScripts, patchSum } from './place.ts';
+import { bundle, initialised, inOnePlace, openexec, place, provider } from './scene.ts';
 
-const TIME_MS = 90_000;
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
+const TIME_MS = 240_000;
 let runs: readonly string[];
 let request: string;
 /** Folder with the command `openexec` as a shell finds it. */
 let bin: string;
 
-const openexec = (...args: readonly string[]): Promise<Ended> =>
-  bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
 const isThere = (shell: string): boolean => spawnSync(shell, ['-c', 'exit 0']).status === 0;
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-  place = makePlace();
-  provider = await startProvider();
-  expect(await openexec('init', '--model', 'openai:gpt-test')).toMatchObject({ exit: 0 });
+inOnePlace(async () => {
+  await initialised();
   provider.say({ calls: [patchSum('-', '+')] }, { text: 'done' }, { calls: [patchScripts()] });
   expect(await openexec('run', 'Make sum add')).toMatchObject({ exit: 0 });
   expect(await openexec('run', 'Add\ta "script"; $(touch MARK)')).toMatchObject({ exit: 11 });
@@ -44,11 +36,6 @@ beforeAll(async () => {
     expect(script).toMatchObject({ exit: 0, stderr: '' });
     writeFileSync(join(place.folder, `openexec.${shell}`), script.stdout);
   }
-}, TIME_MS);
-afterAll(async () => {
-  await provider.close();
-  place.remove();
-  bundle.remove();
 });
 
 /** What a shell offers for a line of words, the last of which is being typed. */

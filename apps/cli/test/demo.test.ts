@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { toHex } from '@openexec/canon';
 import { leafHash, openCheckpoint, verifyTlogProof } from '@openexec/proof';
+import { until } from './cli.ts';
 import { demoScene, linesOf } from './demoScene.ts';
 
 const scene = demoScene();
@@ -221,18 +222,18 @@ describe('a timeline that is followed from another process', () => {
     );
     // Package scripts run by themselves, so the shipped policy asks a person, and nobody is there.
     expect(await openexec('run', 'Raise the version', '--model', `scripted:${waiting()}`)).toMatchObject({ exit: 11 });
-  }, 60_000);
+  });
 
   test('ends with 130 when it is interrupted', async () => {
     const child = scene.bundle.start(['timeline', 'latest', '--follow', '--jsonl'], { cwd: repository(), env: scene.env });
-    while (!child.stdout().includes('run.parked')) await new Promise((resolve) => setTimeout(resolve, 20));
+    await until('the run is shown as parked', () => child.stdout().includes('run.parked'));
     child.kill('SIGINT');
     expect(await child.ended).toMatchObject({ exit: 130 });
-  }, 30_000);
+  });
 
   test('shows what others append, each event once and in order, and ends when the run is closed', async () => {
     const child = scene.bundle.start(['timeline', 'latest', '--follow', '--jsonl'], { cwd: repository(), env: scene.env });
-    while (!child.stdout().includes('run.parked')) await new Promise((resolve) => setTimeout(resolve, 20));
+    await until('the run is shown as parked', () => child.stdout().includes('run.parked'));
     expect(await openexec('cancel', 'latest')).toMatchObject({ exit: expect.any(Number) });
     const { exit, stdout } = await child.ended;
     const lines = linesOf(stdout);
@@ -240,5 +241,5 @@ describe('a timeline that is followed from another process', () => {
     expect(lines.map(({ seq }) => seq)).toEqual(lines.map((_, at) => at));
     expect(lines.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['run.parked', 'run.cancelRequested', 'run.closed']));
     expect(lines).toEqual(linesOf((await openexec('timeline', 'latest', '--jsonl')).stdout));
-  }, 30_000);
+  });
 });

@@ -76,7 +76,7 @@ export function demoScene(): DemoScene {
     chmodSync(folder, 0o755);
     const demo = await bundle.run(['demo', '--keep', join(folder, 'demo')], { cwd: folder });
     made = { bundle, folder, demo, env: { XDG_CONFIG_HOME: join(folder, 'demo/config'), OPENEXEC_STATE_DIR: join(folder, 'demo/state') } };
-  }, 180_000);
+  });
   afterAll(() => {
     for (const each of undo) each();
   });

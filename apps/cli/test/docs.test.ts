@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { type Bundle, buildBundle } from './cli.ts';
 
 const DOCS = resolve(dirname(fileURLToPath(import.meta.url)), '../../../docs');
-jest.setTimeout(180_000);
+jest.setTimeout(600_000);
 
 let bundle: Bundle;
 let folder = '';

@@ -5,20 +5,20 @@
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { cliDocuments } from '@openexec/protocol';
 import Ajv2020 from 'ajv/dist/2020.js';
 import { Command } from 'commander';
 import { createContext } from '../src/adapters.ts';
 import { commandTree } from '../src/completion/tree.ts';
 import type { Register } from '../src/context.ts';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, patchScripts, patchSum, type Place, type Provider, startProvider } from './place.ts';
+import { patchScripts, patchSum } from './place.ts';
+import { inOnePlace, openexec, place, provider } from './scene.ts';
 import { verifies } from './verifies.ts';
 
-const TIME_MS = 180_000;
+const TIME_MS = 900_000;
 /** The attack plays twelve runs. */
-const ATTACK_TIME_MS = 300_000;
+const ATTACK_TIME_MS = 900_000;
 const FOLDER = resolve('schemas/cli');
 const NAMES = readdirSync(FOLDER).map((file) => file.replace('.schema.json', ''));
 // The published text says it all: no format, no keyword of ours.
@@ -31,25 +31,11 @@ const seen = new Set<string>();
 /** Every command with `--json` or `--jsonl`, as its words and that option. */
 const commands = await programCommands();
 
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
-
-beforeAll(async () => {
-  bundle = await buildBundle();
-  place = makePlace();
-  provider = await startProvider();
+inOnePlace(() => {
   place.git('config', 'user.name', 'A Person');
   place.git('config', 'user.email', 'person@example.org');
-}, TIME_MS);
-afterAll(async () => {
-  await provider.close();
-  place.remove();
-  bundle.remove();
 });
 
-const openexec = (...args: readonly string[]): Promise<Ended> =>
-  bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
 function conforms(name: string, document: unknown): void {
   const validate = validators.get(name);
   if (validate === undefined) throw new Error(`there is no schema ${name}`);

@@ -4,32 +4,14 @@
  */
 import { join } from 'node:path';
 import { readFileSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, type Place, type Provider, type Reply, startProvider } from './place.ts';
+import { describe, expect, test } from '@jest/globals';
+import type { Reply } from './place.ts';
+import { inEachPlace, openexec, place, provider } from './scene.ts';
 
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
-const TIME_MS = 90_000;
+const TIME_MS = 240_000;
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-}, TIME_MS);
-afterAll(() => bundle.remove());
-beforeEach(async () => {
-  place = makePlace();
-  provider = await startProvider();
-  expect(await openexec('init', '--model', 'openai:gpt-test')).toMatchObject({ exit: 0 });
-}, TIME_MS);
-afterEach(async () => {
-  await provider.close();
-  place.remove();
-});
+inEachPlace();
 
-function openexec(...args: readonly string[]): Promise<Ended> {
-  return bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-}
 const patch = (args: object): Reply => ({ calls: [{ name: 'apply_patch', arguments: args }] });
 const v4a = (...lines: readonly string[]): Reply =>
   patch({ format: 'v4a', patch: ['*** Begin Patch', ...lines, '*** End Patch', ''].join('\n') });

@@ -13,7 +13,7 @@ import { type Bundle, buildBundle } from './cli.ts';
 /** An id that owns nothing on this machine. */
 const ORDINARY = 23_456;
 const ROOT = process.getuid?.() === 0;
-jest.setTimeout(300_000);
+jest.setTimeout(900_000);
 
 let bundle: Bundle;
 let folder = '';

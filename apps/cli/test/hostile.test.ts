@@ -8,14 +8,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { allStopped, judge, type Row } from '../src/hostile/judge.ts';
 import type { Seen, SeenRun } from '../src/hostile/seen.ts';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
+import { type Bundle, buildBundle, type Ended, until } from './cli.ts';
 
 interface Document {
   readonly exit: number;
   readonly rows: readonly Row[];
   readonly verified: Seen['verified'];
 }
-jest.setTimeout(300_000);
+jest.setTimeout(900_000);
 
 let bundle: Bundle;
 let folder = '';
@@ -56,7 +56,7 @@ describe('the hostile demo', () => {
     const child = bundle.start(['demo', '--hostile'], { cwd: folder, env: { TMPDIR: temporary } });
     // The first script is written once the demo listens for the signal.
     const begun = (): boolean => readdirSync(temporary).some((name) => existsSync(join(temporary, name, 'tools.json')));
-    while (!begun()) await new Promise((done) => setTimeout(done, 50));
+    await until('the demo has begun', begun);
     child.kill('SIGINT');
     expect(await child.ended).toMatchObject({ exit: 130, stdout: '' });
     expect(readdirSync(temporary)).toEqual([]);

@@ -3,24 +3,12 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, type Place } from './place.ts';
+import { expect, test } from '@jest/globals';
+import { inEachBarePlace, openexec, place } from './scene.ts';
 
-let bundle: Bundle;
-let place: Place;
-const TIME_MS = 60_000;
+const TIME_MS = 240_000;
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-}, TIME_MS);
-afterAll(() => bundle.remove());
-beforeEach(() => {
-  place = makePlace();
-});
-afterEach(() => place.remove());
-
-const openexec = (...args: readonly string[]): Promise<Ended> => bundle.run(args, { cwd: place.root, env: place.env });
+inEachBarePlace();
 
 test(
   'a rehearsal shows the file with its reasons and writes nothing; init writes exactly that; again it keeps all and says so',

@@ -10,9 +10,9 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { formatVkey, seedSigner, signCheckpoint, TileBuilder, type TileFile } from '@openexec/proof';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
+import { type Bundle, buildBundle, type Ended, until } from './cli.ts';
 import { makePlace, type Place } from './place.ts';
-import { startTsa, type Tsa } from './tsa.ts';
+import { startTsa, type Tsa } from '@openexec/anchors/testServer';
 
 const SOURCE = resolve(dirname(fileURLToPath(import.meta.url)), '../../../test-fixtures/interop/verify.go');
 const GO_PATH = '/usr/share/gocode';
@@ -169,7 +169,7 @@ describe("Go's sumdb/note and sumdb/tlog", () => {
       const { logKeys } = JSON.parse((await openexec('ledger', 'info', '--json')).stdout) as { logKeys: string[] };
       const args = ['witness', '--key', key, '--state', join(place.folder, 'w1'), '--listen', '127.0.0.1:0', '--log', ...logKeys];
       const child = bundle.start(args, { cwd: place.root, env: place.env });
-      while (!child.stdout().includes('listens')) await new Promise((done) => setTimeout(done, 25));
+      await until('the witness listens', () => child.stdout().includes('listens'));
       const url = /listens {2}(\S+)/.exec(child.stdout())?.[1] ?? '';
       const note = await kept('note', 'ledger', 'checkpoint');
       const answer = await fetch(`${url}add-checkpoint`, { method: 'POST', body: `old 0\n\n${readFileSync(note, 'utf8')}` });

@@ -3,21 +3,15 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, patchSum, type Place, type Provider, startProvider } from './place.ts';
+import { describe, expect, test } from '@jest/globals';
+import { patchSum } from './place.ts';
+import { inOnePlace, openexec, place, provider } from './scene.ts';
 import { verifies } from './verifies.ts';
 
-const TIME_MS = 120_000;
+const TIME_MS = 240_000;
 const CANARY = 'canary-7d1f-of-the-task';
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
 let fingerprint = '';
 
-function openexec(...args: readonly string[]): Promise<Ended> {
-  return bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-}
 async function done(...args: readonly string[]): Promise<string> {
   const ended = await openexec(...args);
   if (ended.exit !== 0) throw new Error(`${args.join(' ')}: ${ended.exit}: ${ended.stdout}${ended.stderr}`);
@@ -39,19 +33,11 @@ async function verified(...more: readonly string[]): Promise<Verdict> {
 const at = (name: string): string => join(place.folder, name);
 const ledger = (name: string): readonly string[] => ['--ledger', `sqlite:${at(name)}`];
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-  place = makePlace();
-  provider = await startProvider();
+inOnePlace(async () => {
   await done('init', '--model', 'openai:gpt-test');
   provider.say({ calls: [patchSum('-', '+')] }, { text: 'done' }, { text: 'done' }, { text: 'done' });
   await done('run', `Make sum add ${CANARY}`);
   fingerprint = (JSON.parse(await done('ledger', 'info', '--json')) as { fingerprint: string }).fingerprint;
-}, TIME_MS);
-afterAll(async () => {
-  await provider.close();
-  place.remove();
-  bundle.remove();
 });
 
 describe('a ledger after a run', () => {

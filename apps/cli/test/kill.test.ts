@@ -12,7 +12,7 @@ import { verifies } from './verifies.ts';
 
 /** About twenty kills; `npm run kill` plays two hundred seeds. */
 const SEEDS = 12;
-const TIME_MS = 240_000;
+const TIME_MS = 900_000;
 
 let bundle: Bundle;
 beforeAll(async () => {
@@ -109,25 +109,28 @@ describe('the checks of the kill harness', () => {
   test(
     'see a process of the sandbox while it lives, and that it is gone after a kill',
     async () => {
-      const other = await Scene.make(bundle.entry);
-      try {
-        const before = other.boxed();
-        const life = other.drive('run', {
-          after: 'event',
-          count: facts.findIndex((fact) => fact.kind === 'execution.started' && fact.body.action === 'run_tests'),
-          delayMs: 120,
-        });
-        let seen = 0;
-        for (let over = false; !over; ) {
-          seen = Math.max(seen, other.boxed().length);
-          over = await Promise.race([life.then(() => true), new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 10))]);
+      let seen = 0;
+      // A busy machine takes longer to start a sandbox, and as much longer to run the tests in it.
+      for (const delayMs of [120, 400, 1_200, 4_000, 12_000]) {
+        if (seen > 0) break;
+        const other = await Scene.make(bundle.entry);
+        try {
+          expect(other.boxed()).toEqual([]);
+          const life = other.drive('run', {
+            after: 'event',
+            count: facts.findIndex((fact) => fact.kind === 'execution.started' && fact.body.action === 'run_tests'),
+            delayMs,
+          });
+          for (let over = false; !over; ) {
+            seen = Math.max(seen, other.boxed().length);
+            over = await Promise.race([life.then(() => true), new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 10))]);
+          }
+          expect(await outliving(other.boxed())).toEqual([]);
+        } finally {
+          other.remove();
         }
-        expect(before).toEqual([]);
-        expect(seen).toBeGreaterThan(0);
-        expect(await outliving(other.boxed())).toEqual([]);
-      } finally {
-        other.remove();
       }
+      expect(seen).toBeGreaterThan(0);
     },
     TIME_MS,
   );

@@ -1,31 +1,18 @@
 /**
  * `openexec model` against a real server: what is listed, what one question costs, and each way it can fail by its typed reason and 30.
  */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { API_KEY, makePlace, type Place, type Provider, startProvider } from './place.ts';
+import { expect, test } from '@jest/globals';
+import type { Ended } from './cli.ts';
+import { API_KEY } from './place.ts';
+import { inEachPlace, initialised, openexecWith, place, provider } from './scene.ts';
 
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
-const TIME_MS = 60_000;
+const TIME_MS = 240_000;
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-}, TIME_MS);
-afterAll(() => bundle.remove());
-beforeEach(async () => {
-  place = makePlace();
-  provider = await startProvider();
-  expect(await openexec(['init', '--model', 'openai:gpt-test'])).toMatchObject({ exit: 0 });
+inEachPlace(async () => {
+  await initialised();
   place.write('.openexec/config.local.yaml', 'version: 1\nmodels: {openai: {pricing: {gpt-test: {input: 10, output: 30}}}}\n');
-}, TIME_MS);
-afterEach(async () => {
-  await provider.close();
-  place.remove();
 });
-const openexec = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> =>
-  bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env, ...env } });
+const openexec = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> => openexecWith(args, { env });
 
 test(
   'the list shows the address without its path, whether a key is there and never the key, and the price',

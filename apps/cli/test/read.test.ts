@@ -80,7 +80,7 @@ describe('the help', () => {
   let bundle: Bundle;
   beforeAll(async () => {
     bundle = await buildBundle();
-  }, 60_000);
+  });
   afterAll(() => bundle.remove());
 
   const LEDGER = ['info', 'read', 'checkpoint', 'prove', 'consistency'].map((name) => ['ledger', name]);

@@ -4,37 +4,14 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, type Place, type Provider, startProvider } from './place.ts';
+import { describe, expect, test } from '@jest/globals';
+import { makePlace } from './place.ts';
+import { bundle, inEachPlace, initialised, openexecWith as openexec, place, provider } from './scene.ts';
 
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
-const TIME_MS = 60_000;
+const TIME_MS = 240_000;
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-}, TIME_MS);
-afterAll(() => bundle.remove());
-beforeEach(async () => {
-  place = makePlace();
-  provider = await startProvider();
-}, TIME_MS);
-afterEach(async () => {
-  await provider.close();
-  place.remove();
-});
+inEachPlace(() => undefined);
 
-function openexec(
-  args: readonly string[],
-  more: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {},
-): Promise<Ended> {
-  return bundle.run(args, { cwd: more.cwd ?? place.root, env: { ...place.env, ...provider.env, ...more.env } });
-}
-async function init(): Promise<void> {
-  expect(await openexec(['init', '--model', 'openai:gpt-test'])).toMatchObject({ exit: 0 });
-}
 async function refusedRun(
   more: readonly string[] = [],
   options: Parameters<typeof openexec>[1] = {},
@@ -63,7 +40,7 @@ describe('before a run', () => {
   test(
     'a mistyped key is named with file, line, column and the word that was meant',
     async () => {
-      await init();
+      await initialised();
       configure('version: 1\nmodel: openai:gpt-test\ncommands:\n  tests: {argv: [npm, test]}\n');
       expect(await refusedRun()).toEqual({
         exit: 2,
@@ -82,7 +59,7 @@ describe('before a run', () => {
   test(
     'a missing test command, an unknown blueprint, a broken blueprint and a broken policy are refused',
     async () => {
-      await init();
+      await initialised();
       configure('version: 1\nmodel: openai:gpt-test\n');
       expect(await refusedRun()).toMatchObject({ exit: 2, code: 'config.testMissing' });
       expect(await refusedRun(['--blueprint', 'quick_fx'])).toMatchObject({
@@ -114,7 +91,7 @@ describe('before a run', () => {
   test(
     'uncommitted changes are refused, unless the run starts from a named commit',
     async () => {
-      await init();
+      await initialised();
       place.write('sum.js', 'export const sum = 1;\n');
       expect(await refusedRun()).toMatchObject({ exit: 2, code: 'workspace.dirty', message: expect.stringContaining('sum.js') });
       provider.say({ status: 401 });
@@ -126,7 +103,7 @@ describe('before a run', () => {
   test(
     'models that cannot be asked are refused: none, unknown, without key, without price, at an address of the repository',
     async () => {
-      await init();
+      await initialised();
       expect(await refusedRun(['--model', 'none'])).toMatchObject({ exit: 2, code: 'config.modelMissing' });
       expect(await refusedRun(['--model', 'opnai:x'])).toMatchObject({
         exit: 2,
@@ -159,7 +136,7 @@ describe('keys and the ledger', () => {
   test(
     'keys that others could read, and keys that are gone, are refused',
     async () => {
-      await init();
+      await initialised();
       const home = join(place.state, readdirSync(place.state).find((name) => /^[0-9a-f]{32}$/.test(name)) ?? '');
       chmodSync(join(home, 'keys/operator.key'), 0o640);
       expect(await refusedRun()).toMatchObject({ exit: 2, code: 'key.unsafe', message: expect.stringContaining('mode 640') });
@@ -176,7 +153,7 @@ describe('keys and the ledger', () => {
   test(
     'a missing, unpinned, exchanged, older or damaged ledger is refused',
     async () => {
-      await init();
+      await initialised();
       const ledger = join(place.root, '.openexec/ledger.db');
       const young = join(place.folder, 'young.db');
       copyFileSync(ledger, young);
@@ -239,7 +216,7 @@ describe('keys and the ledger', () => {
   test(
     'names that mean nothing are refused: runs, requests, flags',
     async () => {
-      await init();
+      await initialised();
       const code = async (...args: readonly string[]) => {
         const ended = await openexec([...args, '--json']);
         return {
@@ -263,7 +240,7 @@ describe('the machine', () => {
   test(
     'without a sandbox nothing is run: 14 before any model call, and the doctor says what is missing',
     async () => {
-      await init();
+      await initialised();
       const inside = (...args: readonly string[]): { readonly status: number | null; readonly stdout: string } => {
         const command = `mount --bind /dev/null /usr/bin/bwrap && exec "$@"`;
         const env = { PATH: process.env['PATH'] ?? '', HOME: place.folder, CI: 'true', ...place.env, ...provider.env };

@@ -5,41 +5,21 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, patchSum, type Place, type Provider, startProvider } from './place.ts';
+import { describe, expect, test } from '@jest/globals';
+import { patchSum } from './place.ts';
+import { commitAll, inEachPlace, initialised, openexec, place, provider, start } from './scene.ts';
 import { verifies } from './verifies.ts';
 
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
-const TIME_MS = 60_000;
+const TIME_MS = 240_000;
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-}, TIME_MS);
-afterAll(() => bundle.remove());
-beforeEach(async () => {
-  place = makePlace();
+inEachPlace(async () => {
   place.write('old.txt', 'old\n');
   place.write('tool.sh', 'echo tool\n');
   writeFileSync(join(place.root, 'data.bin'), Buffer.from([0, 1, 2, 255, 254]));
-  place.git('add', '-A');
-  place.git('-c', 'user.name=Test', '-c', 'user.email=test@example.org', 'commit', '-q', '-m', 'more');
-  provider = await startProvider();
-  expect(await openexec('init', '--model', 'openai:gpt-test')).toMatchObject({ exit: 0 });
-}, TIME_MS);
-afterEach(async () => {
-  await provider.close();
-  place.remove();
+  commitAll();
+  await initialised();
 });
 
-function start(...args: readonly string[]) {
-  return bundle.start(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-}
-function openexec(...args: readonly string[]): Promise<Ended> {
-  return start(...args).ended;
-}
 async function soundLedger(): Promise<void> {
   const verified = await openexec('verify', '--deep', '--json');
   expect(JSON.parse(verified.stdout)).toMatchObject({ sound: true, deep: { totals: { divergences: 0, violations: 0 } } });

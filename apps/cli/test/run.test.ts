@@ -4,9 +4,10 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { API_KEY, makePlace, patchSum, type Place, type Provider, startProvider } from './place.ts';
+import { describe, expect, test } from '@jest/globals';
+import type { Ended } from './cli.ts';
+import { API_KEY, patchSum } from './place.ts';
+import { inEachPlace, openexec, place, provider, start } from './scene.ts';
 
 interface Summary {
   readonly run: string;
@@ -42,32 +43,10 @@ rules:
       noMatch: [{stage: implement}]
 `;
 
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
-const TIME_MS = 60_000;
+const TIME_MS = 240_000;
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-}, TIME_MS);
-afterAll(() => bundle.remove());
-beforeEach(async () => {
-  place = makePlace();
-  provider = await startProvider();
-  const made = await openexec('init', '--model', 'openai:gpt-test');
-  expect(made).toMatchObject({ exit: 0 });
-}, TIME_MS);
-afterEach(async () => {
-  await provider.close();
-  place.remove();
-});
+inEachPlace();
 
-function start(...args: readonly string[]) {
-  return bundle.start(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-}
-function openexec(...args: readonly string[]): Promise<Ended> {
-  return start(...args).ended;
-}
 function summary(ended: Ended): Summary {
   return JSON.parse(ended.stdout) as Summary;
 }

@@ -14,7 +14,7 @@ import { type Bundle, buildBundle, type Ended } from './cli.ts';
 import { makePlace, patchScripts, patchSum, type Place } from './place.ts';
 import { verifies } from './verifies.ts';
 
-jest.setTimeout(120_000);
+jest.setTimeout(600_000);
 let bundle: Bundle;
 let place: Place;
 let other: Place;
@@ -42,9 +42,9 @@ const [here, there] = ${JSON.stringify([place, other].map(({ root, env }) => ({ 
 const patch = ${JSON.stringify(patchSum('-', '+').arguments)};
 const scripts = ${JSON.stringify(patchScripts().arguments)};
 const say = (text, ...calls) => ({ text, finish: calls.length > 0 ? 'calls' : 'stop', calls: calls.map(([name, args], at) => ({ id: String(at), name, arguments: JSON.stringify(args) })) });
-const model = (...answers) => ({ name: 'turns', adapter: { provider: 'rehearsal', ask: async ({ turn }) => {
+const model = (...answers) => ({ name: 'turns', adapter: { provider: 'rehearsal', ask: async ({ turn }, stop) => {
   const answer = answers[turn - 1];
-  if (typeof answer === 'function') return answer();
+  if (typeof answer === 'function') return answer(stop);
   return { ok: true, value: { answer, usage: { inputTokens: 3, outputTokens: 4 }, raw: new TextEncoder().encode(JSON.stringify(answer)) } };
 } } });
 const fixing = () => model(say('So.', ['apply_patch', patch]), say('Done.'));
@@ -190,10 +190,15 @@ tell({ asked, approved, parked, denied });
 
   test('cancel closes a run that works, and an aborted signal lets one rest', async () => {
     const told = program<{ readonly cancelled: Result; readonly stopped: Result }>(`
-const slow = (then) => model(() => new Promise((resolve) => { then(); setTimeout(() => resolve({ ok: false, error: { code: 'model.server', message: 'late', retryable: false, retryAfterMs: null, status: 500, raw: null } }), 400); }), say(''));
-const first = startRun({ ...here, task, model: slow(() => void first.cancel('changed my mind')) });
+const late = { ok: false, error: { code: 'model.server', message: 'late', retryable: false, retryAfterMs: null, status: 500, raw: null } };
+// Answers when the wish has arrived: as an event of the run, or as a stop.
+const slow = (until) => model(async (stop) => (await until(stop), late), say(''));
+const first = startRun({ ...here, task, model: slow(async () => {
+  void first.cancel('changed my mind');
+  for await (const { kind } of first.events) if (kind === 'run.cancelRequested') break;
+}) });
 const abort = new AbortController();
-const second = startRun({ ...there, task, model: slow(() => abort.abort()), signal: abort.signal });
+const second = startRun({ ...there, task, model: slow((stop) => new Promise((stopped) => { stop.onStop(stopped); abort.abort(); })), signal: abort.signal });
 tell({ cancelled: await first.cancel(), stopped: await second.result });
 `);
     expect(told.cancelled).toMatchObject({ ok: true, value: { status: 'cancelled', exit: EXIT.interrupted } });

@@ -6,12 +6,13 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { API_KEY, makePlace, patchScripts, patchSum, type Place, type Provider, startProvider } from './place.ts';
+import { describe, expect, test } from '@jest/globals';
+import type { Ended } from './cli.ts';
+import { API_KEY, patchScripts, patchSum } from './place.ts';
+import { bundle, commitAll, inEachPlace, place, provider } from './scene.ts';
 import { formsOf, leaksIn, searchFolder, unicodeEscaped } from './searcher.ts';
 
-const TIME_MS = 120_000;
+const TIME_MS = 240_000;
 /** Made here, never issued; joined from halves so that scanners of this source stay quiet. */
 const KNOWN = {
   provider: API_KEY,
@@ -75,34 +76,20 @@ names.forEach((name, index) => { writeFileSync('left-' + index, 'token = ' + nam
 process.exit(sum(2, 3) === 5 ? 0 : 1);
 `;
 
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
 let temporary: string;
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-}, TIME_MS);
-afterAll(() => bundle.remove());
-beforeEach(async () => {
-  place = makePlace();
-  provider = await startProvider();
+inEachPlace(async () => {
   temporary = join(place.folder, 'tmp');
   mkdirSync(temporary);
   chmodSync(temporary, 0o1777);
   const leak = Buffer.from(JSON.stringify({ text: everything, names: [UNKNOWN.github, KNOWN.remote] }));
   place.write('leak.txt', Buffer.from(leak.map((byte) => byte ^ 0x5a)).toString('hex'));
   place.write('tests.mjs', LEAKY);
-  place.git('add', '-A');
-  place.git('-c', 'user.name=Test', '-c', 'user.email=test@example.org', 'commit', '-q', '-m', 'tests that tell everything');
+  commitAll('tests that tell everything');
   place.git('remote', 'add', 'origin', `https://oauth2:${KNOWN.remote}@git.example.org/a/b.git`);
   place.write('.npmrc', `//registry.example.org/:_authToken=${KNOWN.npm}\n`);
   expect(await openexec('init', '--model', 'openai:gpt-test')).toMatchObject({ exit: 0 });
   place.write('.openexec/config.yaml', 'version: 1\nmodel: openai:gpt-test\ncommands:\n  test: {argv: [node, tests.mjs]}\n  lint: none\n');
-}, TIME_MS);
-afterEach(async () => {
-  await provider.close();
-  place.remove();
 });
 
 function openexec(...args: readonly string[]): Promise<Ended> {

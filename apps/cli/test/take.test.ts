@@ -4,36 +4,22 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, patchScripts, patchSum, type Place, type Provider, startProvider } from './place.ts';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { patchScripts, patchSum } from './place.ts';
+import { inEachPlace, initialised, openexec, place, provider } from './scene.ts';
 
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
-const TIME_MS = 90_000;
+const TIME_MS = 240_000;
 const PERSON = ['-c', 'user.name=Test', '-c', 'user.email=test@example.org'];
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-}, TIME_MS);
-afterAll(() => bundle.remove());
-beforeEach(async () => {
-  place = makePlace();
-  provider = await startProvider();
-  place.git('config', 'user.name', 'A Person');
-  place.git('config', 'user.email', 'person@example.org');
-  expect(await openexec('init', '--model', 'openai:gpt-test')).toMatchObject({ exit: 0 });
-}, TIME_MS);
 afterEach(async () => {
   expect(await openexec('verify', '--deep')).toMatchObject({ exit: 0 });
-  await provider.close();
-  place.remove();
+});
+inEachPlace(async () => {
+  place.git('config', 'user.name', 'A Person');
+  place.git('config', 'user.email', 'person@example.org');
+  await initialised();
 });
 
-function openexec(...args: readonly string[]): Promise<Ended> {
-  return bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-}
 async function ranWith(from: string, to: string): Promise<string> {
   provider.say({ calls: [patchSum(from, to)] }, { text: 'done' });
   const ended = await openexec('run', 'Make sum add', '--json');

@@ -2,38 +2,20 @@
  * Undeclared effects through the bundle: a test command that reaches for the network or brings an editor task along fails its stage with a typed
  * reason, the model and the reader are told, and the ledger verifies deep. PROTOCOL §9; GOALS E19.
  */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, patchSum, type Place, type Provider, startProvider } from './place.ts';
+import { describe, expect, test } from '@jest/globals';
+import { patchSum } from './place.ts';
+import { commitAll, inEachPlace, initialised, openexec, place, provider } from './scene.ts';
 import { verifies } from './verifies.ts';
 
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
-const TIME_MS = 60_000;
+const TIME_MS = 240_000;
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-}, TIME_MS);
-afterAll(() => bundle.remove());
-beforeEach(() => {
-  place = makePlace();
-});
-afterEach(async () => {
-  await provider.close();
-  place.remove();
-});
+inEachPlace(() => undefined);
 
-function openexec(...args: readonly string[]): Promise<Ended> {
-  return bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-}
 /** A repository whose tests also do this before anything else. */
 async function testsThatAlso(line: string): Promise<void> {
   place.write('also.test.js', `${line}\n`);
-  place.git('add', '-A');
-  place.git('-c', 'user.name=Test', '-c', 'user.email=test@example.org', 'commit', '-q', '-m', 'also');
-  provider = await startProvider();
-  expect(await openexec('init', '--model', 'openai:gpt-test')).toMatchObject({ exit: 0 });
+  commitAll('also');
+  await initialised();
 }
 async function soundLedger(): Promise<void> {
   const verified = await openexec('verify', '--deep', '--json');

@@ -4,39 +4,24 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, patchScripts, patchSum, type Place, type Provider, startProvider } from './place.ts';
+import { describe, expect, test } from '@jest/globals';
+import type { Ended } from './cli.ts';
+import { patchScripts, patchSum } from './place.ts';
+import { inEachPlace, openexec, place, provider } from './scene.ts';
 
 interface Chain {
   readonly v: 1;
   writs: { body: Record<string, unknown>; signatures: { key: string; value: string }[] }[];
 }
 
-const TIME_MS = 120_000;
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
+const TIME_MS = 240_000;
 let host: string;
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-}, TIME_MS);
-afterAll(() => bundle.remove());
-beforeEach(async () => {
-  place = makePlace();
-  provider = await startProvider();
+inEachPlace(async () => {
   host = new URL(provider.env['OPENAI_BASE_URL'] ?? '').host;
   await fine('init', '--model', 'openai:gpt-test');
-}, TIME_MS);
-afterEach(async () => {
-  await provider.close();
-  place.remove();
 });
 
-function openexec(...args: readonly string[]): Promise<Ended> {
-  return bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-}
 async function fine(...args: readonly string[]): Promise<Ended> {
   const ended = await openexec(...args);
   expect({ args, exit: ended.exit, stderr: ended.exit === 0 ? '' : ended.stderr }).toEqual({ args, exit: 0, stderr: '' });

@@ -32,7 +32,7 @@ const examples = builtinActions.flatMap((action) => {
 beforeAll(async () => {
   const report = await sandbox().check();
   if (!report.sound) throw new Error(`no sound sandbox: ${report.problem ?? ''}`);
-}, 60_000);
+});
 afterAll(cleanUp);
 
 /** What the schema, the paths and the world say, before anything is done. */

@@ -18,7 +18,7 @@ const FILES = {
 beforeAll(async () => {
   const report = await sandbox().check();
   if (!report.sound) throw new Error(`no sound sandbox: ${report.problem ?? ''}`);
-}, 60_000);
+});
 afterAll(cleanUp);
 
 /** Writes, removes and commits; null removes. */

@@ -10,7 +10,7 @@ import { formatCosignerVkey, openCosignatures, parseCosignerVkey, seedSigner } f
 import { fileAnchor, gitAnchor, heldByFile, heldByGit, rfc3161Anchor, serveWitness, Witness, witnessAnchor } from '../src/index.ts';
 import { anchorContract, type OpenedAnchor } from './anchor.contract.ts';
 import { LOG_VKEY, TestLog } from './fixture.ts';
-import { startTsa } from './tsa.ts';
+import { startTsa } from '../src/testServer.ts';
 
 const randomness = { bytes: (count: number) => new Uint8Array(randomBytes(count)) };
 const folderOf = (): string => mkdtempSync(join(tmpdir(), 'openexec-anchor-'));

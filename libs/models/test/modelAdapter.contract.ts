@@ -45,7 +45,8 @@ function request(more: Partial<ModelRequest> = {}): ModelRequest {
     ],
     tools: [{ name: 'read_file', description: 'Reads.', parameters: { type: 'object', properties: {}, required: [] } }],
     maxOutputTokens: 100,
-    timeoutMs: 5_000,
+    // An ask that must be answered is, on the busiest machine, before that.
+    timeoutMs: 120_000,
     stage: 'fix',
     visit: 1,
     turn: 1,
@@ -142,18 +143,15 @@ function stopping(contract: ModelAdapterContract): void {
 
   test('a stop ends an ask that waits', async () => {
     const stop = stopper();
-    const started = performance.now();
     const asking = outcome(contract.open('silent').ask(request(), stop.signal));
     setTimeout(stop.raise, 50);
+    // The deadline, which would end it otherwise, says another word.
     expect(await asking).toBe(contract.waits ? 'model.stopped' : 'answered');
-    expect(performance.now() - started).toBeLessThan(2_000);
   });
 
   test('the deadline ends an ask that waits', async () => {
-    const started = performance.now();
     const asking = outcome(contract.open('silent').ask(request({ timeoutMs: 150 }), stopper().signal));
     expect(await asking).toBe(contract.waits ? 'model.timeout' : 'answered');
-    expect(performance.now() - started).toBeLessThan(2_000);
   });
 
   test('no listener is left on the signal, however the ask ended', async () => {

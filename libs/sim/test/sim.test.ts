@@ -9,7 +9,7 @@ describe('a hundred seeds', () => {
   const reports: SimReport[] = [];
   beforeAll(async () => {
     for (let seed = 1; seed <= SEEDS; seed++) reports.push(await simulate(`${seed}`));
-  }, 300_000);
+  }, 900_000);
   const sum = (of: (report: SimReport) => number): number => reports.reduce((total, report) => total + of(report), 0);
 
   test('leave ledgers that check out, and trees like those of undisturbed runs', () => {

@@ -24,7 +24,7 @@ export interface PostgresServer {
 }
 
 const NOBODY = 65_534;
-const START_MS = 30_000;
+const START_MS = 120_000;
 
 /** Folders that hold `initdb` and `postgres`, best first; `which` picks one kind. */
 function binaryFolders(which: 'any' | 'npm' | 'system'): readonly string[] {

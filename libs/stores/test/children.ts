@@ -33,11 +33,11 @@ export interface Outcome {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Runs a command to its end; with `killAfterMs` it is killed that long after its first line, of which `onLine` is told. */
+/** Runs a command to its end; with `killAfterMs` it is killed that long after what `onLine` does on its first line is done. */
 export function run(
   command: string,
   args: readonly string[],
-  options: { readonly killAfterMs?: number; readonly onLine?: () => void; readonly env?: NodeJS.ProcessEnv } = {},
+  options: { readonly killAfterMs?: number; readonly onLine?: () => void | Promise<void>; readonly env?: NodeJS.ProcessEnv } = {},
 ): Promise<Outcome> {
   return new Promise((settle, fail) => {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...(options.env === undefined ? {} : { env: options.env }) });
@@ -48,8 +48,13 @@ export function run(
       text += chunk.toString('utf8');
       if (options.killAfterMs === undefined || isArmed || !text.includes('\n')) return;
       isArmed = true;
-      options.onLine?.();
-      setTimeout(() => child.kill('SIGKILL'), options.killAfterMs);
+      Promise.resolve(options.onLine?.()).then(
+        () => setTimeout(() => child.kill('SIGKILL'), options.killAfterMs),
+        (caught: unknown) => {
+          child.kill('SIGKILL');
+          fail(caught as Error);
+        },
+      );
     });
     child.stderr.on('data', (chunk: Buffer) => {
       errors += chunk.toString('utf8');

@@ -11,7 +11,7 @@ import { drawOf, playState, type StateReport, type Story } from './disk/states.t
 import { loadStories, recordStories, saveStories, scratch, withoutSyncs } from './disk/stories.ts';
 import { canTrace } from './kill/matrix.ts';
 
-const TIME_MS = 120_000;
+const TIME_MS = 600_000;
 const traced = canTrace() ? test : test.skip;
 const reason = canTrace() ? '' : ' (not run: strace is missing or may not trace here)';
 let folder = '';

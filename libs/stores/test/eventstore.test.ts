@@ -16,7 +16,7 @@ import { type PostgresServer, startPostgres } from '@openexec/stores/testServer'
 import { check, clock, folder, found, keys, opened, openRun, openWith, randomness, refusalOf, removeFolders } from './support.ts';
 
 const { batchTo, fact, CANCEL, textBlob } = fixtures;
-const START_MS = 60_000;
+const START_MS = 240_000;
 const cluster = process.env['OPENEXEC_TEST_EVENTSTORE_URL'];
 let server: EventStoreServer;
 let postgres: PostgresServer;

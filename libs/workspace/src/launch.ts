@@ -37,10 +37,13 @@ export interface LaunchOptions {
   readonly stage: string | null;
 }
 
-/** Between TERM and KILL, and between exit and the end of the pipes. */
+/** Between TERM and KILL. */
 const TERM_GRACE_MS = 2_000;
-const PIPE_GRACE_MS = 300;
-const ORPHAN_WAIT_MS = 1_000;
+/** Between exit and the end of the pipes, which somebody may hold. */
+const PIPE_TURN_MS = 10;
+const PIPE_TURNS = 100;
+/** For what was killed to be gone, a millisecond each; a busy machine may take seconds to run it once more. */
+const ORPHAN_TURNS = 10_000;
 type Stopped = CommandOutcome['stopped'];
 
 /**
@@ -279,15 +282,18 @@ class Running {
     this.#over = true;
     for (const timer of this.#timers) clearTimeout(timer);
     this.#unlisten();
-    const patience = new AbortController();
-    await Promise.race([this.#closed, sleep(PIPE_GRACE_MS, undefined, { signal: patience.signal }).catch(() => undefined)]);
-    patience.abort();
+    let closed = false;
+    void this.#closed.then(() => {
+      closed = true;
+    });
+    // Counted in turns, not in time: after each sleep what lies in the pipes is read, however busy the machine is.
+    for (let turn = 0; turn < PIPE_TURNS && !closed; turn += 1) await Promise.race([this.#closed, sleep(PIPE_TURN_MS)]);
     for (const pipe of this.#child.stdio) (pipe as Readable | null)?.destroy();
   }
 
   /** True once the sandbox's init is gone, and with it by the kernel's rule every process in its namespace. */
   async initGone(): Promise<boolean> {
-    for (let waited = 0; waited < ORPHAN_WAIT_MS; waited += 1) {
+    for (let waited = 0; waited < ORPHAN_TURNS; waited += 1) {
       if (this.init === null || this.#initStart === null || startTime(this.init) !== this.#initStart) return true;
       signal(this.init, 'SIGKILL');
       await sleep(1);

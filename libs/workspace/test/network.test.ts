@@ -34,7 +34,7 @@ describe.each(asRoot ? ['root', 'an ordinary user'] : ['an ordinary user'])('as 
     });
     if (ran.status !== 0) throw new Error(`the driver ended with ${ran.status}: ${ran.stderr}`);
     answers = (JSON.parse(ran.stdout) as { readonly answers: readonly Answer[] }).answers;
-  }, 60_000);
+  });
 
   test.each(probes.map((probe) => [probe.name, probe.counts, probe] as const))('%s counts %s', (name, counts, probe) => {
     const answer = answers.find((each) => each.name === name);

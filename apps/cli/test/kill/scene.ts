@@ -16,7 +16,7 @@ const FIXTURES = resolve(fileURLToPath(import.meta.url), '../../../../../test-fi
 const SAMPLE = join(FIXTURES, 'repos/duration');
 const SCRIPT = join(FIXTURES, 'models/demo.yaml');
 /** A sandbox whose runtime was killed is gone after this. */
-const ORPHAN_GRACE_MS = 2_000;
+const ORPHAN_GRACE_MS = 20_000;
 const ORPHAN_POLL_MS = 20;
 
 /** When a process is killed: so long after its start, or so long after it told this many events. */

@@ -1,10 +1,14 @@
-/** A time stamping authority: `openssl ts` behind a real HTTP server. */
+/**
+ * A door for tests only, of this package and of those above it; never part of what ships. A time stamping authority: `openssl ts` behind a real HTTP
+ * server.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+/** A running authority. */
 export interface Tsa {
   readonly url: string;
   /** PEM of the root, and its file. */
