@@ -7,7 +7,6 @@ import process from 'node:process';
 import { describe, expect, test } from '@jest/globals';
 import { canonicalBytes } from '@openexec/canon';
 import fc from 'fast-check';
-import { countsOf } from '../src/counts.ts';
 import { lossyText } from '../src/execution.ts';
 import { countsText, failureText, readReport, reportMembers, reportText } from '../src/reports/report.ts';
 import type { CheckKind, Report } from '../src/reports/types.ts';
@@ -86,11 +85,6 @@ describe('what is told', () => {
     const lines = Array.from({ length: 50 }, (_, index) => `src/a.ts(${index + 1},1): error TS1000: no`).join('\n');
     const report = readReport(lines, 1, 'typecheck');
     expect([report.failures.length, report.failuresLeftOut, report.counts.errors]).toEqual([20, 30, 50]);
-  });
-  test('countsOf gives counts of tests only where all three are known', () => {
-    expect(countsOf(outputOf('go-green'))).toBeNull();
-    expect(countsOf(outputOf('eslint-stylish'), 'lint')).toBeNull();
-    expect(countsOf(outputOf('pytest-text'), 'test')).toEqual({ passed: 2, failed: 2, skipped: 2 });
   });
 });
 

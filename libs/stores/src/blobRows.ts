@@ -4,6 +4,7 @@
 import type { Bytes, Digest } from '@openexec/canon';
 import type Database from 'better-sqlite3';
 import type { BlobFiles } from './blobFiles.ts';
+import { bytesOrNull, integerIn } from './columns.ts';
 
 /**
  * Lengths that are no lengths, beside ERASED. LEAVING and TO_ERASED: the transaction is over, the file is not gone
@@ -14,9 +15,8 @@ export const TO_ERASED = -3;
 
 /** The bytes of a blob at once, null where there are none. */
 export function readBlobNow(from: { readonly db: Database.Database; readonly blobFiles: BlobFiles }, digest: Digest): Bytes | null {
-  const row = from.db.prepare('SELECT length, bytes FROM blobs WHERE digest = ?').raw().get(digest) as
-    | readonly [number, Uint8Array | null]
-    | undefined;
-  if (row === undefined || row[0] < 0) return null;
-  return row[1] === null ? from.blobFiles.readNow(digest) : new Uint8Array(row[1]);
+  const row = from.db.prepare('SELECT length, bytes FROM blobs WHERE digest = ?').raw().get(digest) as readonly unknown[] | undefined;
+  const what = `the blob ${digest}`;
+  if (row === undefined || integerIn(row[0], what) < 0) return null;
+  return bytesOrNull(row[1], what) ?? from.blobFiles.readNow(digest);
 }

@@ -66,16 +66,19 @@ export function messageOf(error: unknown): string {
   return typeof message === 'string' ? message : String(error);
 }
 
-/** What a failed write means for the caller. `begun` says whether a transaction was under way. */
-export function writeRefusal(error: unknown, begun: boolean): Refusal {
+/** What a failed write to `path` means for the caller. `begun` says whether a transaction was under way. */
+export function writeRefusal(error: unknown, path: string, begun: boolean): Refusal {
   const code = codeOf(error);
   if (code === 'SQLITE_FULL' || code === 'ENOSPC' || code === 'EDQUOT')
-    return { code: 'store.full', message: 'the disk is full; make room and open the ledger again' };
+    return { code: 'store.full', message: `the disk of ${path} is full; make room and open the ledger again` };
   if (code.startsWith('SQLITE_READONLY') || code === 'EROFS' || code === 'EACCES' || code === 'EPERM')
-    return { code: 'store.readOnly', message: `the ledger cannot be written (${code})` };
-  if (code === CORRUPT) return { code: CORRUPT, message: `the ledger's file is damaged: ${messageOf(error)}` };
+    return {
+      code: 'store.readOnly',
+      message: `${path} cannot be written (${code}) and nothing was stored; make the file and its folder writable, then try again`,
+    };
+  if (code === CORRUPT) return { code: CORRUPT, message: `${path} is damaged: ${messageOf(error)}` };
   if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB')
-    return { code: 'store.corrupt', message: `the ledger's file is damaged (${code}); run verify` };
+    return { code: 'store.corrupt', message: `${path} is damaged (${code}); run verify` };
   if (code === UNREACHABLE) return { code: 'store.busy', message: messageOf(error) };
   if (!begun && code.startsWith('SQLITE_BUSY'))
     return { code: 'store.busy', message: 'another process held the write lock too long; nothing was stored, try again' };

@@ -2,10 +2,11 @@
  * Reading rows: pages of raw columns, decoded only where the caller wants entries. Must never keep a statement open between pages, so that
  * reading and writing share one connection. PROTOCOL §3.
  */
-import type { Bytes, EventId, TrajectoryId } from '@openexec/canon';
+import type { EventId, TrajectoryId } from '@openexec/canon';
 import { LedgerFault, type Row, type Stored } from '@openexec/ledger';
 import type Database from 'better-sqlite3';
-import { storedOf } from './storedRow.ts';
+import { bytesIn, bytesOrNull, integerIn, textIn } from './columns.ts';
+import { type EntryColumns, storedOf } from './storedRow.ts';
 
 /** Larger pages are no faster (TOOLCHAIN §5.5), smaller ones are. */
 const PAGE_ROWS = 1000;
@@ -13,7 +14,7 @@ const PAGE_ROWS = 1000;
 const STORED_PAGE_ROWS = 256;
 
 /** idx, entry, payload, salt: the columns of every reading statement, in this order. */
-type RawRow = readonly [number, Uint8Array | null, Uint8Array | null, Uint8Array | null];
+type RawRow = readonly unknown[];
 
 /** The reading half of a store's connection. */
 export class RowReader {
@@ -45,23 +46,23 @@ export class RowReader {
     return typeof id === 'number' ? id : null;
   }
 
-  /** Raw rows in tree order. */
+  /** Raw rows in tree order, up to the first that is missing. */
   page(from: number, to: number): readonly Row[] {
-    return (this.#inOrder.all(from, to, PAGE_ROWS) as RawRow[]).map((row) => ({
-      entryBytes: entryOf(row),
-      payload: plainOrNull(row[2]),
-      salt: plainOrNull(row[3]),
-    }));
+    return this.#page(from, to, PAGE_ROWS).map(({ entryBytes, payload, salt }) => ({ entryBytes, payload, salt }));
   }
 
-  /** Decoded entries in tree order. */
+  /** Decoded entries in tree order, up to the first that is missing. */
   storedPage(from: number, to: number): readonly Stored[] {
-    return (this.#inOrder.all(from, to, STORED_PAGE_ROWS) as RawRow[]).map(storedIn);
+    return this.#page(from, to, STORED_PAGE_ROWS).map(storedOf);
   }
 
-  /** Decoded entries of one trajectory. */
+  #page(from: number, to: number, limit: number): readonly EntryColumns[] {
+    return unbroken((this.#inOrder.all(from, to, limit) as RawRow[]).map(columnsOf), from, ({ index }) => Number(index));
+  }
+
+  /** Decoded entries of one trajectory, up to the first that is missing. */
   trajectoryPage(id: number, from: number, to: number): readonly Stored[] {
-    return (this.#ofTrajectory.all(id, from, to, STORED_PAGE_ROWS) as RawRow[]).map(storedIn);
+    return unbroken((this.#ofTrajectory.all(id, from, to, STORED_PAGE_ROWS) as RawRow[]).map(storedIn), from, ({ entry }) => entry.seq);
   }
 
   /** The entry at a place, null when there is none. */
@@ -93,26 +94,27 @@ export class RowReader {
 
   /** Numbers and names of trajectories after `after` and not before `least`, by name. */
   names(after: string, least: string): readonly (readonly [number, TrajectoryId])[] {
-    return this.#names.all(after, least) as (readonly [number, TrajectoryId])[]; // Only names that passed sequencing are written there.
+    return (this.#names.all(after, least) as (readonly unknown[])[]).map(([id, name]) => {
+      const text = textIn(name, 'the name of a trajectory');
+      // Only names that passed sequencing are written there, and they are asked for in order.
+      if (text <= after) throw new LedgerFault('store.corrupt', `the names of trajectories after ${after} are out of order; run verify`);
+      return [integerIn(id, `the number of ${text}`), text as TrajectoryId];
+    });
   }
 }
 
+/** What follows on `from` without a gap. A damaged index may give rows in any order, and whoever asks for the next page goes by their number. */
+function unbroken<T>(rows: readonly T[], from: number, placeOf: (row: T) => number): readonly T[] {
+  const end = rows.findIndex((row, offset) => placeOf(row) !== from + offset);
+  return end === -1 ? rows : rows.slice(0, end);
+}
+
 function storedIn(row: RawRow): Stored {
-  const [idx, , payload, salt] = row;
-  return storedOf({ index: BigInt(idx), entryBytes: entryOf(row), payload: plainOrNull(payload), salt: plainOrNull(salt) });
+  return storedOf(columnsOf(row));
 }
 
-/** The bytes of an entry. The column is never null, unless the file is damaged: SQLite reads what it finds. */
-function entryOf([idx, entry]: RawRow): Bytes {
-  if (entry === null || typeof entry !== 'object') throw new LedgerFault('store.corrupt', `entry ${idx} cannot be read; run verify`);
-  return plain(entry);
-}
-
-/** The same memory as a plain byte array: a Buffer's `slice` does not copy, which would surprise whoever takes Bytes. */
-function plain(buffer: Uint8Array): Bytes {
-  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
-}
-
-function plainOrNull(buffer: Uint8Array | null): Bytes | null {
-  return buffer === null ? null : plain(buffer);
+function columnsOf([idx, entry, payload, salt]: RawRow): EntryColumns {
+  const index = integerIn(idx, 'the index of an entry');
+  const what = `entry ${index}`;
+  return { index: BigInt(index), entryBytes: bytesIn(entry, what), payload: bytesOrNull(payload, what), salt: bytesOrNull(salt, what) };
 }

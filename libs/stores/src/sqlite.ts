@@ -11,6 +11,7 @@ import Database from 'better-sqlite3';
 import { BlobFiles, MAX_ROW_BLOB_BYTES } from './blobFiles.ts';
 import { isOutcome, type OpenFailure, openRefusal, readFault, writeRefusal } from './errors.ts';
 import type { Answer } from './group.ts';
+import type { Later } from './reading.ts';
 import { RowReader } from './rows.ts';
 import { inPortions } from './salts.ts';
 import { checkDurable, checkVersion, FORMAT_VERSION, migrate, setDurable } from './schema.ts';
@@ -99,6 +100,13 @@ function handleOf(db: Database.Database, blobFiles: BlobFiles, options: SqliteLe
     onCommit: () => ledger.committed(),
     steadyMs: () => performance.now(),
   });
+  const ask = async <T>(what: string, read: () => Later<T>): Promise<T> => {
+    try {
+      return await read();
+    } catch (error) {
+      throw readFault(error, { path, what });
+    }
+  };
   const keeper = new SqliteKeeper({
     db,
     path,
@@ -108,6 +116,7 @@ function handleOf(db: Database.Database, blobFiles: BlobFiles, options: SqliteLe
     salts,
     readOnly,
     isClosed: () => ledger.isClosed,
+    ask,
     onWindow: options.onWindow ?? (() => undefined),
     onCopied: () => ledger.committed(),
   });
@@ -118,14 +127,8 @@ function handleOf(db: Database.Database, blobFiles: BlobFiles, options: SqliteLe
       reading: new SqliteReading({ db, rows, blobFiles, headRow: () => writer.headRow() }),
       writer: { append: (batch) => appendWithFiles(batch, blobFiles, writer), finish: () => writer.finish() },
       watch,
-      ask: async (what, read) => {
-        try {
-          return await read();
-        } catch (error) {
-          throw readFault(error, { path, what });
-        }
-      },
-      refusalOf: (error) => (isOutcome(error) ? writeRefusal(error, false) : undefined),
+      ask,
+      refusalOf: (error) => (isOutcome(error) ? writeRefusal(error, path, false) : undefined),
       headNow: () => {
         const { size, frontier, fingerprint } = writer.headRow();
         return { size: BigInt(size), root: rootOf(size, frontier), fingerprint };
@@ -154,7 +157,7 @@ async function written(large: readonly Blob[], blobFiles: BlobFiles, writer: Wri
     return null;
   } catch (error) {
     if (!isOutcome(error)) throw error;
-    const refusal = writeRefusal(error, true);
+    const refusal = writeRefusal(error, writer.path, true);
     writer.stop(refusal);
     return refusal;
   }

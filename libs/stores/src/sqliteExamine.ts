@@ -2,14 +2,15 @@
  * Everything that a ledger in SQLite keeps beside its entries, derived again from them and compared; repaired where asked. In one transaction, so
  * that no append comes between. Must never repair while an entry or a payload is broken. PROTOCOL §3 (fsck).
  */
-import { type Digest, digestOf, type TrajectoryId } from '@openexec/canon';
-import { type Examination, Holding, reach, Retrace, runNow } from '@openexec/ledger';
+import { type Bytes, type Digest, digestOf, isDigest, type TrajectoryId } from '@openexec/canon';
+import { type Examination, Holding, LedgerFault, reach, Retrace, runNow } from '@openexec/ledger';
 import type Database from 'better-sqlite3';
 import type { BlobFiles } from './blobFiles.ts';
+import { integerIn } from './columns.ts';
 import { Findings } from './findings.ts';
 import { readBlobNow } from './blobRows.ts';
 import { Frontier, leavesUnder, type Subtree } from './tree.ts';
-import type { HeadRow } from './view.ts';
+import { headIn } from './sqliteReading.ts';
 
 const PAGE = 1000;
 
@@ -20,7 +21,7 @@ interface Examined {
   readonly files: readonly Digest[];
   readonly repair: boolean;
 }
-type RawRow = readonly [number, Uint8Array, Uint8Array | null, Uint8Array | null, string | null, number, string | null];
+type RawRow = readonly [number, unknown, unknown, unknown, string | null, number, string | null];
 interface WrongPlace {
   readonly idx: number;
   readonly trajectory: TrajectoryId;
@@ -77,6 +78,9 @@ class SqliteExamination {
     for (let after = -1; ; ) {
       const rows = page.all(after) as RawRow[];
       for (const row of rows) {
+        // A damaged table may give rows in any order: read in circles it would never end.
+        if (integerIn(row[0], 'the index of an entry') <= after)
+          throw new LedgerFault('store.corrupt', `the entries from ${after} on are out of order; run verify`);
         this.#found.gap(after + 1, row[0]);
         after = row[0];
         this.#row(row);
@@ -87,9 +91,9 @@ class SqliteExamination {
 
   #row([idx, entryBytes, payload, salt, name, seq, event]: RawRow): void {
     const row = {
-      entryBytes: new Uint8Array(entryBytes),
-      payload: payload === null ? null : new Uint8Array(payload),
-      salt: salt === null ? null : new Uint8Array(salt),
+      entryBytes: plain(entryBytes),
+      payload: payload === null ? null : plain(payload),
+      salt: salt === null ? null : plain(salt),
     };
     const taken = this.#retrace.take(row);
     if (!taken.ok) return this.#found.add(taken.error.code, idx, taken.error.message);
@@ -104,7 +108,7 @@ class SqliteExamination {
     if (this.#found.broken) return;
     this.#complete += 1;
     const stored = this.#of.db.prepare('SELECT hash FROM subtrees WHERE level = ? AND idx = ?').pluck().get(subtree.level, subtree.index);
-    if (!this.#found.subtree(subtree, stored as Uint8Array | undefined)) this.#subtrees.push(subtree);
+    if (!this.#found.subtree(subtree, stored === undefined ? undefined : plain(stored))) this.#subtrees.push(subtree);
   }
 
   #subtreeCount(): void {
@@ -123,7 +127,7 @@ class SqliteExamination {
   }
 
   #head(): void {
-    const head = this.#of.db.prepare('SELECT size, frontier, fingerprint, successor FROM head').get() as HeadRow;
+    const head = headIn(this.#of.db.prepare('SELECT size, frontier, fingerprint, successor FROM head WHERE id = 0').get());
     this.#found.head(head, this.#retrace, this.#frontier.stored());
   }
 
@@ -138,6 +142,11 @@ class SqliteExamination {
     ])[];
     const asFile = new Set<Digest>();
     for (const [digest, length, isFile] of rows) {
+      // It becomes a path: what is no digest goes nowhere near a file.
+      if (!isDigest(digest)) {
+        this.#orphan(digest, false);
+        continue;
+      }
       if (length >= 0 && isFile === 1) asFile.add(digest);
       const named = length >= 0 ? all.has(digest) : length < -1 || (openedOnly.has(digest) && !all.has(digest));
       if (!named) this.#orphan(digest, false);
@@ -188,7 +197,12 @@ class SqliteExamination {
     );
     for (const { digest, isFile } of this.#orphans) {
       if (!isFile) db.prepare('DELETE FROM blobs WHERE digest = ?').run(digest);
-      blobFiles.removeNow(digest);
+      if (isDigest(digest)) blobFiles.removeNow(digest);
     }
   }
+}
+
+/** Bytes as they are; anything else in their place is none, which what is derived from them then says. */
+function plain(value: unknown): Bytes {
+  return value instanceof Uint8Array ? new Uint8Array(value) : new Uint8Array(0);
 }

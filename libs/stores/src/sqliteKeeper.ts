@@ -14,6 +14,7 @@ import {
   type Forgetting,
   type Forgotten,
   type LedgerCopy,
+  LedgerFault,
   type LedgerKeeper,
   placesOfWish,
   Release,
@@ -24,11 +25,13 @@ import Database from 'better-sqlite3';
 import { type BlobFiles, MAX_ROW_BLOB_BYTES } from './blobFiles.ts';
 import { ERASED } from './blobParts.ts';
 import { LEAVING, readBlobNow, TO_ERASED } from './blobRows.ts';
+import { digestIn, integerIn, textIn } from './columns.ts';
 import { isOutcome, type Refusal, writeRefusal } from './errors.ts';
 import { copyFailure, forgetBy, Going, hindrance, NOT_EMPTY, noteIn, type REFUSED } from './keeping.ts';
 import type { RowReader } from './rows.ts';
 import { setDurable } from './schema.ts';
 import { examineSqlite } from './sqliteExamine.ts';
+import type { LedgerParts } from './storedLedger.ts';
 import { Frontier } from './tree.ts';
 import { ADD_BLOB, type Within, type Writer } from './writer.ts';
 
@@ -45,6 +48,8 @@ export interface SqliteKeeperOptions {
   readonly salts: Randomness;
   readonly readOnly: boolean;
   readonly isClosed: () => boolean;
+  /** Runs one reading; what fails is thrown as `LedgerFault`. */
+  readonly ask: LedgerParts['ask'];
   readonly onWindow: (window: number) => void;
   readonly onCopied: () => void;
 }
@@ -58,23 +63,34 @@ export class SqliteKeeper implements LedgerKeeper {
   }
 
   async instance(): Promise<string> {
-    return String(this.#options.db.prepare('SELECT instance FROM store').pluck().get());
+    const { ask, db } = this.#options;
+    return ask('the instance', () => textIn(db.prepare('SELECT instance FROM store').pluck().get(), 'the instance'));
   }
 
   async successor(): Promise<string | null> {
-    return this.#options.writer.headRow().successor;
+    const { ask, writer } = this.#options;
+    return ask('the head', () => writer.headRow().successor);
   }
 
   async *blobs(): AsyncGenerator<BlobEntry> {
-    const page = this.#options.db
-      .prepare(`SELECT digest, length FROM blobs WHERE digest > ? AND length >= ${ERASED} ORDER BY digest LIMIT ${PAGE}`)
-      .raw();
+    const { ask, db } = this.#options;
+    const what = 'the names of blobs';
+    const page = (after: string): readonly (readonly unknown[])[] =>
+      db
+        .prepare(`SELECT digest, length FROM blobs WHERE digest > ? AND length >= ${ERASED} ORDER BY digest LIMIT ${PAGE}`)
+        .raw()
+        .all(after) as (readonly unknown[])[];
     for (let after = ''; ; ) {
-      const rows = page.all(after) as (readonly [Digest, number])[];
-      for (const [digest, length] of rows) yield { digest, bytes: length === ERASED ? null : length };
-      const last = rows.at(-1);
-      if (last === undefined) return;
-      after = last[0];
+      const last = after;
+      const rows = await ask(what, () => page(last));
+      for (const [name, bytes] of rows) {
+        const digest = digestIn(name, what);
+        const length = integerIn(bytes, what);
+        if (digest <= after) throw new LedgerFault('store.corrupt', `${what} are out of order; run verify`);
+        after = digest;
+        yield { digest, bytes: length === ERASED ? null : length };
+      }
+      if (rows.length === 0) return;
     }
   }
 
@@ -89,7 +105,13 @@ export class SqliteKeeper implements LedgerKeeper {
       settled: () => {
         // Window 7: a death from here on has forgotten; the next opening overwrites what files and log still hold.
         onWindow(7);
-        return this.settle();
+        try {
+          return this.settle();
+        } catch (error) {
+          // What was to be forgotten is; what of its bytes is left in files waits for the next opening.
+          if (!isOutcome(error)) throw error;
+          return false;
+        }
       },
     });
   }
@@ -103,7 +125,7 @@ export class SqliteKeeper implements LedgerKeeper {
       // Asked again under the lock: the same bytes may have come back in a later payload.
       for (const [digest, length] of leaving.all(ERASED) as (readonly [Digest, number])[]) {
         if (digest === UNTRUNCATED) continue;
-        blobFiles.removeNow(digest);
+        blobFiles.removeNow(digestIn(digest, 'the name of a blob that leaves'));
         // Window 8: a death here leaves rows whose files are gone already, which is what the next opening makes of the rest.
         onWindow(8);
         if (length === TO_ERASED) db.prepare('UPDATE blobs SET length = ?, bytes = NULL WHERE digest = ?').run(ERASED, digest);
@@ -150,7 +172,7 @@ export class SqliteKeeper implements LedgerKeeper {
       onCopied();
       return ok({ blobs: check.blobs });
     } catch (error) {
-      const failure = copyFailure(error, (driver) => (isOutcome(driver) ? writeRefusal(driver, begun) : undefined));
+      const failure = copyFailure(error, (driver) => (isOutcome(driver) ? writeRefusal(driver, path, begun) : undefined));
       if (failure === undefined) throw error;
       return err(failure);
     } finally {
@@ -171,7 +193,7 @@ export class SqliteKeeper implements LedgerKeeper {
       return ok(examineSqlite({ db, blobFiles, files, repair: options.repair }));
     } catch (error) {
       if (!isOutcome(error)) throw error;
-      return err(writeRefusal(error, false));
+      return err(writeRefusal(error, this.#options.path, false));
     }
   }
 }

@@ -2,14 +2,27 @@
  * What a handle asks a ledger in SQLite for. Must never wait while it holds a statement, nor read more than a page at once. PROTOCOL §3.
  */
 import { type Bytes, type Digest, digestOf, err, ok, type Result, type TrajectoryId } from '@openexec/canon';
-import { type BlobFailure, factsOf, type Row, type Stored, type StoredCheckpoint } from '@openexec/ledger';
+import { type BlobFailure, factsOf, LedgerFault, type Row, type Stored, type StoredCheckpoint } from '@openexec/ledger';
 import { leafHash } from '@openexec/proof';
 import type Database from 'better-sqlite3';
 import type { BlobFiles } from './blobFiles.ts';
+import { bytesIn, bytesOrNull, digestIn, integerIn, textIn, textOrNull } from './columns.ts';
 import type { LedgerReading, TrajectoryPlace } from './reading.ts';
 import type { RowReader } from './rows.ts';
 import { blockOf, nodeOf } from './tree.ts';
 import type { HeadRow } from './view.ts';
+
+/** The row of the head. Throws `store.corrupt` where it is not there, or not what writers write. */
+export function headIn(row: unknown): HeadRow {
+  const { size, frontier, fingerprint, successor } = (row ?? {}) as { readonly [column: string]: unknown };
+  const print = textOrNull(fingerprint ?? null, 'the fingerprint in the head');
+  return {
+    size: integerIn(size, 'the size in the head'),
+    frontier: bytesIn(frontier, 'the tree in the head'),
+    fingerprint: print === null ? null : digestIn(print, 'the fingerprint in the head'),
+    successor: textOrNull(successor ?? null, 'the successor in the head'),
+  };
+}
 
 /** What is read from. */
 export interface SqliteSources {
@@ -87,11 +100,12 @@ export class SqliteReading implements LedgerReading {
   }
 
   async blob(digest: Digest): Promise<Result<Bytes, BlobFailure>> {
-    const row = this.#blobRow.get(digest) as readonly [number, Uint8Array | null] | undefined;
+    const row = this.#blobRow.get(digest) as readonly unknown[] | undefined;
     if (row === undefined) return err({ code: 'blob.unknown', message: `no blob ${digest} is stored here` });
-    if (row[0] < 0) return err({ code: 'blob.erased', message: `the blob ${digest} was erased` });
-    const bytes = row[1] === null ? await this.#from.blobFiles.read(digest) : new Uint8Array(row[1]);
-    if (bytes !== null && bytes.length === row[0] && digestOf(bytes) === digest) return ok(bytes);
+    const length = integerIn(row[0], `the length of the blob ${digest}`);
+    if (length < 0) return err({ code: 'blob.erased', message: `the blob ${digest} was erased` });
+    const bytes = bytesOrNull(row[1], `the blob ${digest}`) ?? (await this.#from.blobFiles.read(digest));
+    if (bytes !== null && bytes.length === length && digestOf(bytes) === digest) return ok(bytes);
     return err({
       code: 'blob.corrupt',
       message: `the blob ${digest} is ${bytes === null ? 'missing from its folder' : 'not what its name says'}`,
@@ -100,12 +114,16 @@ export class SqliteReading implements LedgerReading {
 
   checkpoint(size: bigint): StoredCheckpoint | null {
     const note = this.#checkpointAt.get(Number(size));
-    return typeof note === 'string' ? { size, note } : null;
+    return note === undefined ? null : { size, note: textIn(note, `the checkpoint of ${size} entries`) };
   }
 
   checkpointsAfter(size: bigint): readonly StoredCheckpoint[] {
-    const rows = this.#checkpointsAfter.all(Number(size)) as (readonly [number, string])[];
-    return rows.map(([at, note]) => ({ size: BigInt(at), note }));
+    const what = `the checkpoints above ${size} entries`;
+    return (this.#checkpointsAfter.all(Number(size)) as (readonly unknown[])[]).map(([at, note]) => {
+      const next = BigInt(integerIn(at, what));
+      if (next <= size) throw new LedgerFault('store.corrupt', `${what} are out of order; run verify`);
+      return { size: next, note: textIn(note, what) };
+    });
   }
 
   keep({ size, note }: StoredCheckpoint): void {
@@ -116,10 +134,10 @@ export class SqliteReading implements LedgerReading {
     const block = blockOf(level, index);
     const { first, count } = block;
     const rows = block.level === 0 ? this.#leaves.all(first, first + count) : this.#subtrees.all(block.level, first, first + count);
-    // Both statements pluck one BLOB column.
-    return nodeOf(
-      block,
-      (rows as Bytes[]).map((bytes) => (block.level === 0 ? leafHash(bytes) : Uint8Array.from(bytes))),
-    );
+    const hashes = rows.map((value) => {
+      const bytes = bytesIn(value, `what the tree is made of over (${level}, ${index})`);
+      return block.level === 0 ? leafHash(bytes) : bytes;
+    });
+    return nodeOf(block, hashes);
   }
 }

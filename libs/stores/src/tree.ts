@@ -96,7 +96,7 @@ export function blockOf(level: number, index: bigint): Block {
 
 /** The hash of that subtree, once its hashes are read. */
 export function nodeOf({ level, first, count }: Block, hashes: readonly Bytes[]): Bytes {
-  if (hashes.length === count) return treeRoot(hashes);
+  if (hashes.length === count && hashes.every((hash) => hash.length === HASH_BYTES)) return treeRoot(hashes);
   const leaves = leavesUnder(level);
   throw new LedgerFault(
     'store.corrupt',

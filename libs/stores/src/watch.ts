@@ -3,6 +3,7 @@
  * ask nothing while nobody waits. MECHANICS part 2 (data_version, 100 ms).
  */
 import type Database from 'better-sqlite3';
+import { isOutcome } from './errors.ts';
 
 const POLL_MS = 100;
 
@@ -44,7 +45,14 @@ export class Watch {
 
   /** The version is only asked for while somebody waits, so the first poll may tell of a commit that was read already: harmless. */
   #poll(): void {
-    const version = this.#version.get();
+    let version: unknown;
+    try {
+      version = this.#version.get();
+    } catch (error) {
+      if (!isOutcome(error)) throw error;
+      // Whoever waits looks, and is told what is wrong in the words of a reading.
+      version = undefined;
+    }
     if (version === this.#last) return;
     this.#last = version;
     this.changed();

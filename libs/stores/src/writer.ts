@@ -21,6 +21,7 @@ import { CLOSED, isOutcome, type Refusal, stoppedBy, writeRefusal } from './erro
 import { type Answer, BROKEN, type Request, takeGroup } from './group.ts';
 import type { RowReader } from './rows.ts';
 import { Frontier } from './tree.ts';
+import { headIn } from './sqliteReading.ts';
 import type { HeadRow } from './view.ts';
 
 /** PROTOCOL §3: what one commit takes at most, beside the entries of a group. */
@@ -100,9 +101,14 @@ export class Writer {
     this.#undo = db.prepare('ROLLBACK');
   }
 
+  /** The file that is written. */
+  get path(): string {
+    return this.#options.db.name;
+  }
+
   /** The committed head, as any process sees it. */
   headRow(): HeadRow {
-    return this.#head.get() as HeadRow; // The row is made with the table, and all writers write this shape.
+    return headIn(this.#head.get());
   }
 
   /** Queues a batch whose large blobs are durable already. */
@@ -182,7 +188,7 @@ export class Writer {
     this.#size = -1;
     if (this.#options.db.inTransaction) this.#rollBack();
     if (!isOutcome(error)) throw error;
-    const refusal = writeRefusal(error, begun);
+    const refusal = writeRefusal(error, this.path, begun);
     if (refusal.code !== 'store.busy' && refusal.code !== 'store.readOnly') this.stop(refusal);
     return refusal;
   }

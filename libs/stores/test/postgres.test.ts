@@ -309,6 +309,59 @@ describe('many writers', () => {
   );
 });
 
+describe('damaged tables', () => {
+  test('are named with place and what to do on every way, never shown as an error of the driver', async () => {
+    const drained = async (items: AsyncIterable<unknown>): Promise<void> => {
+      for await (const item of items) void item;
+    };
+    for (const damage of [
+      'DROP TABLE blobs',
+      'DROP TABLE checkpoints',
+      'DROP TABLE entries',
+      'DROP TABLE trajectories',
+      'DROP TABLE head',
+      "UPDATE head SET frontier = 'xy'",
+      'DELETE FROM head',
+      "UPDATE entries SET entry = 'xy'",
+    ]) {
+      const place = fresh();
+      const store = await opened(place);
+      const run = await openRun(store, await found(store), 'a');
+      await server.admin(`SET search_path TO l${serial}; ${damage}`, new URL(database).pathname.slice(1));
+      const ways: readonly (readonly [string, () => Promise<unknown>])[] = [
+        ['head', () => store.head()],
+        ['trajectories', () => drained(store.trajectories())],
+        ['read', () => drained(store.read(run))],
+        ['all', () => drained(store.all())],
+        ['rows', () => drained(store.rows())],
+        ['checkpoints', () => drained(store.checkpoints())],
+        ['blob', () => store.blob(textBlob('none').digest)],
+        ['inclusion', () => store.inclusion(0n, 2n)],
+        ['successor', () => store.keeper.successor()],
+        ['names of blobs', () => drained(store.keeper.blobs())],
+        ['checkpoint', () => store.checkpoint()],
+        ['examine', () => store.keeper.examine({ repair: false })],
+        ['append', () => store.append(batchTo(run, 'any', [fact('run.cancelRequested', CANCEL)]))],
+      ];
+      let faults = 0;
+      for (const [what, ask] of ways) {
+        const answer = await ask().catch((error: unknown) => error as Error);
+        if (answer instanceof Error) {
+          expect([damage, what, answer.name, answer.message]).toEqual([
+            damage,
+            what,
+            'LedgerFault',
+            expect.stringMatching(/run verify|try again/),
+          ]);
+          faults += 1;
+        } else if ((answer as { readonly ok?: boolean } | undefined)?.ok === false) faults += 1;
+      }
+      expect([damage, faults > 0]).toEqual([damage, true]);
+      await store.close();
+    }
+  });
+});
+
 describe('a connection', () => {
   test('that is cut between two appends is replaced', async () => {
     const store = await opened(fresh());

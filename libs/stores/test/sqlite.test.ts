@@ -1,7 +1,7 @@
 /** SQLite: the contract of ledgers, opening and refusing, durability settings, many processes, the head elsewhere, the lease. */
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync, copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { fixtures, ledgerKeeperContract, ledgerStoreContract } from '@openexec/ledger/contract';
 import { acquireLease, FORMAT_VERSION } from '@openexec/stores';
 import { verifyLedger } from '@openexec/verify';
@@ -11,6 +11,8 @@ import { leaseContract } from './lease.contract.ts';
 import { check, folder, found, opened, openRun, openWith, refusalOf, removeFolders } from './support.ts';
 
 const { batchTo, fact, CANCEL, textBlob } = fixtures;
+// Each test opens ledgers on a disk that other suites use too.
+jest.setTimeout(60_000);
 let child = '';
 beforeAll(async () => {
   child = await bundled('appendChild');

@@ -2,6 +2,7 @@
  * The one row that says how far the stream has been read and what is to be finished: the lock of everything that is written to a companion. PROTOCOL §3.
  */
 import type { Digest } from '@openexec/canon';
+import { LedgerFault } from '@openexec/ledger';
 import type { HeadRow } from '../view.ts';
 import type { Companion, CompanionTx } from './companion.ts';
 
@@ -17,7 +18,9 @@ export interface IndexHead extends HeadRow {
 
 /** The head as the index has it. */
 export async function indexHead(db: Companion | CompanionTx): Promise<IndexHead> {
-  const row = await db.selectFrom('head').selectAll().where('id', '=', 0).executeTakeFirstOrThrow();
+  const row = await db.selectFrom('head').selectAll().where('id', '=', 0).executeTakeFirst();
+  if (row === undefined)
+    throw new LedgerFault('store.corrupt', 'the row of the head in the companion store is gone; restore it from a backup');
   return {
     size: Number(row.size),
     frontier: Uint8Array.from(row.frontier),

@@ -15,6 +15,8 @@ import type { Tables } from './tables.ts';
 const CORRUPT = 'store.corrupt';
 /** And that of a server that did not answer. */
 const UNREACHABLE = 'store.unreachable';
+/** A table that was there when the ledger was opened is gone. */
+const NO_TABLE = '42P01';
 const POOL_SIZE = 8;
 const CONNECT_TIMEOUT_MS = 10_000;
 /** How long an append waits for another writer's commit before it says busy. */
@@ -159,7 +161,7 @@ export function writeRefusal(error: unknown, committing: boolean): Refusal {
 /** What a failed reading is thrown as, with the place and what was read there; a bug stays what it is. */
 export function readFault(error: unknown, { where, what }: { readonly where: string; readonly what: string }): unknown {
   if ([CORRUPT, UNREACHABLE].includes(codeOf(error)) || !isOutcome(error)) return error;
-  if (isDamage(codeOf(error)))
+  if (isDamage(codeOf(error)) || codeOf(error) === NO_TABLE)
     return new LedgerFault('store.corrupt', `${where} reports damage in ${what} (${codeOf(error)}); run verify, and restore a backup`);
   return new LedgerFault(UNREACHABLE, `${where} did not answer for ${what} (${reasonOf(error)}); nothing is lost, try again`);
 }

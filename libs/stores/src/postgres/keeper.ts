@@ -24,6 +24,7 @@ import { sql } from 'kysely';
 import { ERASED } from '../blobParts.ts';
 import type { Refusal } from '../errors.ts';
 import { copyFailure, forgetBy, Going, hindrance, NOT_EMPTY, noteIn, type REFUSED } from '../keeping.ts';
+import type { LedgerParts } from '../storedLedger.ts';
 import type { TrajectoryRow } from '../view.ts';
 import { blobOf } from './blobRows.ts';
 import { isOutcome, writeRefusal } from './connect.ts';
@@ -44,6 +45,8 @@ export interface PostgresKeeperOptions {
   readonly salts: Randomness;
   readonly readOnly: boolean;
   readonly isClosed: () => boolean;
+  /** Runs one reading; what fails is thrown as `LedgerFault`. */
+  readonly ask: LedgerParts['ask'];
 }
 
 /** See {@link LedgerKeeper}. */
@@ -59,23 +62,22 @@ export class PostgresKeeper implements LedgerKeeper {
   }
 
   async successor(): Promise<string | null> {
-    return (await readHead(this.#options.db, false)).successor;
+    const { ask, db } = this.#options;
+    return (await ask('the head', () => readHead(db, false))).successor;
   }
 
   async *blobs(): AsyncGenerator<BlobEntry> {
+    const { ask, db } = this.#options;
     for (let after = ''; ; ) {
-      const page = await this.#options.db
-        .selectFrom('blobs')
-        .selectAll()
-        .where('digest', '>', after)
-        .orderBy('digest')
-        .limit(PAGE)
-        .execute();
+      const last = after;
+      const page = await ask('the names of blobs', () =>
+        db.selectFrom('blobs').selectAll().where('digest', '>', last).orderBy('digest').limit(PAGE).execute(),
+      );
       // Only digests are written there.
       for (const { digest, length } of page) yield { digest: digest as Digest, bytes: Number(length) < 0 ? null : Number(length) };
-      const last = page.at(-1);
-      if (last === undefined) return;
-      after = last.digest;
+      const end = page.at(-1);
+      if (end === undefined) return;
+      after = end.digest;
     }
   }
 

@@ -111,6 +111,7 @@ function handleOf({ db, address, config, instance }: Connected, options: Postgre
     salts,
     readOnly: options.access === 'readOnly',
     isClosed: () => ledger.isClosed,
+    ask,
   });
   const ledger: KeptStoredLedger = new KeptStoredLedger(
     {

@@ -3,7 +3,7 @@
  * promised, nor hold more than a page. PROTOCOL §3.
  */
 import type { Bytes, Digest, EventId, Instant, LeafHash, Result, TrajectoryId } from '@openexec/canon';
-import type { BlobFailure, Row, Stored, StoredCheckpoint } from '@openexec/ledger';
+import { type BlobFailure, LedgerFault, type Row, type Stored, type StoredCheckpoint } from '@openexec/ledger';
 import { leafHash } from '@openexec/proof';
 import { type Selectable, sql } from 'kysely';
 import { joined } from '../blobParts.ts';
@@ -30,7 +30,8 @@ export type Source = Pick<Database, 'selectFrom' | 'getExecutor'>;
 /** The one row that every append locks first. */
 export async function readHead(db: Source, lock: boolean): Promise<HeadRow> {
   const query = db.selectFrom('head').select(['size', 'frontier', 'fingerprint', 'successor']).where('id', '=', 0);
-  const row = await (lock ? query.forUpdate() : query).executeTakeFirstOrThrow();
+  const row = await (lock ? query.forUpdate() : query).executeTakeFirst();
+  if (row === undefined) throw new LedgerFault('store.corrupt', 'the row of the head is gone; run verify, and restore a backup');
   // Written by our writer alone, from typed values.
   return {
     size: Number(row.size),
