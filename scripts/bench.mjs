@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * `npm run bench [-- PACKAGE…] [-- ARGUMENTS]`: runs libs/*\/bench/*.bench.ts one after the other, each in a process of its own so that none warms
- * the next. Fails when there is nothing to run.
+ * the next. Fails when there is nothing to run. `--million` runs *.million.ts instead: minutes, gigabytes, on demand only.
  */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -13,6 +13,7 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const given = process.argv.slice(2);
 const wanted = given.filter((arg) => !arg.startsWith('-'));
 const flags = given.filter((arg) => arg.startsWith('-'));
+const ending = flags.includes('--million') ? '.million.ts' : '.bench.ts';
 
 const benches = ['libs', 'apps'].flatMap((group) =>
   fs.readdirSync(path.join(root, group)).flatMap((name) => {
@@ -20,7 +21,7 @@ const benches = ['libs', 'apps'].flatMap((group) =>
     if (!fs.existsSync(folder) || (wanted.length > 0 && !wanted.includes(name))) return [];
     return fs
       .readdirSync(folder)
-      .filter((file) => file.endsWith('.bench.ts'))
+      .filter((file) => file.endsWith(ending))
       .map((file) => path.join(folder, file));
   }),
 );

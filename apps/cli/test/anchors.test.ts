@@ -263,14 +263,23 @@ describe('tiles', () => {
       expect(consistency).toMatchObject({ exit: 0, stdout: (await openexec('ledger', 'consistency', '1', size)).stdout });
       const tile = join(out, 'tile/0/000.p', size);
       const bytes = readFileSync(tile);
+      expect(await openexec('ledger', 'fsck', '--tiles', out)).toMatchObject({
+        exit: 0,
+        stdout: expect.stringContaining('2 tiles and bundles'),
+      });
       bytes[0] = (bytes[0] ?? 0) ^ 1;
       writeFileSync(tile, bytes);
+      const found = await openexec('ledger', 'fsck', '--tiles', out);
+      expect(found).toMatchObject({ exit: 20, stderr: expect.stringContaining('first bad index 0') });
+      expect(found.stdout).toContain(`index 0: tile.different: tile/0/000.p/${size}`);
       expect(await openexec('ledger', 'prove', '1', '--tiles', out)).toMatchObject({
         exit: 20,
         stderr: expect.stringContaining('tiles.failed'),
       });
       rmSync(tile);
       expect((await openexec('ledger', 'prove', '1', '--tiles', out)).stderr).toContain('tile.missing');
+      expect(await openexec('ledger', 'fsck', '--tiles', out, '--repair')).toMatchObject({ exit: 0 });
+      expect(await openexec('ledger', 'prove', '1', '--tiles', out)).toMatchObject({ exit: 0, stdout: proof.stdout });
     },
     TIME_MS,
   );

@@ -26,7 +26,11 @@ export interface GitOptions {
   readonly ref: string;
   /** POSIX seconds for the commit. */
   now(): number;
+  /** Of each call of git. */
+  readonly timeoutMs?: number;
 }
+/** The repository, the ref, and how long git may take. */
+type Where = Pick<GitOptions, 'repository' | 'ref' | 'timeoutMs'>;
 
 /** Opens the anchor. */
 export function gitAnchor(options: GitOptions): Anchor {
@@ -49,51 +53,53 @@ export function gitAnchor(options: GitOptions): Anchor {
 }
 
 /** The note at the tip of the ref; null where the ref is not there. */
-export async function heldByGit(options: Pick<GitOptions, 'repository' | 'ref'>): Promise<Result<string | null, AnchorError>> {
+export async function heldByGit(options: Where): Promise<Result<string | null, AnchorError>> {
   const tip = await tipOf(options);
   return tip.ok ? noteAt(options, tip.value) : tip;
 }
 
-async function tipOf({ repository, ref }: Pick<GitOptions, 'repository' | 'ref'>): Promise<Result<string | null, AnchorError>> {
-  const found = await git(repository, ['for-each-ref', '--format=%(objectname) %(refname)', '--', ref]);
+async function tipOf(where: Where): Promise<Result<string | null, AnchorError>> {
+  const { ref } = where;
+  const found = await git(where, ['for-each-ref', '--format=%(objectname) %(refname)', '--', ref]);
   if (!found.ok) return found;
   const line = found.value.split('\n').find((each) => each.endsWith(` ${ref}`));
   return ok(line === undefined ? null : (line.split(' ')[0] ?? null));
 }
 
-async function noteAt({ repository }: Pick<GitOptions, 'repository'>, commit: string | null): Promise<Result<string | null, AnchorError>> {
+async function noteAt(where: Where, commit: string | null): Promise<Result<string | null, AnchorError>> {
   if (commit === null) return ok(null);
-  const note = await git(repository, ['cat-file', 'blob', `${commit}:${FILE}`]);
+  const note = await git(where, ['cat-file', 'blob', `${commit}:${FILE}`]);
   return note.ok ? note : err({ code: 'anchor.conflict', message: `the ref holds something else than checkpoints: ${note.error.message}` });
 }
 
 /** A commit behind the tip that was read; another writer in between makes git refuse the move. */
 async function add(options: GitOptions, { checkpoint }: AnchorSubmission, tip: string | null): Promise<Result<string, AnchorError>> {
-  const { repository, ref } = options;
+  const { ref } = options;
   const body = bodyOfNote(checkpoint);
   if (!body.ok) return body;
-  const blob = await git(repository, ['hash-object', '-w', '--no-filters', '--stdin'], checkpoint);
+  const blob = await git(options, ['hash-object', '-w', '--no-filters', '--stdin'], checkpoint);
   if (!blob.ok) return blob;
-  const tree = await git(repository, ['mktree'], `100644 blob ${blob.value.trim()}\t${FILE}\n`);
+  const tree = await git(options, ['mktree'], `100644 blob ${blob.value.trim()}\t${FILE}\n`);
   if (!tree.ok) return tree;
   const when = `${IDENTITY} ${options.now()} +0000`;
   const parent = tip === null ? '' : `parent ${tip}\n`;
   const text = `tree ${tree.value.trim()}\n${parent}author ${when}\ncommitter ${when}\n\ncheckpoint of ${body.value.origin}, size ${body.value.size}\n`;
-  const commit = await git(repository, ['hash-object', '-w', '-t', 'commit', '--stdin'], text);
+  const commit = await git(options, ['hash-object', '-w', '-t', 'commit', '--stdin'], text);
   if (!commit.ok) return commit;
   const name = commit.value.trim();
   const none = '0'.repeat(name.length);
-  const moved = await git(repository, ['update-ref', '--create-reflog', ref, name, tip === null || ABSENT.test(tip) ? none : tip]);
+  const moved = await git(options, ['update-ref', '--create-reflog', ref, name, tip === null || ABSENT.test(tip) ? none : tip]);
   return moved.ok ? ok(name) : moved;
 }
 
-function git(repository: string, args: readonly string[], input?: string): Promise<Result<string, AnchorError>> {
+function git({ repository, timeoutMs = TIMEOUT_MS }: Where, args: readonly string[], input?: string): Promise<Result<string, AnchorError>> {
   return new Promise((resolve) => {
     const child = execFile(
       'git',
       [...QUIET, '-C', repository, ...args],
       {
-        timeout: TIMEOUT_MS,
+        timeout: timeoutMs,
+        killSignal: 'SIGKILL',
         maxBuffer: MAX_OUTPUT,
         env: {
           PATH: process.env['PATH'] ?? '/usr/bin:/bin',

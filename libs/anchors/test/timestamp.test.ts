@@ -108,6 +108,25 @@ describe('a time stamp', () => {
     }
   });
 
+  test('whose signature is another, or whose algorithm is not read here, is refused by its own code', () => {
+    const token = readToken(response);
+    if (!token.ok) throw new Error(token.error.message);
+    const changed = (part: Uint8Array, at: number, byte: number): Uint8Array => {
+      const copy = Uint8Array.from(response);
+      const start = Buffer.from(response).lastIndexOf(part);
+      expect(start).toBeGreaterThan(0);
+      copy[start + at] = byte;
+      return copy;
+    };
+    const signature = token.value.signature;
+    const forged = changed(signature, 40, (signature[40] ?? 0) ^ 1);
+    expect(codeOf(verifyTimestamp({ response: forged, data: DATA, trusted: rsa.ca }))).toBe('timestamp.badSignature');
+    // The last rsaEncryption (1.2.840.113549.1.1.1) in the token names the algorithm of the signature; 1.2.840.113549.1.1.4 is RSA with MD5.
+    const rsaEncryption = Uint8Array.of(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01);
+    const md5 = changed(rsaEncryption, 8, 4);
+    expect(codeOf(verifyTimestamp({ response: md5, data: DATA, trusted: rsa.ca }))).toBe('timestamp.unsupported');
+  });
+
   test('cut anywhere, or with a byte behind it, is refused', () => {
     for (let end = 0; end < response.length; end += 7)
       expect(codeOf(verifyTimestamp({ response: response.slice(0, end), data: DATA, trusted: rsa.ca }))).toBe('timestamp.malformed');

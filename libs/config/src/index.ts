@@ -2,7 +2,7 @@
  * Configuration: YAML with positions, layers that only narrow, key files, pins, and what `init` finds. Must never let a broken file pass, nor
  * decide anything about a run. ARCHITECTURE §3 floor 5, CLI.md "Files".
  */
-export { type AnchorSetting, type AnchorSettings, anchorsOf } from './anchors.ts';
+export { type AnchorSetting, type AnchorSettings, type AnchorTime, anchorsOf } from './anchors.ts';
 export { checkConfig } from './check.ts';
 export { environmentConfig } from './environment.ts';
 export { findCommands, type Finding, type Findings } from './found.ts';

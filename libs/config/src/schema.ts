@@ -103,6 +103,13 @@ const anchorPlace = z.strictObject({
     .optional(),
   /** Folder on another disk or share; each ledger has a file of its own in it. */
   folder: absolute.optional(),
+  /** When it is asked by itself; left out: at the close of a run. */
+  at: z
+    .string()
+    .regex(/^(close|demand|every [1-9][0-9]{0,5}[mhd])$/, {
+      message: 'close, demand, or every and a number of m, h or d, such as every 15m',
+    })
+    .optional(),
 });
 /** One such place as written. */
 export type AnchorPlace = z.infer<typeof anchorPlace>;
@@ -144,6 +151,10 @@ export const configFile = z.strictObject({
       /** A tlog-policy: which witnesses, and how many of them. */
       policy: absolute.optional(),
       to: z.array(anchorPlace).max(16).optional(),
+      /** How long a place may take to answer. */
+      timeoutSeconds: whole.min(1).max(300).optional(),
+      /** Folder where the tree is kept as tiles (C2SP tlog-tiles); each ledger has a folder of its own in it. */
+      tiles: absolute.optional(),
     })
     .optional(),
   sandbox: z

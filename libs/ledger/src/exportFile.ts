@@ -181,7 +181,8 @@ class PartReader {
   #sum: Bytes = new Uint8Array(32);
   #lines = 0;
   #rows: Row[] = [];
-  #blob: { readonly digest: Digest; readonly bytes: Uint8Array; filled: number } | null = null;
+  /** Only what came is held: a length that is only said asks for no memory. */
+  #blob: { readonly digest: Digest; readonly length: number; readonly parts: Bytes[]; filled: number } | null = null;
   #lastBlob = '';
   #ended: Digest | null = null;
 
@@ -242,7 +243,7 @@ class PartReader {
       throw new CopyFault('copy.malformed', `the blob ${digest} has no length`);
     if (bytes > MAX_BLOB_BYTES) throw new CopyFault('copy.tooLarge', `the blob ${digest} is said to have ${bytes} bytes`);
     if (bytes === 0) return yield { is: 'blob', digest, bytes: new Uint8Array(0) };
-    this.#blob = { digest, bytes: new Uint8Array(bytes), filled: 0 };
+    this.#blob = { digest, length: bytes, parts: [], filled: 0 };
   }
 
   *#more(members: Members): Generator<CopyPart> {
@@ -250,14 +251,14 @@ class PartReader {
     const part = typeof members['part'] === 'string' ? fromBase64(members['part']) : undefined;
     if (blob === null || part?.ok !== true || Object.keys(members).length > 1)
       throw new CopyFault('copy.malformed', 'a part belongs to no blob, or is no base64');
-    const wanted = Math.min(PART_BYTES, blob.bytes.length - blob.filled);
+    const wanted = Math.min(PART_BYTES, blob.length - blob.filled);
     if (part.value.length !== wanted)
       throw new CopyFault('copy.blob', `a part of ${blob.digest} has ${part.value.length} bytes instead of ${wanted}`);
-    blob.bytes.set(part.value, blob.filled);
+    blob.parts.push(part.value);
     blob.filled += wanted;
-    if (blob.filled < blob.bytes.length) return;
+    if (blob.filled < blob.length) return;
     this.#blob = null;
-    yield { is: 'blob', digest: blob.digest, bytes: blob.bytes };
+    yield { is: 'blob', digest: blob.digest, bytes: concatBytes(...blob.parts) };
   }
 
   #end(members: Members): void {

@@ -14,7 +14,7 @@ import { verifyInclusion } from './proofs.ts';
 const PROOF_HEADER = 'c2sp.org/tlog-proof@v1';
 /** A tree of fewer than 2^63 leaves has no longer audit path. */
 const MAX_PROOF_HASHES = 63;
-const ORIGIN = /^[^\n\s\u0085+\p{Cc}]+$/u;
+const ORIGIN = /^[^\n\s\u0085+\p{Cc}\p{Cs}]+$/u;
 
 /** A checkpoint that its origin signed; `keyName` is the origin's key, `verifiedNames` are all known keys that signed. */
 export interface Checkpoint extends CheckpointBody {

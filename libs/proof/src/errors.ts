@@ -51,9 +51,9 @@ export interface NoteError {
   readonly message: string;
 }
 
-/** A refusal of a tile or of its path. `tile.missing`: whoever keeps the tiles does not have it. */
+/** A refusal of a tile or of its path. `tile.missing`: whoever keeps the tiles does not have it; `tile.otherEntries`: a bundle is not of its tile. */
 export interface TileError {
-  readonly code: 'tile.malformed' | 'tile.outOfRange' | 'tile.missing' | 'tile.wrongLength';
+  readonly code: 'tile.malformed' | 'tile.outOfRange' | 'tile.missing' | 'tile.wrongLength' | 'tile.otherEntries';
   readonly message: string;
 }
 

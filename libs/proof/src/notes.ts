@@ -27,8 +27,8 @@ const ED25519 = 0x01;
 const MAX_NOTE_UNITS = 1_000_000;
 const MAX_SIGNATURES = 100;
 const VKEY = /^([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+={0,2})$/;
-/** What may be a key's name: no space, no plus sign, no control character. */
-export const KEY_NAME = /^[^\s\u0085+\p{Cc}]+$/u;
+/** What may be a key's name: no space, no plus sign, no control character, and nothing without a UTF-8 form. */
+export const KEY_NAME = /^[^\s\u0085+\p{Cc}\p{Cs}]+$/u;
 // signed-note forbids control characters other than newline.
 const FORBIDDEN = /[\u0000-\u0009\u000b-\u001f]/;
 const SIGNATURE_LINE = /^— (\S+) (\S+)$/;

@@ -3,11 +3,11 @@
  * reads no more than 64 tiles. Must never read or write a file itself. c2sp.org/tlog-tiles; PROTOCOL §3 and §11.
  */
 
-import { type Bytes, concatBytes, err, ok, type Result } from '@openexec/canon';
+import { type Bytes, concatBytes, equalBytes, err, ok, type Result } from '@openexec/canon';
 import { ProofFault, type TileError } from './errors.ts';
-import { CompactRange, HASH_BYTES, leafHash, treeRoot } from './merkle.ts';
+import { CompactRange, EMPTY_ROOT, HASH_BYTES, leafHash, treeRoot } from './merkle.ts';
 import { consistencyNodes, consistencyProof, inclusionNodes, inclusionProof, type NodeReader, type NodeRef, rangeNodes } from './proofs.ts';
-import { entryBundleOf, TILE_WIDTH, tileOfNode, tilePath, type TileRef } from './tiles.ts';
+import { entryBundleOf, TILE_WIDTH, tileLevels, tileOfNode, tilePath, type TileRef } from './tiles.ts';
 
 /** tlog-tiles: the length before each entry of a bundle is a uint16. */
 const MAX_ENTRY_BYTES = 0xffff;
@@ -24,9 +24,44 @@ export type TileReader = (tile: TileRef) => Promise<Result<Bytes, TileError>>;
 /** Collects entries into tiles; each full one is handed out as it fills. Belongs to one writer. */
 export class TileBuilder {
   readonly #levels: { index: bigint; hashes: Bytes[] }[] = [];
-  readonly #range = CompactRange.empty();
+  #range = CompactRange.empty();
   #bundle: Bytes[] = [];
   #size = 0n;
+
+  /**
+   * Goes on behind `size` entries whose partial tiles are kept: reads those alone, at most eight tiles and one bundle below 2^53 entries. Refuses a
+   * bundle that is not of its tile; hold {@link TileBuilder.root} against a signed checkpoint of that size.
+   */
+  static async from(read: TileReader, size: bigint): Promise<Result<TileBuilder, TileError>> {
+    const builder = new TileBuilder();
+    const range: Bytes[] = [];
+    for (const { level, full, partialWidth } of tileLevels(size).toReversed()) {
+      const tile = { level, index: full, width: partialWidth };
+      const bytes = partialWidth === 0 ? ok(new Uint8Array(0)) : await read(tile);
+      if (!bytes.ok) return bytes;
+      const hashes = hashesIn(bytes.value);
+      if (hashes.length !== partialWidth || bytes.value.length !== partialWidth * HASH_BYTES)
+        return err({ code: 'tile.wrongLength', message: `${tilePath(tile)} has ${bytes.value.length} bytes` });
+      builder.#levels[level] = { index: full, hashes };
+      range.push(...compact(hashes));
+    }
+    const restored = CompactRange.from(size, range);
+    if (!restored.ok) return err({ code: 'tile.wrongLength', message: restored.error.message });
+    builder.#range = restored.value;
+    builder.#size = size;
+    const leaves = builder.#levels[0]?.hashes ?? [];
+    if (leaves.length === 0) return ok(builder);
+    const bundle = await read(entryBundleOf(size - 1n, size));
+    const entries = bundle.ok ? parseEntryBundle(bundle.value) : bundle;
+    if (!bundle.ok || !entries.ok) return entries.ok ? err({ code: 'tile.missing', message: 'no bundle' }) : entries;
+    if (entries.value.length !== leaves.length || entries.value.some((entry, at) => !equalBytes(leafHash(entry), leaves[at] ?? EMPTY_ROOT)))
+      return err({
+        code: 'tile.otherEntries',
+        message: `${tilePath(entryBundleOf(size - 1n, size))} does not hold the entries of its tile`,
+      });
+    builder.#bundle = [bundle.value];
+    return ok(builder);
+  }
 
   /** Leaves so far. */
   get size(): bigint {
@@ -77,6 +112,17 @@ export class TileBuilder {
     this.#levels[level] = { index: open.index + 1n, hashes: [] };
     this.#push(level + 1, above, files);
   }
+}
+
+function hashesIn(bytes: Bytes): Bytes[] {
+  return Array.from({ length: Math.floor(bytes.length / HASH_BYTES) }, (_, at) => bytes.slice(at * HASH_BYTES, (at + 1) * HASH_BYTES));
+}
+
+/** The compact range of the hashes of one partial tile. */
+function compact(hashes: readonly Bytes[]): readonly Bytes[] {
+  const range = CompactRange.empty();
+  for (const hash of hashes) range.append(hash);
+  return range.hashes();
 }
 
 /** The entries of a bundle; refuses bytes that do not end with the last entry. */

@@ -23,7 +23,6 @@ export interface OpenFailure {
     /** The server refuses the user, the password or the way of connecting, or is not believed. */
     | 'store.refused'
     | 'headFile.malformed'
-    | 'headFile.unwritable'
     /** The remembered head is longer than the ledger, or of another history (exit 20, PROTOCOL §3). */
     | 'ledger.rolledBack';
   readonly message: string;

@@ -2,7 +2,7 @@
  * The rules that bind the entries of one trajectory to each other: gapless seq, prev, time, cause, the end. Keeps one small record per open
  * trajectory and the times of facts that may still be named as a cause. PROTOCOL §§2-4.
  */
-import type { Digest } from '@openexec/canon';
+import { type Digest, instantFromMs, instantToMs } from '@openexec/canon';
 import { type Entry, factsOf, familyOfTrajectory, hasOpening } from '@openexec/ledger/codec';
 import type { FindingCode } from './report.ts';
 
@@ -17,8 +17,8 @@ interface Track {
   torn: { readonly before: number; readonly message: string } | null;
   /** In a part of a ledger: what stands before this seq is not there. */
   unseenBefore: number;
-  /** Times of facts by seq, from the last cause on: a later judgement names no earlier fact. */
-  readonly facts: Map<number, string>;
+  /** Milliseconds of facts by seq, from the last cause on: a later judgement names no earlier fact. Numbers, since a text would hold its whole entry. */
+  readonly facts: Map<number, number>;
 }
 /** A rule of trajectories that an entry breaks (PROTOCOL §4). */
 export interface TrackFault {
@@ -132,7 +132,7 @@ function fact(entry: Entry, track: Track, say: (code: FindingCode, message: stri
   track.lastFactAt = entry.at > track.lastFactAt ? entry.at : track.lastFactAt;
   // Only runs and self-tests are judged, so elsewhere no cause will ever be looked up.
   const family = familyOfTrajectory(entry.trajectory);
-  if (family === 'run' || family === 'selftest') track.facts.set(entry.seq, entry.at);
+  if (family === 'run' || family === 'selftest') track.facts.set(entry.seq, instantToMs(entry.at));
 }
 
 function judged(entry: Entry, track: Track, lawPosition: number, say: (code: FindingCode, message: string) => void): void {
@@ -142,7 +142,7 @@ function judged(entry: Entry, track: Track, lawPosition: number, say: (code: Fin
   const at = entry.cause === null ? undefined : track.facts.get(entry.cause);
   if (entry.cause === null || at === undefined)
     return say('entry.cause', `its cause ${String(entry.cause)} is no fact that it may follow from`);
-  if (at !== entry.at) say('entry.time', `its time ${entry.at} is not that of its cause, ${at}`);
+  if (at !== instantToMs(entry.at)) say('entry.time', `its time ${entry.at} is not that of its cause, ${instantFromMs(at)}`);
   for (const seq of track.facts.keys()) {
     if (seq >= entry.cause) break;
     track.facts.delete(seq);

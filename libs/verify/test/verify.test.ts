@@ -90,6 +90,10 @@ function digest(text: string): ReturnType<typeof digestOf> {
   return text as ReturnType<typeof digestOf>;
 }
 
+function instant(text: string): Entry['at'] {
+  return text as Entry['at'];
+}
+
 function replaced(rows: readonly Row[], index: number, change: Partial<Row>): Row[] {
   return rows.map((row, at) => (at === index ? { ...row, ...change } : row));
 }
@@ -129,6 +133,36 @@ function rechained(rows: readonly Row[], index: number, payload: Bytes): Row[] {
     return { ...row, entryBytes: made, payload: body };
   });
 }
+
+describe('an entry that breaks a rule of its trajectory', () => {
+  /** The ledger with one entry written otherwise, chained as if it had been so from the beginning. */
+  async function codesAfter(index: number, change: Partial<Entry>): Promise<readonly string[]> {
+    const { rows } = await smallLedger('last');
+    const bytes = encodeEntry({ ...entryAt(rows, index), ...change });
+    const report = await verify(replaced(rows, index, { entryBytes: bytes }), { checkpoints: [] });
+    return report.findings.filter((finding) => finding.index === index).map(({ code }) => code);
+  }
+
+  test.each([
+    ['a seq that is not the next', 6, { seq: 7 }, 'entry.position'],
+    ['a fact before the fact before it', 6, { at: instant('2026-11-20T08:00:00.000Z') }, 'entry.time'],
+    ['a judgement at another time than its cause', 4, { at: instant('2026-11-20T09:00:00.001Z') }, 'entry.time'],
+    ['another leaf before it', 6, { prev: digest(`sha256:${'a'.repeat(64)}`) }, 'entry.prev'],
+    ['a kind of another trajectory', 6, { kind: 'ledger.sealed' }, 'entry.kind'],
+    ['a fact with a cause', 6, { cause: 0, law: 1 }, 'entry.cause'],
+    ['a judgement under a law that was not in force', 4, { law: 0 }, 'entry.law'],
+    ['an entry behind the close', 9, { trajectory: runNamed('a') }, 'entry.afterClose'],
+  ] as const)('%s is named', async (_what, index, change, code) => {
+    expect(await codesAfter(index, change)).toContain(code);
+  });
+
+  test('bytes that are no entry are named, and the entry as it was is not', async () => {
+    const { rows } = await smallLedger('last');
+    const report = await verify(replaced(rows, 3, { entryBytes: utf8Encode('{}') }), { checkpoints: [] });
+    expect(report.findings[0]).toMatchObject({ index: 3, code: 'entry.undecodable' });
+    expect((await verify(rows, { checkpoints: [] })).findings).toEqual([]);
+  });
+});
 
 describe('a sound ledger', () => {
   test('verifies, says its level and trust, and what was not checked', async () => {

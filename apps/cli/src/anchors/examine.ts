@@ -9,6 +9,7 @@ import { addSignatureLines, CompactRange, type Cosigner, judgeByPolicy, leafHash
 import type { Refusal } from '../exit.ts';
 import { readEvent } from '../read/events.ts';
 import { logKeys } from '../read/proofs.ts';
+import type { Attempts } from './attempts.ts';
 import type { AnchorPlaces } from './places.ts';
 
 const LEDGER = 'ledger' as TrajectoryId; // The one name of its grammar.
@@ -52,13 +53,18 @@ interface Recorded {
 }
 
 /** Examines the anchors of a ledger whose integrity was found sound. */
-export async function examineAnchors(store: LedgerStore, settings: AnchorPlaces, nowMs: number): Promise<Result<Anchored | null, Refusal>> {
+export async function examineAnchors(
+  store: LedgerStore,
+  settings: AnchorPlaces,
+  { nowMs, attempts }: { readonly nowMs: number; readonly attempts: Attempts },
+): Promise<Result<Anchored | null, Refusal>> {
   if (settings.places.length === 0 && settings.policy === null && !settings.required) return ok(null);
   const vkeys = await logKeys(store);
   if (!vkeys.ok) return vkeys;
   const examination = new Examination(store, settings, vkeys.value);
   for await (const stored of store.read(LEDGER)) await examination.take(stored);
   await examination.places();
+  examination.attempts(attempts);
   return ok(examination.finish(nowMs));
 }
 
@@ -111,6 +117,14 @@ class Examination {
       if (!note.ok) this.#problem(anchor.name, note.error.code, note.error.message);
       else if (note.value === null) this.#problem(anchor.name, 'anchor.empty', 'it holds no checkpoint');
       else await this.#held(anchor, note.value);
+    }
+  }
+
+  /** What a place said when it was last asked and did not take the tree head: nothing else remembers a refusal. */
+  attempts(attempts: Attempts): void {
+    for (const { anchor } of this.#settings.places) {
+      const problem = attempts.get(anchor.name)?.problem ?? null;
+      if (problem !== null) this.#problem(anchor.name, problem.code, `when it was last asked: ${problem.message}`);
     }
   }
 

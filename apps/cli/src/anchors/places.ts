@@ -4,9 +4,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileAnchor, gitAnchor, heldByFile, heldByGit, readTrusted, rfc3161Anchor, witnessAnchor } from '@openexec/anchors';
+import { fileAnchor, gitAnchor, heldByFile, heldByGit, readTrusted, rfc3161Anchor, witnessAnchor, withDeadline } from '@openexec/anchors';
 import { type Digest, err, instantToMs, ok, type Result, utf8Decode } from '@openexec/canon';
-import { type AnchorSetting, anchorsOf, loadLayers } from '@openexec/config';
+import { type AnchorSetting, type AnchorTime, anchorsOf, loadLayers } from '@openexec/config';
 import { type Anchor, type AnchorError, type Cosigner, parseCosignerVkey, parseTlogPolicy, type TlogPolicy } from '@openexec/proof';
 import type { Project, Surroundings } from '../context.ts';
 import { type Refusal, refuse } from '../exit.ts';
@@ -24,6 +24,8 @@ export interface AnchorPlace {
   readonly trusted: string | null;
   /** The note that it holds now; null for a place that can only be asked to take one. */
   readonly held: (() => Promise<Result<string | null, AnchorError>>) | null;
+  /** When it is asked by itself. */
+  readonly when: AnchorTime;
 }
 
 /** All of them. */
@@ -32,6 +34,8 @@ export interface AnchorPlaces {
   readonly required: boolean;
   readonly maxAgeMs: number;
   readonly policy: TlogPolicy | null;
+  /** The folder of this ledger's tiles; null where none are kept. */
+  readonly tiles: string | null;
 }
 
 /** Opens the anchors of the ledger with this fingerprint. `project` is the checkout it belongs to, null for a ledger that was named. */
@@ -45,7 +49,7 @@ export function openPlaces(
   if (!layers.ok) return configRefusal(layers.error, root);
   const settings = anchorsOf(layers.value);
   if (!settings.ok) return configRefusal(settings.error, root);
-  const { required, maxAgeMs, policy: policyFile, to } = settings.value;
+  const { required, maxAgeMs, policy: policyFile, timeoutMs, tiles, to } = settings.value;
   const policy = policyFile === null ? ok(null) : readPolicy(policyFile);
   if (!policy.ok) return policy;
   const places: AnchorPlace[] = [];
@@ -53,40 +57,46 @@ export function openPlaces(
     if (setting.ledger !== null && setting.ledger !== fingerprint) continue;
     // A ref lies in the checkout of its ledger; of a ledger without one there is none to look at.
     if (setting.type === 'git' && project === null) continue;
-    const place = openPlace(context, setting, { fingerprint, root });
+    const place = openPlace(context, setting, { fingerprint, root, timeoutMs });
     if (!place.ok) return place;
-    places.push(place.value);
+    places.push({ ...place.value, anchor: withDeadline(place.value.anchor, timeoutMs) });
   }
-  return ok({ places, required, maxAgeMs, policy: policy.value });
+  const tileFolder = tiles === null ? null : join(tiles, digitsOf(fingerprint));
+  return ok({ places, required, maxAgeMs, policy: policy.value, tiles: tileFolder });
 }
 
 function openPlace(
   { clock, randomness }: Pick<Surroundings, 'clock' | 'randomness'>,
   setting: AnchorSetting,
-  ledger: { readonly fingerprint: Digest; readonly root: string },
+  ledger: { readonly fingerprint: Digest; readonly root: string; readonly timeoutMs: number },
 ): Result<AnchorPlace, Refusal> {
-  const { name } = setting;
-  const plain = { cosigners: [], trusted: null, held: null };
+  const { name, when } = setting;
+  const { timeoutMs } = ledger;
+  const plain = { cosigners: [], trusted: null, held: null, when };
   if (setting.type === 'witness') {
     const cosigner = parseCosignerVkey(setting.vkey);
     if (!cosigner.ok) return refuse('config.invalid', `anchors: the key of ${name}: ${cosigner.error.message}`);
     const cosigners = [cosigner.value];
-    return ok({ ...plain, anchor: witnessAnchor({ name, url: setting.url, cosigners }), cosigners });
+    return ok({ ...plain, anchor: witnessAnchor({ name, url: setting.url, cosigners, timeoutMs }), cosigners });
   }
   if (setting.type === 'rfc3161') {
     const trusted = readText(setting.ca);
     const read = trusted.ok ? readTrusted(trusted.value) : trusted;
     if (!trusted.ok || !read.ok) return refuse('config.invalid', `anchors: ${name}: ${read.ok ? '' : read.error.message}`);
-    return ok({ ...plain, anchor: rfc3161Anchor({ name, url: setting.url, trusted: trusted.value, randomness }), trusted: trusted.value });
+    const anchor = rfc3161Anchor({ name, url: setting.url, trusted: trusted.value, randomness, timeoutMs });
+    return ok({ ...plain, anchor, trusted: trusted.value });
   }
   if (setting.type === 'git') {
-    const where = { repository: ledger.root, ref: setting.ref };
+    const where = { repository: ledger.root, ref: setting.ref, timeoutMs };
     const now = (): number => Math.floor(instantToMs(clock.now()) / 1000);
     return ok({ ...plain, anchor: gitAnchor({ name, ...where, now }), held: () => heldByGit(where) });
   }
-  const digits = ledger.fingerprint.slice('sha256:'.length, 'sha256:'.length + FOLDER_DIGITS);
-  const path = join(setting.folder, `${digits}.checkpoint`);
+  const path = join(setting.folder, `${digitsOf(ledger.fingerprint)}.checkpoint`);
   return ok({ ...plain, anchor: fileAnchor({ name, path }), held: async () => heldByFile(path) });
+}
+
+function digitsOf(fingerprint: Digest): string {
+  return fingerprint.slice('sha256:'.length, 'sha256:'.length + FOLDER_DIGITS);
 }
 
 function readPolicy(path: string): Result<TlogPolicy, Refusal> {

@@ -113,6 +113,7 @@ function keeping(sub: (name: string, description: string, example: string) => Co
     .action(context.act((options: PruneOptions) => prune(context, options)));
   sub('fsck', 'derive everything again from the entries and compare', 'openexec ledger fsck --repair')
     .option('--repair', 'put right what is derived, remove blobs that nothing names; never an entry')
+    .option('--tiles <folder>', 'make every tile of this folder again too and compare')
     .action(context.act((options: FsckOptions) => fsck(context, options)));
   sub('backup', 'a copy of the files as of one moment, while others write', 'openexec ledger backup /backup/ledger.db')
     .argument('<file>', 'a file that is not there yet; large blobs go to a folder "blobs" beside it')

@@ -8,6 +8,7 @@ import { decodeEntry, type KeptLedger, mentionedIn } from '@openexec/ledger';
 import { backUpSqliteLedger } from '@openexec/stores';
 import type { CommandContext, CommandResult } from '../context.ts';
 import { EXIT, refuse } from '../exit.ts';
+import { checkTiles } from '../ledger/tiles.ts';
 import { storeRefusal } from '../openLedger.ts';
 import { safeLine } from '../output.ts';
 import { openEvidence } from '../read/evidence.ts';
@@ -17,7 +18,10 @@ import { withLedger } from '../read/guard.ts';
 export interface FsckOptions {
   readonly ledger?: string;
   readonly repair?: boolean;
+  /** A folder of tiles that is made again from the entries too. */
+  readonly tiles?: string;
 }
+const MOST_TILES = 20;
 
 /** Examines, and repairs where asked: only a ledger whose every entry verifies. */
 export async function fsck(context: CommandContext, options: FsckOptions): Promise<CommandResult> {
@@ -41,9 +45,28 @@ export async function fsck(context: CommandContext, options: FsckOptions): Promi
     if (omitted > 0) output.result(`  and ${omitted} more`);
     output.result(`examined  ${entries} entries, ${blobs} blobs, root sha256:${toHex(root)}`);
     const left = findings.filter(({ repaired }) => !repaired).length;
-    if (left === 0 && omitted === 0) return ok(EXIT.ok);
-    return refuse('fsck.failed', `${left + omitted} findings${firstBad === null ? '' : `, first bad index ${firstBad}`}`);
+    if (left > 0 || omitted > 0)
+      return refuse('fsck.failed', `${left + omitted} findings${firstBad === null ? '' : `, first bad index ${firstBad}`}`);
+    return options.tiles === undefined ? ok(EXIT.ok) : fsckTiles(context, store, { ...options, tiles: options.tiles });
   });
+}
+
+/** Every tile of a folder, made again from entries that were found sound. */
+async function fsckTiles(
+  { cwd, output }: CommandContext,
+  store: KeptLedger,
+  { tiles: given, repair = false }: FsckOptions & { readonly tiles: string },
+): Promise<CommandResult> {
+  const folder = isAbsolute(given) ? given : resolve(cwd, given);
+  const examined = await checkTiles(store, folder, { repair, most: MOST_TILES });
+  if (!examined.ok) return examined;
+  const { tiles, findings, omitted } = examined.value;
+  for (const { path, index, what } of findings) output.result(`${repair ? 'repaired' : '✗'} index ${index}: tile.${what}: ${path}`);
+  if (omitted > 0) output.result(`  and ${omitted} more`);
+  output.result(`examined  ${tiles} tiles and bundles in ${safeLine(folder)}`);
+  const [first] = findings;
+  if (repair || first === undefined) return ok(EXIT.ok);
+  return refuse('fsck.failed', `${findings.length + omitted} tiles are not what the entries make, first bad index ${first.index}`);
 }
 
 /** A copy of the files as of one moment, while others write. */

@@ -2,10 +2,11 @@
  * `openexec ledger tiles --out DIR`: the tree as C2SP tlog-tiles, and proofs read from such tiles alone. Every proof is held against the signed
  * checkpoint before it is printed (PROTOCOL §§3, 11).
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, isAbsolute, join, resolve } from 'node:path';
-import { type Bytes, err, equalBytes, ok, type Result, utf8Decode } from '@openexec/canon';
-import type { LedgerStore } from '@openexec/ledger';
+import { readFileSync } from 'node:fs';
+import { isAbsolute, join, resolve } from 'node:path';
+import { examineTiles, keepTiles, type TileFolderError, type TilesKept, tileReaderOf, type TreeOfTiles } from '@openexec/anchors';
+import { type Bytes, ok, type Result, utf8Decode } from '@openexec/canon';
+import type { LedgerStore, StoredCheckpoint } from '@openexec/ledger';
 import {
   type Checkpoint,
   consistencyFromTiles,
@@ -16,10 +17,8 @@ import {
   leafHash,
   openCheckpoint,
   rootFromTiles,
-  TileBuilder,
   type TileError,
   type TileReader,
-  tilePath,
   verifyConsistency,
   verifyTlogProof,
 } from '@openexec/proof';
@@ -43,6 +42,13 @@ interface TileFolder {
   readonly vkeys: readonly string[];
 }
 
+/** What was made again of a folder of tiles. */
+export interface TilesExamined {
+  readonly tiles: number;
+  readonly findings: readonly { readonly path: string; readonly index: bigint; readonly what: 'missing' | 'different' }[];
+  readonly omitted: number;
+}
+
 /** Adds options and action to the command `tiles`. */
 export function registerTiles(command: Command, context: CommandContext): void {
   command
@@ -53,43 +59,63 @@ export function registerTiles(command: Command, context: CommandContext): void {
 async function tiles(context: CommandContext, options: TilesOptions): Promise<CommandResult> {
   const out = isAbsolute(options.out) ? options.out : resolve(context.cwd, options.out);
   return withLedger(context, { ledger: options.ledger }, async ({ store }) => {
-    let newest: { readonly size: bigint; readonly note: string } | null = null;
+    let newest: StoredCheckpoint | null = null;
     for await (const checkpoint of store.checkpoints()) newest = checkpoint;
     if (newest === null) return refuse('usage.invalid', 'no checkpoint is kept; openexec ledger checkpoint makes one');
-    const vkeys = await logKeys(store);
-    if (!vkeys.ok) return vkeys;
-    const opened = openCheckpoint(newest.note, vkeys.value);
-    if (!opened.ok) return refuse('verify.failed', `the checkpoint of size ${newest.size} does not open: ${opened.error.message}`);
-    const written = await writeTiles(store, out, opened.value);
-    if (!written.ok) return written;
-    // Last, so that whoever sees the checkpoint finds every tile of its tree.
-    writeFileSync(join(out, 'log.vkey'), vkeys.value.map((vkey) => `${vkey}\n`).join(''));
-    writeFileSync(join(out, 'checkpoint'), newest.note);
-    context.output.result(`${written.value} tiles and bundles of ${newest.size} entries in ${safeLine(out)}`);
+    const kept = await tendTiles(store, out, newest);
+    if (!kept.ok) return kept;
+    const { from, files, rebuilt } = kept.value;
+    if (rebuilt !== null) context.output.warn(`the tiles were written anew: ${safeLine(rebuilt)}`);
+    const behind = from === 0n ? '' : `, ${newest.size - from} of them new`;
+    context.output.result(`${files} tiles and bundles of ${newest.size} entries${behind} in ${safeLine(out)}`);
     return ok(EXIT.ok);
   });
 }
 
-async function writeTiles(store: LedgerStore, out: string, checkpoint: Checkpoint): Promise<Result<number, Refusal>> {
-  const builder = new TileBuilder();
-  let count = 0;
-  const keep = (path: string, bytes: Bytes): void => {
-    const file = join(out, path);
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, bytes);
-    count += 1;
+/** Brings a folder of tiles up to a kept checkpoint; only what is new is read and written. */
+export async function tendTiles(store: LedgerStore, folder: string, newest: StoredCheckpoint): Promise<Result<TilesKept, Refusal>> {
+  const tree = await treeOf(store, folder, newest);
+  if (!tree.ok) return tree;
+  const kept = await keepTiles(tree.value);
+  return kept.ok ? kept : folderRefusal(kept.error);
+}
+
+/** Makes every tile under the folder's own checkpoint again from the entries; answers what differs, by leaf index. */
+export async function checkTiles(
+  store: LedgerStore,
+  folder: string,
+  options: { readonly repair: boolean; readonly most: number },
+): Promise<Result<TilesExamined, Refusal>> {
+  const note = textOf(join(folder, 'checkpoint'));
+  if (!note.ok) return note;
+  const tree = await treeOf(store, folder, { note: note.value, size: null });
+  if (!tree.ok) return tree;
+  const { size } = await store.head();
+  if (tree.value.checkpoint.size > size)
+    return refuse('anchor.conflict', `the tiles are of ${tree.value.checkpoint.size} entries, the ledger has ${size}: an older copy?`);
+  const examined = await examineTiles(tree.value, options);
+  return examined.ok ? examined : folderRefusal(examined.error);
+}
+
+async function treeOf(
+  store: LedgerStore,
+  folder: string,
+  { note, size }: { readonly note: string; readonly size: bigint | null },
+): Promise<Result<TreeOfTiles, Refusal>> {
+  const vkeys = await logKeys(store);
+  if (!vkeys.ok) return vkeys;
+  const opened = openCheckpoint(note, vkeys.value);
+  if (!opened.ok)
+    return refuse('verify.failed', `the checkpoint${size === null ? '' : ` of size ${size}`} does not open: ${opened.error.message}`);
+  const entries = async function* (from: bigint, to: bigint): AsyncGenerator<readonly Bytes[]> {
+    for await (const page of store.rows(from, to)) yield page.map(({ entryBytes }) => entryBytes);
   };
-  try {
-    for await (const page of store.rows(0n, checkpoint.size))
-      for (const row of page) for (const { path, bytes } of builder.append(row.entryBytes)) keep(path, bytes);
-    for (const { path, bytes } of builder.finish()) keep(path, bytes);
-  } catch (error) {
-    const { code } = (error ?? {}) as { readonly code?: unknown };
-    if (typeof code === 'string' && /^E[A-Z]+$/.test(code)) return refuse('usage.invalid', `${safeLine(out)} cannot be written (${code})`);
-    throw error;
-  }
-  if (builder.size === checkpoint.size && equalBytes(builder.root(), checkpoint.root)) return ok(count);
-  return refuse('tiles.failed', `the entries do not make the root of the checkpoint of size ${checkpoint.size}`);
+  return ok({ folder, checkpoint: opened.value, note, vkeys: vkeys.value, entries });
+}
+
+function folderRefusal({ code, message }: TileFolderError): { readonly ok: false; readonly error: Refusal } {
+  if (code === 'tiles.unwritable') return refuse('file.unwritable', message);
+  return code === 'tiles.conflict' ? refuse('anchor.conflict', message) : refuse('tiles.failed', message);
 }
 
 /** A tlog-proof of one entry, from a folder of tiles. */
@@ -140,15 +166,7 @@ function openTiles(context: CommandContext, given: string): Result<TileFolder, R
   const vkeys = keys.value.split('\n').filter((line) => line !== '');
   const checkpoint = openCheckpoint(note.value, vkeys);
   if (!checkpoint.ok) return refuse('tiles.failed', `the checkpoint beside the tiles does not open: ${checkpoint.error.message}`);
-  const read: TileReader = async (tile) => {
-    const path = tilePath(tile);
-    try {
-      return ok(new Uint8Array(readFileSync(join(folder, path))));
-    } catch {
-      return err({ code: 'tile.missing', message: `${path} is not there` });
-    }
-  };
-  return ok({ read, note: note.value, checkpoint: checkpoint.value, vkeys });
+  return ok({ read: tileReaderOf(folder), note: note.value, checkpoint: checkpoint.value, vkeys });
 }
 
 function textOf(path: string): Result<string, Refusal> {

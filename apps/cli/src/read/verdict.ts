@@ -5,10 +5,12 @@
 import { type DeepReport, deepVerify, type RunReport } from '@openexec/audit';
 import { type Digest, instantToMs, ok, parseDigest, type Result, type TrajectoryId } from '@openexec/canon';
 import type { CliDocument } from '@openexec/protocol';
+import { readAttempts } from '../anchors/attempts.ts';
 import { type Anchored, examineAnchors } from '../anchors/examine.ts';
 import { openPlaces } from '../anchors/places.ts';
 import { EXIT, type Refusal, refuse } from '../exit.ts';
 import { findRun } from '../findRun.ts';
+import { stateFolderOf } from '../keyring.ts';
 import { isLawfullyGone } from './divergence.ts';
 import type { VerifyReport } from '@openexec/verify';
 import { type Evidence, type EvidenceContext, type Integrity, openEvidence } from './evidence.ts';
@@ -89,7 +91,9 @@ async function anchorsOf(
   const project = named === undefined || named === '' ? await context.project() : ok(null);
   if (!project.ok) return project;
   const settings = openPlaces(context, { fingerprint, project: project.value });
-  return settings.ok ? examineAnchors(evidence.store, settings.value, instantToMs(context.clock.now())) : settings;
+  if (!settings.ok) return settings;
+  const attempts = readAttempts(stateFolderOf(context.places, fingerprint));
+  return examineAnchors(evidence.store, settings.value, { nowMs: instantToMs(context.clock.now()), attempts });
 }
 
 /** What was shown elsewhere and is not in the ledger makes it unsound, however well its own bytes agree. */

@@ -9,6 +9,7 @@ import type { RunState } from '@openexec/kernel';
 import { type ModelChoice, type Prices, prices, type RunOpened, type SandboxProfile, sandboxProfile } from '@openexec/protocol';
 import { driveRun, type Hands, loadRun } from '@openexec/runtime';
 import { inspectRepository } from '@openexec/workspace';
+import { type Along, alongFor } from '../anchors/along.ts';
 import { terminalApprover } from '../approval/ask.ts';
 import type { CommandContext, CommandResult, OpenLedger, Project } from '../context.ts';
 import { type Refusal, refusalFor, refuse } from '../exit.ts';
@@ -53,15 +54,27 @@ export interface DriveOptions {
   readonly stop: StopSignal;
   /** Counts what is observed; begun with what was there before. */
   readonly tally: Tally;
+  /** Tree heads and anchors. */
+  readonly along: Along;
   /** The driver that opened the run just now; left out, the run is taken over. */
   readonly driver?: string;
 }
 
 /** Drives until the run is closed, parked or stopped, and says how that came out. */
-export async function drive({ run, hands, stop, tally, driver }: DriveOptions): Promise<Result<RunSummary, Refusal>> {
-  const onAwait = 'park' as const;
-  const driven = await driveRun({ run, hands, stop, onAwait, resume: driver === undefined, ...(driver === undefined ? {} : { driver }) });
-  return driven.ok ? ok(summaryOf(driven.value, tally)) : err(storeRefusal(driven.error));
+export async function drive({ run, hands, stop, tally, along, driver }: DriveOptions): Promise<Result<RunSummary, Refusal>> {
+  let last = 0n;
+  const attended: Hands = {
+    ...hands,
+    observe: (stored, body) => {
+      last = stored.index;
+      hands.observe?.(stored, body);
+      along.committed();
+    },
+  };
+  const byDriver = driver === undefined ? {} : { driver };
+  const driven = await driveRun({ run, hands: attended, stop, onAwait: 'park', resume: driver === undefined, ...byDriver });
+  const told = await along.finish(driven.ok && driven.value.status === 'closed' ? last + 1n : null);
+  return driven.ok ? ok(summaryOf(driven.value, tally, told)) : err(storeRefusal(driven.error));
 }
 
 /** Tells a person or a program how a drive ended, and answers with the exit code. `run` is null where none was opened. */
@@ -122,8 +135,11 @@ export interface Taken {
 }
 
 /** Drives on with the hands that were made, and tells how it ended. */
-export async function driveTaken({ context, run, telling }: TakeOver, { hands, tally, display }: Taken): Promise<CommandResult> {
-  const driven = await drive({ run, hands, stop: context.stopOnInterrupt(), tally });
+export async function driveTaken(options: TakeOver, { hands, tally, display }: Taken): Promise<CommandResult> {
+  const { context, project, ledger, run, telling } = options;
+  const along = alongFor(context, project, ledger);
+  if (!along.ok) return along;
+  const driven = await drive({ run, hands, stop: context.stopOnInterrupt(), tally, along: along.value });
   display.end();
   return tell(context, { run, driven }, telling);
 }
@@ -210,11 +226,18 @@ function modelOf(options: TakeOver, choice: ModelChoice | null): Result<ModelAda
   return reopenModel(choice, script.value, { env: context.env, config: config.value, base: project.root, root: project.root });
 }
 
-async function closedAlready({ context, ledger, telling }: TakeOver, state: RunState): Promise<CommandResult> {
-  // A driver that died after the close has made no tree head; one that is there is only looked up.
+async function closedAlready({ context, project, ledger, telling }: TakeOver, state: RunState): Promise<CommandResult> {
+  const along = alongFor(context, project, ledger);
+  if (!along.ok) return along;
   const tally = new Tally(priceOf(state.law?.model ?? null, state.law?.prices ?? null));
-  for await (const stored of ledger.store.read(state.run)) tally.take(readEvent(stored));
-  const summary = summaryOf({ state, status: 'closed', checkpoint: await ledger.store.checkpoint() }, tally);
+  let size = 0n;
+  for await (const stored of ledger.store.read(state.run)) {
+    tally.take(readEvent(stored));
+    size = stored.index + 1n;
+  }
+  // A driver that died after the close has made no tree head and asked no anchor; what is there is only looked up.
+  const checkpoint = await ledger.store.checkpoint();
+  const summary = summaryOf({ state, status: 'closed', checkpoint }, tally, await along.value.finish(size));
   if (telling.json === true) context.output.json('run', summary);
   else if (telling.quiet !== true) printSummary(context.output, summary);
   return refuse('run.closed', `${state.run} is closed: ${state.closed?.outcome ?? ''}`);

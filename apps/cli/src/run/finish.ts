@@ -4,6 +4,8 @@
 import { changedFiles, type RunState } from '@openexec/kernel';
 import type { Amount, CliDocument, Reason } from '@openexec/protocol';
 import type { RunReport } from '@openexec/runtime';
+import type { AnchorsTold } from '../anchors/along.ts';
+import type { Shown } from '../anchors/submit.ts';
 import { EXIT, type ExitCode } from '../exit.ts';
 import { shortRun } from '../findRun.ts';
 import { type Output, safeLine } from '../output.ts';
@@ -44,6 +46,10 @@ export interface RunSummary {
   readonly checkpoint: string | null;
   /** Why there is no tree head of a closed run, or null. */
   readonly checkpointProblem: string | null;
+  /** What became of each anchor that was asked when the run closed. */
+  readonly anchors: readonly Shown[];
+  /** Why a tree head on the way or a receipt could not be written, or null. */
+  readonly anchorProblem: string | null;
   readonly commands: { readonly [what: string]: string };
 }
 
@@ -70,7 +76,7 @@ export function exitOfClosed(outcome: string, because: Reason): ExitCode {
 }
 
 /** The summary of a report. */
-export function summaryOf(report: RunReport, tally: Tally): RunSummary {
+export function summaryOf(report: RunReport, tally: Tally, told: AnchorsTold): RunSummary {
   const { state, status, checkpoint } = report;
   const closed = state.closed;
   const request = status === 'parked' ? (state.request?.id ?? null) : null;
@@ -92,6 +98,8 @@ export function summaryOf(report: RunReport, tally: Tally): RunSummary {
     result: closed?.result ?? null,
     checkpoint: checkpoint?.ok === true ? checkpoint.value.size.toString() : null,
     checkpointProblem: checkpoint?.ok === false ? checkpoint.error.message : null,
+    anchors: told.shown,
+    anchorProblem: told.problem,
     commands: commandsFor(state, request),
   };
 }
@@ -153,7 +161,24 @@ export function printSummary(output: Output, summary: RunSummary): void {
     output.result(`result    ${safeLine(summary.result.ref)} at ${summary.result.commit} (tree ${summary.result.tree})`);
   if (summary.checkpoint !== null) output.result(`signed    tree head of ${summary.checkpoint} entries`);
   if (summary.checkpointProblem !== null) output.warn(`no signed tree head was made: ${safeLine(summary.checkpointProblem)}`);
+  const taken = summary.anchors.filter((each) => each.taken);
+  if (taken.length > 0)
+    output.result(`anchored  ${taken.map(({ name, position }) => `${safeLine(name)} (recorded at ${position})`).join(', ')}`);
+  for (const problem of anchorProblems(summary)) output.warn(safeLine(problem, 400));
   for (const [what, command] of Object.entries(summary.commands)) output.result(`${what.padEnd(9)} ${command}`);
+}
+
+/** What did not go as configured with the anchors, a line each. Never a reason for the run to fail. */
+export function anchorProblems({ anchors, anchorProblem }: Pick<RunSummary, 'anchors' | 'anchorProblem'>): string[] {
+  return [
+    ...anchors
+      .filter(({ taken }) => !taken)
+      .map(
+        ({ name, code, message }) =>
+          `anchor ${name} did not take the tree head: ${code}: ${message}; it is asked again at the next close, or by openexec ledger anchor`,
+      ),
+    ...(anchorProblem === null ? [] : [`anchors: ${anchorProblem}`]),
+  ];
 }
 
 const FILES_SHOWN = 20;

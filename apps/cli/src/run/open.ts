@@ -10,6 +10,7 @@ import type { Stored } from '@openexec/ledger';
 import type { SignedWrit } from '@openexec/protocol';
 import { type Opening, openRun } from '@openexec/runtime';
 import { describeToolchain, type Redactor, type RepositoryFacts, seccompArch, seccompDigest } from '@openexec/workspace';
+import { alongFor } from '../anchors/along.ts';
 import type { OpenLedger, Project, Surroundings } from '../context.ts';
 import { type Refusal, refuse } from '../exit.ts';
 import { lawOf } from '../law.ts';
@@ -59,6 +60,8 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
   if (!operating.ok) return operating;
   const { operator, runtime } = operating.value;
   const { root } = project;
+  const along = alongFor(context, project, ledger);
+  if (!along.ok) return along;
   const known = await redactorOf({ env: context.env, keys: [operator, runtime], runtime, root, commonDir: repository.commonDir });
   if (!known.ok) return known;
   const redactor = known.value;
@@ -117,7 +120,7 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
   // Key files hold checked ids.
   company.opened({ run, blueprint: plan.blueprint.name, ledger, operator: operator.keyId as KeyId });
   for await (const stored of ledger.store.read(run, 0, 1)) observe(stored);
-  return drive({ run, hands, stop, tally, driver: started.value.driver });
+  return drive({ run, hands, stop, tally, along: along.value, driver: started.value.driver });
 }
 
 async function writsOf(fresh: NewRun, { operator, runtime }: Operating): Promise<Result<readonly SignedWrit[], Refusal>> {

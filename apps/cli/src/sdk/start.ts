@@ -10,7 +10,7 @@ import type { OpenLedger, Surroundings } from '../context.ts';
 import { type Refusal, refuse } from '../exit.ts';
 import { storeRefusal } from '../openLedger.ts';
 import { eventLine, readEvent } from '../read/events.ts';
-import type { RunSummary } from '../run/finish.ts';
+import { anchorProblems, type RunSummary } from '../run/finish.ts';
 import type { Company } from '../run/open.ts';
 import { startGoverned } from '../run/start.ts';
 import { findProject } from '../surroundings.ts';
@@ -113,10 +113,10 @@ class Started implements StartedRun {
   #resultOf(summary: RunSummary): RunResult {
     const { run, status, exit, because, request, spend, result, checkpoint, checkpointProblem } = summary;
     const branch = result?.ref.replace(/^refs\/heads\//, '') ?? null;
-    const warnings =
-      checkpointProblem === null ? this.#warnings : [...this.#warnings, `no signed tree head was made: ${checkpointProblem}`];
+    const unsigned = checkpointProblem === null ? [] : [`no signed tree head was made: ${checkpointProblem}`];
+    const warnings = [...this.#warnings, ...unsigned, ...anchorProblems(summary)];
     const landed = { branch, commit: result?.commit ?? null, tree: result?.tree ?? null };
-    return { v: 1, run, status, exit, meaning: meaningOf(exit), because, request, spend, ...landed, checkpoint, warnings: [...warnings] };
+    return { v: 1, run, status, exit, meaning: meaningOf(exit), because, request, spend, ...landed, checkpoint, warnings };
   }
 
   async *#read(cursor: string): AsyncGenerator<LedgerEvent, void> {

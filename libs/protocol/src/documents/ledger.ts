@@ -3,7 +3,7 @@
  */
 import * as z from 'zod';
 import { amount, count, digest, oid } from '../words.ts';
-import { decimal, exit, outcome, run, text, textOrNull, v } from './shared.ts';
+import { decimal, exit, outcome, run, shown, text, textOrNull, v } from './shared.ts';
 
 const divergence = z.strictObject({
   index: decimal,
@@ -83,9 +83,7 @@ export const ledgerAnchor = z.strictObject({
   exit,
   size: decimal,
   root: digest,
-  anchors: z.array(
-    z.strictObject({ name: text, type: text, taken: z.boolean(), position: decimal.nullable(), code: textOrNull, message: textOrNull }),
-  ),
+  anchors: z.array(shown),
 });
 /** A run derived again from its facts, and what it came to by that. */
 export const replay = z.strictObject({

@@ -5,7 +5,7 @@
 import * as z from 'zod';
 import { approvalTerms, assurance, reason } from '../work.ts';
 import { amount, count, digest, instant, json, keyId, oid } from '../words.ts';
-import { changedFile, decimal, exit, outcome, result, ruleName, run, text, textOrNull, v, verdict } from './shared.ts';
+import { changedFile, decimal, exit, outcome, result, ruleName, run, shown, text, textOrNull, v, verdict } from './shared.ts';
 
 /** One line of `run --jsonl`, `resume --jsonl` and `timeline --jsonl`; `timeline RUN --after CURSOR` goes on behind it. */
 export const event = z.strictObject({
@@ -40,6 +40,8 @@ export const runSummary = z.strictObject({
   result: result.nullable(),
   checkpoint: decimal.nullable(),
   checkpointProblem: textOrNull,
+  anchors: z.array(shown),
+  anchorProblem: textOrNull,
   commands: z.record(z.string(), text),
 });
 

@@ -23,6 +23,15 @@ export const result = z.strictObject({ ref: text, commit: oid, tree: oid });
 export const outcome = z.enum(['done', 'failed', 'cancelled', 'denied', 'exhausted']);
 /** A file that differs from the base, by what happened to it. */
 export const changedFile = z.strictObject({ path: text, change: z.enum(['added', 'modified', 'deleted']) });
+/** What became of one anchor that was asked; `position` is where its fact stands in the ledger. */
+export const shown = z.strictObject({
+  name: text,
+  type: text,
+  taken: z.boolean(),
+  position: decimal.nullable(),
+  code: textOrNull,
+  message: textOrNull,
+});
 /** What policy and compiler say of an intent. */
 export const verdict = z.enum(['permit', 'deny', 'approve']);
 /** A rule of a policy, with the layer that it stands in. */
