@@ -4,6 +4,7 @@
  */
 import { emptyLaw, type LawView } from '@openexec/authority';
 import type { TrajectoryId } from '@openexec/canon';
+import type { RunState } from '@openexec/kernel';
 import { familyOfTrajectory, factsOf, type Stored } from '@openexec/ledger';
 import { BlobReader } from './event.ts';
 import { nextLaw } from './law.ts';
@@ -19,7 +20,8 @@ export interface DeepOptions {
   readonly onProgress?: (progress: Progress) => void;
 }
 
-class DeepPass {
+/** One deep verification, taken entry by entry: {@link deepVerify} is the whole of it, a simulation takes each entry as it becomes durable. */
+export class DeepPass {
   readonly #reader: BlobReader;
   readonly #only: ReadonlySet<TrajectoryId> | null;
   readonly #open = new Map<TrajectoryId, RunAudit>();
@@ -30,7 +32,7 @@ class DeepPass {
   #mostOpen = 0;
   #selfTestJudgements = 0;
 
-  constructor(source: AuditSource, only: readonly TrajectoryId[] | undefined) {
+  constructor(source: AuditSource, only?: readonly TrajectoryId[]) {
     this.#reader = new BlobReader(source);
     this.#only = only === undefined ? null : new Set(only);
   }
@@ -44,6 +46,22 @@ class DeepPass {
     };
   }
 
+  /** Entries of `law` that are no law, so far. */
+  get lawProblems(): readonly LawFault[] {
+    return this.#faults;
+  }
+
+  /** The law as far as it was taken. */
+  get law(): LawView {
+    return this.#law;
+  }
+
+  /** The fold of an open run as far as it was taken; null where the run is not open. Not meaningful once the run is not derivable. */
+  stateOf(run: TrajectoryId): RunState | null {
+    return this.#open.get(run)?.state ?? null;
+  }
+
+  /** Takes the next entry, in tree order. */
   async take(stored: Stored): Promise<void> {
     this.#entries += 1;
     const { trajectory, kind } = stored.entry;
@@ -71,6 +89,7 @@ class DeepPass {
     return audit;
   }
 
+  /** The report on what was taken. To be called once. */
   finish(): DeepReport {
     const runs = [...this.#reports, ...[...this.#open.values()].map((audit) => audit.finish())];
     const sum = (of: (report: RunReport) => number): number => runs.reduce((total, report) => total + of(report), 0);

@@ -20,7 +20,7 @@ export {
   type PlacedDifference,
   type RunComparison,
 } from './compare.ts';
-export { deepVerify, type DeepOptions } from './deep.ts';
+export { DeepPass, deepVerify, type DeepOptions } from './deep.ts';
 export { driftOf, type Difference } from './drift.ts';
 export { BlobReader } from './event.ts';
 export { nextLaw, type LawStep } from './law.ts';

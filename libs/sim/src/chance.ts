@@ -40,6 +40,7 @@ export function chanceOf(seed: string): Chance {
 
 /** A clock that passes by being read or slept on, and now and then goes back, as clocks of machines do. */
 export interface SimClock extends Clock {
+  /** Sets it forward, or back where `ms` is negative. */
   pass(ms: number): void;
 }
 

@@ -2,7 +2,7 @@
  * Actions in memory, with a count of every effect that leaves the workspace. Must never perform what is not durable in the ledger: each call looks
  * for its own `execution.started` and reports what it does not find. Ports: ActionHost.
  */
-import { canonicalBytes, type Digest, err, type Json, ok, type Result, utf8Decode, utf8Encode } from '@openexec/canon';
+import { canonicalBytes, err, type Json, ok, type Result, type TrajectoryId, utf8Encode } from '@openexec/canon';
 import {
   type ActionHost,
   type Execution,
@@ -12,29 +12,27 @@ import {
   type TreeChanges,
   type Workspace,
 } from '@openexec/catalogue';
-import type { LedgerStore } from '@openexec/ledger';
-import type { TrajectoryId } from '@openexec/canon';
+import type { SandboxFault } from './faults.ts';
+import type { Moment } from './moment.ts';
 
 /** A process that ended: thrown through everything, caught only by the harness. */
 export class Crash extends Error {
   readonly code = 'sim.crash';
 }
 
-/** What happened outside, over all drivers of a run. */
-export interface Outside {
-  /** Times each idempotency key took effect, by action. */
-  readonly effects: Map<string, { readonly action: string; times: number }>;
-  /** Executions performed without a durable start. */
-  readonly unstarted: Digest[];
-}
 /** What the host needs. */
 export interface SimHostOptions {
   readonly workspace: Workspace;
-  readonly outside: Outside;
-  readonly ledger: LedgerStore;
   readonly run: TrajectoryId;
+  /** Name of the driver's handle on the ledger. */
+  readonly by: string;
+  /** Told of what is about to be done, and of what really came of it. */
+  tell(moment: Moment): Promise<void>;
   /** Whether the process ends here, half-way through the effect. */
   dies(): boolean;
+  /** What becomes of this execution besides. */
+  fault(): SandboxFault | null;
+  pass(ms: number): void;
 }
 type Members = { readonly [key: string]: Json };
 type Done = Result<Execution, ExecutionFailure>;
@@ -47,20 +45,42 @@ const MAX_READ_BYTES = 1_000_000;
 export function simHost(options: SimHostOptions): ActionHost {
   return {
     execute: async (order) => {
-      if (!(await isStarted(options, order.execution))) options.outside.unstarted.push(order.execution);
-      const done = await perform(order, options);
+      await options.tell({ what: 'performs', by: options.by, run: options.run, order });
+      const fault = options.fault();
+      const done = fault === null ? await perform(order, options) : await disturbed(order, fault, options);
       if (options.dies()) throw new Crash(`died after ${order.action}`);
       return done;
     },
   };
 }
 
-async function isStarted({ ledger, run }: SimHostOptions, execution: Digest): Promise<boolean> {
-  for await (const { entry, payload } of ledger.read(run)) {
-    const text = entry.kind === 'execution.started' && payload !== null ? utf8Decode(payload) : null;
-    if (text?.ok === true && text.value.includes(`"execution":"${execution}"`)) return true;
+/** What truly came of an execution, as nobody but the simulation can know it. */
+async function settle(order: ExecutionOrder, { tell }: SimHostOptions, truth: 'passed' | 'red' | 'came' | 'nothing'): Promise<void> {
+  await tell({ what: 'performed', execution: order.execution, truth });
+}
+
+/** An execution that its sandbox does not let come to an end, or that does more than it says. */
+async function disturbed(order: ExecutionOrder, fault: SandboxFault, options: SimHostOptions): Promise<Done> {
+  const { workspace } = options;
+  if (fault === 'sandbox.unavailable') {
+    await settle(order, options, 'nothing');
+    return failed('sandbox.unavailable', 'the sandbox does not start');
   }
-  return false;
+  if (fault === 'sandbox.overrun') options.pass(order.deadlineMs);
+  if (fault === 'sandbox.killed' || fault === 'sandbox.overrun') {
+    await workspace.edit([{ path: 'src/half', content: Uint8Array.of(7), mode: '100644' }]);
+    await settle(order, options, 'nothing');
+    const ended = fault === 'sandbox.killed' ? 'sandbox.broken' : 'action.deadline';
+    return err({ code: ended, message: `the command ended by ${fault}`, effectUnknown: fault === 'sandbox.killed', output: null });
+  }
+  const honest = await perform(order, options);
+  if (!honest.ok) return honest;
+  if (fault === 'sandbox.network') return ok({ ...honest.value, network: { attempts: 2, ipv4: 2, ipv6: 0 } });
+  await workspace.edit([{ path: 'Makefile', content: utf8Encode('all:\n'), mode: '100644' }]);
+  if (fault === 'sandbox.undeclared') return ok({ ...honest.value, undeclared: ['Makefile'] });
+  // A host that reports as declared what was not: the kernel has to notice by itself.
+  const { changes, contents } = await changed(workspace);
+  return ok({ ...honest.value, changes, contents });
 }
 
 function members(value: Json): Members {
@@ -89,6 +109,13 @@ function done(summary: string, more: Partial<Execution> = {}): Done {
 }
 
 async function perform(order: ExecutionOrder, options: SimHostOptions): Promise<Done> {
+  const done = await attempt(order, options);
+  const ran = done.ok && order.action === 'run_tests' ? (done.value.status === 'ok' ? 'passed' : 'red') : 'came';
+  await settle(order, options, done.ok ? ran : 'nothing');
+  return done;
+}
+
+async function attempt(order: ExecutionOrder, options: SimHostOptions): Promise<Done> {
   const { workspace } = options;
   const args = members(order.arguments);
   switch (order.action) {
@@ -99,7 +126,7 @@ async function perform(order: ExecutionOrder, options: SimHostOptions): Promise<
     case 'apply_patch':
       return patch(args, options);
     case 'run_tests':
-      return tests(options);
+      return order.command === null ? failed('command.missing', 'no test command is configured') : tests(options);
     case 'kv_set':
     case 'kv_get':
       // The world is the kernel's; a host only says what it was given.
@@ -112,17 +139,10 @@ async function perform(order: ExecutionOrder, options: SimHostOptions): Promise<
     case 'commit_changes':
       return land(args, order, options);
     case 'notify':
-      count(options, order);
       return done('somebody was told');
     default:
       return failed('action.unknown', `the simulation has no ${order.action}`);
   }
-}
-
-function count({ outside }: SimHostOptions, order: ExecutionOrder): void {
-  const counted = outside.effects.get(order.idempotencyKey) ?? { action: order.action, times: 0 };
-  counted.times++;
-  outside.effects.set(order.idempotencyKey, counted);
 }
 
 async function changed(workspace: Workspace): Promise<TreeChanges> {
@@ -175,6 +195,5 @@ async function land(args: Members, order: ExecutionOrder, options: SimHostOption
     author,
   });
   if (!landed.ok) return failed(landed.error.code, landed.error.message);
-  count(options, order);
   return done('landed', { landed: { ref: landed.value.ref, commit: landed.value.commit, tree: tree.value } });
 }

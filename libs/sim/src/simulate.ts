@@ -1,14 +1,13 @@
 /**
- * One seed, told twice: a run that nothing disturbs, and the same run under crashes, a misbehaving store, strangers who append, and second drivers.
- * Whatever happens, the ledger must check out; where nothing was lost, both must end in the same tree. ARCHITECTURE §2 "simulation".
+ * One seed: a run under crashes, a misbehaving store, model and sandbox, strangers who append, and second drivers; and, where nothing that happened may
+ * change its end, the same run undisturbed, which must end in the same tree. ARCHITECTURE §2 "simulation".
  */
-import { canonicalText } from '@openexec/canon';
+import { canonicalText, toHex } from '@openexec/canon';
 import { changedFiles, committedTree, type RunState } from '@openexec/kernel';
 import { chanceOf } from './chance.ts';
 import type { Checked } from './check.ts';
-import { play, type Trouble } from './play.ts';
-
-const CALM: Trouble = { crash: 0, store: 0, modelFails: 0, rival: 0, lease: true, intervene: 'none', rewind: 0 };
+import { CALM, changedTheStory, type Tally, type Trouble, troubleOf } from './faults.ts';
+import { play, type Played, type PlayOptions } from './play.ts';
 
 /** What came of a seed. */
 export interface SimReport {
@@ -16,56 +15,65 @@ export interface SimReport {
   readonly outcome: string;
   readonly entries: number;
   readonly drives: number;
-  readonly crashes: number;
-  readonly faults: number;
-  readonly busy: number;
-  readonly rewinds: number;
+  /** Moments after each of which every invariant was checked. */
+  readonly steps: number;
+  readonly tally: Tally;
   /** Whether the disturbed run could be held against the calm one: nothing lost, nothing intervened. */
   readonly compared: boolean;
+  /** The end of the whole story: root of the ledger, steps, and what was found. Two plays of a seed give the same. */
+  readonly trace: string;
   readonly problems: readonly string[];
+}
+
+/** How a seed is set up. */
+export function settingOf(seed: string): { readonly trouble: Trouble; readonly options: PlayOptions } {
+  const draw = chanceOf(`${seed}/trouble`);
+  const trouble = troubleOf(draw);
+  const options = {
+    withNotice: draw.once(2),
+    small: draw.once(6),
+    standing: draw.once(3),
+    quorum: draw.pick([1, 1, 2]),
+    withModel: !draw.once(25),
+    withTests: !draw.once(20),
+  };
+  return { trouble, options };
 }
 
 /** Simulates a seed. Never throws for what it looks for: problems are in the report. */
 export async function simulate(seed: string): Promise<SimReport> {
-  const draw = chanceOf(`${seed}/trouble`);
-  const trouble: Trouble = {
-    crash: draw.pick([0, 6, 15, 40]),
-    store: draw.pick([0, 5, 12]),
-    modelFails: draw.pick([0, 0, 4]),
-    rival: draw.pick([0, 0, 2]),
-    lease: draw.once(2),
-    intervene: draw.pick(['none', 'none', 'none', 'pause', 'cancel', 'revoke']),
-    rewind: draw.pick([0, 0, 3]),
-  };
-  const options = { withNotice: draw.once(2), small: draw.once(6) };
-  const calm = await play(seed, CALM, options);
+  const { trouble, options } = settingOf(seed);
   const hard = await play(seed, trouble, options);
-  const problems = [...calm.checked.problems.map((one) => `calm: ${one}`), ...hard.checked.problems];
-  const compared =
-    !options.small && comparable(hard.checked) && trouble.intervene !== 'cancel' && trouble.intervene !== 'revoke' && trouble.rewind === 0;
-  if (compared) problems.push(...differences(calm.checked.state, hard.checked.state));
-  const { drives, crashes, faults, busy, rewinds } = hard.count;
+  const problems = [...hard.checked.problems];
+  const compared = comparable(hard, options);
+  if (compared) {
+    const calm = await play(seed, CALM, options);
+    problems.push(...calm.checked.problems.map((one) => `calm: ${one}`), ...differences(calm.checked.state, hard.checked.state));
+  }
+  const { drives, steps, tally, checked } = hard;
   return {
     seed,
-    outcome: hard.checked.state.closed?.outcome ?? 'open',
-    entries: hard.checked.events.length,
+    outcome: checked.state.closed?.outcome ?? 'open',
+    entries: checked.events.length,
     drives,
-    crashes,
-    faults,
-    busy,
-    rewinds,
+    steps,
+    tally,
     compared,
+    trace: `${toHex(hard.root)} ${steps} ${problems.length}`,
     problems,
   };
 }
 
-/** A lost effect or a model asked too often changes what follows, rightly. */
-function comparable({ events }: Checked): boolean {
-  return !events.some(
-    (event) =>
-      event.kind === 'execution.lost' ||
-      (event.kind === 'stage.left' && event.body.outcome === 'failed' && event.body.because.code.startsWith('model.')),
-  );
+/** A lost effect or a model asked too often changes what follows, rightly; so does a budget that retries eat up. */
+function comparable({ checked, tally }: Played, { small }: PlayOptions): boolean {
+  return !small && !changedTheStory(tally) && !checked.events.some((event) => changes(event));
+}
+
+function changes(event: Checked['events'][number]): boolean {
+  if (event.kind === 'execution.lost') return true;
+  const left =
+    event.kind === 'stage.left' ? (event.body as { readonly outcome: string; readonly because: { readonly code: string } }) : null;
+  return left?.outcome === 'failed' && left.because.code.startsWith('model.');
 }
 
 function differences(calm: RunState, hard: RunState): string[] {
@@ -81,5 +89,5 @@ function differences(calm: RunState, hard: RunState): string[] {
       artifacts: [...state.artifacts].map(([name, artifact]) => [name, artifact.version, artifact.blob.digest]),
       visits: { ...state.visits },
     });
-  return told(calm) === told(hard) ? [] : [`world: undisturbed ${told(calm)}, disturbed ${told(hard)}`];
+  return told(calm) === told(hard) ? [] : [`end: undisturbed ${told(calm)}, disturbed ${told(hard)}`];
 }

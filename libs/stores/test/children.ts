@@ -1,6 +1,7 @@
 /** Children of these tests: bundling the TypeScript they run, and running them to a natural or a violent end. */
 import { spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -23,6 +24,11 @@ export async function bundled(name: string): Promise<string> {
     logLevel: 'error',
   });
   return outfile;
+}
+
+/** A folder on a memory file system where there is one: what is simulated needs no real disk. */
+export function scratch(name: string): string {
+  return mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), name));
 }
 
 /** What became of a child. */

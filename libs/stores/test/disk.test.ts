@@ -5,10 +5,10 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { bundled } from './children.ts';
+import { bundled, scratch } from './children.ts';
 import { Disk } from './disk/crash.ts';
 import { drawOf, playState, type StateReport, type Story } from './disk/states.ts';
-import { loadStories, recordStories, saveStories, scratch, withoutSyncs } from './disk/stories.ts';
+import { loadStories, recordStories, saveStories, withoutSyncs } from './disk/stories.ts';
 import { canTrace } from './kill/matrix.ts';
 
 const TIME_MS = 600_000;
@@ -17,7 +17,7 @@ const reason = canTrace() ? '' : ' (not run: strace is missing or may not trace 
 let folder = '';
 let stories: readonly Story[] = [];
 beforeAll(async () => {
-  folder = scratch();
+  folder = scratch('openexec-disk-');
   const child = await bundled('matrixChild');
   if (canTrace()) {
     const which = [

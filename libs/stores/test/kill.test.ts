@@ -57,6 +57,22 @@ describe('the kill matrix', () => {
   );
 
   traced(
+    `a read that fails, or ends too early, is answered by a refusal and harms nothing${reason}`,
+    async () => {
+      const reads = pointsOf(theBench().recorded).filter(({ call }) => call === 'pread64' || call === 'read');
+      expect(new Set(reads.map(({ fault }) => fault))).toEqual(new Set(['EIO', 'SHORT']));
+      // The last read of the database is the look for a checkpoint.
+      const last = reads.findLast(({ scenario, group, fault }) => scenario === '16' && group === 'database' && fault === 'EIO');
+      const played = [];
+      for (const one of [...chosen(reads, 12, 5), ...(last === undefined ? [] : [last])])
+        played.push(await playPoint(theBench(), one, { lane: 0 }));
+      expect(played.filter(({ faults }) => faults.length > 0)).toEqual([]);
+      expect(played.filter(({ struck }) => struck).length).toBeGreaterThan(10);
+    },
+    TIME_MS,
+  );
+
+  traced(
     `notices a writer that acknowledges before the commit, one that appends in halves, and one that does not listen${reason}`,
     async () => {
       const found = { early: new Set<string>(), halves: new Set<string>(), deaf: new Set<string>() };
@@ -97,7 +113,7 @@ describe('the crash windows', () => {
         const outcome = await run(process.execPath, [child, folder, '16', 'dies']);
         expect(outcome).toMatchObject({ signal: 'SIGKILL', lines: ['opened'] });
         expect(statSync(join(folder, 'ledger.db-wal')).size).toBeGreaterThan(0);
-        expect(await inspect(folder, scenarioNamed('16'), 16)).toEqual({ faults: [], stored: 16 });
+        expect(await inspect(folder, scenarioNamed('16'), 16)).toEqual({ faults: [], stored: 16, repeated: true });
       } finally {
         rmSync(folder, { recursive: true, force: true });
       }

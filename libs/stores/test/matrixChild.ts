@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { LedgerStore } from '@openexec/ledger';
 import { fixtures } from '@openexec/ledger/contract';
 import { CHILD_SEED, planOf, type Planned, RUN, scenarioNamed } from './kill/script.ts';
-import { opened, openRun, found } from './support.ts';
+import { found, openedSqlite as opened, openRun } from './sqliteSupport.ts';
 
 const [folder = '', name = '', way = 'honest'] = process.argv.slice(2);
 

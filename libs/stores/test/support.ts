@@ -1,19 +1,14 @@
-/** Shared by this package's tests: folders that vanish, the production verifier as a check. */
-import { randomBytes } from 'node:crypto';
+/** Shared by this package's tests: folders that vanish, stores of all kinds, the production verifier as a check. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Clock, instantFromMs, type Randomness } from '@openexec/canon';
-import type { KeptLedger, LedgerStore } from '@openexec/ledger';
-import { fixtures } from '@openexec/ledger/contract';
+import type { KeptLedger } from '@openexec/ledger';
 import { openSqliteLedger, type SqliteLedgerOptions } from '@openexec/stores';
 import { type EventStoreLedgerOptions, openEventStoreLedger } from '@openexec/stores/eventstore';
 import { openPostgresLedger, type PostgresLedgerOptions } from '@openexec/stores/postgres';
-import { verifyLedger } from '@openexec/verify';
+import { clock, keys, randomness } from './sqliteSupport.ts';
 
-export const clock: Clock = { now: () => instantFromMs(Date.now()) };
-export const randomness: Randomness = { bytes: (count) => new Uint8Array(randomBytes(count)) };
-export const keys = { signer: fixtures.runtimeSigner(), logSigner: fixtures.logSigner() };
+export { check, clock, found, keys, openRun, randomness } from './sqliteSupport.ts';
 
 const folders: string[] = [];
 
@@ -56,43 +51,4 @@ export async function refusalOf(place: string, more: More = {}): Promise<string>
   if (!store.ok) return store.error.code;
   await store.value.close();
   return 'opened';
-}
-
-async function bytesOf(store: LedgerStore, digest: Parameters<LedgerStore['blob']>[0]): Promise<Uint8Array | null> {
-  const read = await store.blob(digest);
-  return read.ok ? read.value : null;
-}
-
-/** Verifies the whole ledger and throws when anything is wrong. */
-export async function check(store: LedgerStore): Promise<void> {
-  const { size } = await store.head();
-  if (size === 0n) return;
-  const checkpoints = [];
-  for await (const checkpoint of store.checkpoints()) checkpoints.push(checkpoint);
-  const head = await store.head();
-  const remembered = head.fingerprint === null ? null : { fingerprint: head.fingerprint, size: head.size, root: head.root };
-  const report = await verifyLedger(
-    { rows: store.rows(), checkpoints, head: remembered, blob: (digest) => bytesOf(store, digest) },
-    { trust: null },
-  );
-  if (!report.sound) throw new Error(`the ledger does not verify: ${JSON.stringify(report.findings[0])}`);
-  if (BigInt(report.entries) < size) throw new Error(`verified ${report.entries} of ${size} entries`);
-}
-
-/** A ledger that has been founded and trusts the runtime key; answers its fingerprint. */
-export async function found(store: LedgerStore): Promise<string> {
-  const founded = await store.append(fixtures.foundingBatch());
-  const fingerprint = founded.ok ? founded.value.stored[0]?.leaf : undefined;
-  if (fingerprint === undefined) throw new Error('the founding was refused');
-  const trusted = await store.append(fixtures.batchTo(fixtures.LAW, 0, [fixtures.trustDraft(fingerprint)]));
-  if (!trusted.ok) throw new Error(`the trust was refused: ${trusted.error.code}`);
-  return fingerprint;
-}
-
-/** A run that has been opened. */
-export async function openRun(store: LedgerStore, fingerprint: string, name: string): Promise<ReturnType<typeof fixtures.runNamed>> {
-  const run = fixtures.runNamed(name);
-  const result = await store.append(fixtures.batchTo(run, 'none', [fixtures.fact('run.opened', fixtures.openedBody(fingerprint, name))]));
-  if (!result.ok) throw new Error(`the run was refused: ${result.error.code}`);
-  return run;
 }

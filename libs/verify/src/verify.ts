@@ -43,8 +43,11 @@ interface Pruned {
   readonly before: string;
 }
 
-/** One pass over entries in tree order, of a whole ledger or of a part of it. */
-export class Verification {
+/**
+ * One verification of a whole ledger or of a part of it, taken row by row: {@link verifyLedger} is the whole of it, a simulation takes each entry as it
+ * becomes durable, a bundle each with its place.
+ */
+export class LedgerVerification {
   readonly #law = new LawKeys();
   readonly #trajectories: Trajectories;
   readonly #tree = CompactRange.empty();
@@ -79,6 +82,7 @@ export class Verification {
     else this.#omitted += 1;
   }
 
+  /** Takes the next row, in tree order. */
   take(row: Row): void {
     const index = this.#entries;
     const hash = leafHash(row.entryBytes);
@@ -277,6 +281,7 @@ export class Verification {
       );
   }
 
+  /** The report on what was taken. To be called once. */
   finish(options: VerifyOptions): VerifyReport {
     const head = this.#source.head;
     const ledger = this.#law.ledger;
@@ -327,6 +332,14 @@ export class Verification {
   get entries(): number {
     return this.#entries;
   }
+  /** What is wrong so far. What shows only at the end (gone payloads, checkpoints beyond it) is said by {@link finish}. */
+  get findings(): readonly Finding[] {
+    return this.#findings;
+  }
+  /** Root of the tree of the rows taken so far. */
+  get root(): Bytes {
+    return this.#tree.root();
+  }
 }
 
 function member(value: Json | undefined, name: string): Json | undefined {
@@ -337,7 +350,7 @@ function member(value: Json | undefined, name: string): Json | undefined {
 
 /** Verifies a ledger from its bytes. Never throws on what it reads; an error of the source itself is the caller's. */
 export async function verifyLedger(source: LedgerSource, options: VerifyOptions): Promise<VerifyReport> {
-  const verification = new Verification(source);
+  const verification = new LedgerVerification(source);
   for await (const page of source.rows) {
     for (const row of page) verification.take(row);
     options.onProgress?.(verification.entries);

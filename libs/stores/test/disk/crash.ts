@@ -41,6 +41,10 @@ function extended(content: Buffer, size: number): Buffer {
   return size === content.length ? content : Buffer.concat([content, Buffer.alloc(size - content.length)]);
 }
 
+/** What became of what was not synced: all of a file's changes lost or kept, a write torn, sectors out of order, names lost. */
+export const LOSSES = ['lost', 'kept', 'torn', 'reordered', 'namesLost'] as const;
+export type Loss = (typeof LOSSES)[number];
+
 /** A disk that remembers what is synced and what is not. */
 export class Disk {
   readonly #folders = new Map<string, Names>();
@@ -72,25 +76,29 @@ export class Disk {
     }
   }
 
-  /** Writes one possible state into the folder `to`. */
-  crash(to: string, draw: Draw): void {
+  /** Writes one possible state into the folder `to`, and says what was lost in it. */
+  crash(to: string, draw: Draw): ReadonlySet<Loss> {
     rmSync(to, { recursive: true, force: true });
     mkdirSync(to, { recursive: true });
-    this.#write('', to, draw);
+    const losses = new Set<Loss>();
+    this.#write('', to, { draw, losses });
+    return losses;
   }
 
-  #write(folder: string, to: string, draw: Draw): void {
+  #write(folder: string, to: string, how: { readonly draw: Draw; readonly losses: Set<Loss> }): void {
+    const { draw, losses } = how;
     const names = this.#folders.get(folder);
     if (names === undefined) throw new Error(`no folder ${folder}`);
     // How many of the names' operations reached the disk: often all or none, else some.
     const reached = draw(3) === 0 ? names.pending.length : draw(names.pending.length + 1);
+    if (reached < names.pending.length) losses.add('namesLost');
     const there = reached === 0 ? names.durable : (names.pending[reached - 1] ?? names.durable);
     for (const [name, { node }] of there) {
       const path = folder === '' ? name : `${folder}/${name}`;
       if (node === 'folder') {
         mkdirSync(join(to, path), { recursive: true });
-        this.#write(path, to, draw);
-      } else writeFileSync(join(to, path), survived(node, draw));
+        this.#write(path, to, how);
+      } else writeFileSync(join(to, path), survived(node, draw, losses));
     }
   }
 
@@ -139,10 +147,14 @@ function parentOf(path: string): string {
   return folder === '.' ? '' : folder;
 }
 
+/** What each way of {@link survived} is. */
+const WAYS: readonly Loss[] = ['lost', 'kept', 'torn', 'reordered', 'reordered'];
+
 /** What remains of a file: all of its unsynced changes, none, the first of them with a torn end, or any sectors of any of them. */
-function survived({ durable, pending }: File, draw: Draw): Buffer {
+function survived({ durable, pending }: File, draw: Draw, losses: Set<Loss>): Buffer {
   if (pending.length === 0) return durable;
   const way = draw(5);
+  losses.add(WAYS[way] ?? 'reordered');
   if (way === 0) return durable;
   if (way === 1) return pending.reduce(changed, durable);
   if (way === 2) {

@@ -1,16 +1,18 @@
 /**
- * `npm run sim:store -- [--seed N] [--count M] [--workers W] [--recording FILE]`: crash states of the SQLite store, M seeds from N on. Prints what came
- * of them; a failing seed prints the line that plays it again from the recordings kept for it. Exit 1 when one failed or nothing was damaged or lost.
+ * `npm run sim:store -- [--seed N|commits] [--count M] [--workers W] [--minutes T] [--least L] [--recording FILE]`: crash states of the SQLite store, M seeds from N on. Prints
+ * what came of them; a failing seed prints the line that plays it again from the recordings kept for it, and so does one that ends its process or never
+ * ends. Exit 1 when one failed, when nothing was lost, or when in a long row some kind of fault never happened. `--seed commits`: as for `npm run sim`.
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { bundled } from '../children.ts';
+import { bundled, scratch } from '../children.ts';
 import { canTrace } from '../kill/matrix.ts';
-import { playState } from './states.ts';
-import { loadStories, recordStories, saveStories, scratch } from './stories.ts';
+import { type Kind, KINDS, playState } from './states.ts';
+import { loadStories, recordStories, saveStories } from './stories.ts';
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
@@ -22,22 +24,41 @@ interface Sum {
   named: number;
   shortened: number;
   failed: number;
+  readonly kinds: Record<Kind, number>;
 }
+
+/** Old objects of a worker: what takes more is a defect, and must not take the machine with it. */
+const OLD_MB = 1500;
+/** One state takes some thirty milliseconds; this is for a search that never ends. */
+const LONGEST_MS = 180_000;
+/** From this many states on every kind of fault must have happened. */
+const LONG_ROW = 2000;
 
 function numberOf(text: string, name: string): number {
   if (!/^(0|[1-9][0-9]{0,9})$/.test(text)) throw new Error(`--${name} wants a whole number`);
   return Number(text);
 }
 
+/** A seed that moves with the history of the project, so that rows of ten thousand do not overlap; 1 where there is no history. */
+function seedOfCommits(): number {
+  const told = spawnSync('git', ['rev-list', '--count', 'HEAD'], { encoding: 'utf8' });
+  return 1 + (told.status === 0 ? Number(told.stdout) : 0) * 10_000;
+}
+
 /** Plays every `stride`th seed; one line of JSON at the end. */
-async function playShare(options: { seed: number; count: number; stride: number; recording: string }): Promise<Sum> {
+async function playShare(options: { seed: number; count: number; stride: number; recording: string; minutes: number }): Promise<Sum> {
+  const until = performance.now() + options.minutes * 60_000;
   const stories = loadStories(options.recording);
-  const folder = scratch();
-  const sum: Sum = { states: 0, unacknowledged: 0, behind: 0, damaged: 0, named: 0, shortened: 0, failed: 0 };
+  const folder = scratch('openexec-disk-');
+  const kinds = Object.fromEntries(KINDS.map((kind) => [kind, 0])) as Record<Kind, number>;
+  const sum: Sum = { states: 0, unacknowledged: 0, behind: 0, damaged: 0, named: 0, shortened: 0, failed: 0, kinds };
   try {
     for (let seed = options.seed; seed < options.seed + options.count; seed += options.stride) {
+      if (performance.now() > until) break;
+      say(`at ${seed}`);
       const report = await playState(stories, seed, join(folder, 'state'));
       sum.states++;
+      for (const kind of report.kinds) kinds[kind]++;
       if (report.inspected.stored > report.acknowledged) sum.unacknowledged++;
       if (report.acknowledged > 0) sum.behind++;
       if (report.damage !== null) sum.damaged++;
@@ -55,21 +76,35 @@ async function playShare(options: { seed: number; count: number; stride: number;
   return sum;
 }
 
-/** Plays a share in a process of its own; its findings are passed on as they come. */
-function playElsewhere(args: readonly string[]): Promise<Sum> {
+/** Plays a share in a process of its own; its findings are passed on as they come. A process that dies or stands still fails by the seed it was at. */
+function playElsewhere(args: readonly string[], recording: string): Promise<Sum | null> {
   return new Promise((settle, fail) => {
-    const child = spawn(process.execPath, [...process.execArgv, process.argv[1] ?? '', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [`--max-old-space-size=${OLD_MB}`, ...process.execArgv, process.argv[1] ?? '', ...args], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     let text = '';
+    let at = '';
+    let sum: Sum | null = null;
+    let watch = setTimeout(() => child.kill('SIGKILL'), LONGEST_MS);
     child.stdout.on('data', (chunk: Buffer) => {
       text += chunk.toString('utf8');
+      const lines = text.split('\n');
+      text = lines.pop() ?? '';
+      for (const line of lines) {
+        if (line.startsWith('at ')) at = line.slice(3);
+        else if (line.startsWith('{')) sum = JSON.parse(line) as Sum;
+        else say(line);
+      }
+      clearTimeout(watch);
+      watch = setTimeout(() => child.kill('SIGKILL'), LONGEST_MS);
     });
     child.on('error', fail);
-    child.on('close', (code) => {
-      const lines = text.trimEnd().split('\n');
-      const last = lines.pop() ?? '';
-      for (const line of lines) say(line);
-      if (code === 0 && last.startsWith('{')) settle(JSON.parse(last) as Sum);
-      else fail(new Error(`a worker ended with ${code}: ${last}`));
+    child.on('close', (code, signal) => {
+      clearTimeout(watch);
+      if (code === 0 && sum !== null) return settle(sum);
+      say(`seed ${at} failed: its process ended with ${code ?? signal}`);
+      say(`  again: npm run sim:store -- --seed ${at} --count 1 --recording ${recording}`);
+      settle(null);
     });
   });
 }
@@ -90,39 +125,45 @@ async function main(): Promise<void> {
     options: {
       seed: { type: 'string', default: '1' },
       count: { type: 'string', default: '1000' },
-      workers: { type: 'string', default: '2' },
+      workers: { type: 'string', default: `${availableParallelism()}` },
       recording: { type: 'string' },
+      minutes: { type: 'string', default: '100000' },
+      least: { type: 'string', default: '1' },
       share: { type: 'boolean', default: false },
     },
   });
-  const [seed, count, workers] = [numberOf(values.seed, 'seed'), numberOf(values.count, 'count'), numberOf(values.workers, 'workers')];
+  const first = values.seed === 'commits' ? seedOfCommits() : numberOf(values.seed, 'seed');
+  const [seed, count, workers] = [first, numberOf(values.count, 'count'), numberOf(values.workers, 'workers')];
+  const [minutes, least] = [numberOf(values.minutes, 'minutes'), numberOf(values.least, 'least')];
   if (values.share) {
-    say(JSON.stringify(await playShare({ seed, count, stride: workers, recording: values.recording ?? '' })));
+    say(JSON.stringify(await playShare({ seed, count, stride: workers, recording: values.recording ?? '', minutes })));
     return;
   }
   const began = performance.now();
   const recording = values.recording ?? (await recorded());
-  const shares = await Promise.all(
-    Array.from({ length: Math.min(workers, count) }, (_, lane) =>
-      playElsewhere([
-        '--share',
-        '--seed',
-        `${seed + lane}`,
-        '--count',
-        `${count - lane}`,
-        '--workers',
-        `${workers}`,
-        '--recording',
-        recording,
-      ]),
-    ),
-  );
-  const total = (key: keyof Sum): number => shares.reduce((sum, share) => sum + share[key], 0);
+  const lanes = Array.from({ length: Math.min(workers, count) }, (_, lane) => {
+    const [from, rest] = [`${seed + lane}`, `${count - lane}`];
+    return playElsewhere(
+      ['--share', '--seed', from, '--count', rest, '--workers', `${workers}`, '--recording', recording, '--minutes', `${minutes}`],
+      recording,
+    );
+  });
+  const ended = await Promise.all(lanes);
+  const shares = ended.filter((share) => share !== null);
+  const total = (of: (share: Sum) => number): number => shares.reduce((sum, share) => sum + of(share), 0);
+  const failed = total((share) => share.failed) + ended.length - shares.length;
+  const happened = KINDS.map((kind) => ({ kind, times: total((share) => share.kinds[kind]) }));
+  const played = total((share) => share.states);
+  const never = happened.filter(({ times }) => times === 0).map(({ kind }) => kind);
+  say(`faults: ${happened.map(({ kind, times }) => `${kind} ${times}`).join(', ')}`);
   say(
-    `sim:store: ${total('states')} crash states, ${total('behind')} behind an acknowledged append, ${total('unacknowledged')} with more than was acknowledged, ${total('damaged')} damaged besides (${total('named')} named, ${total('shortened')} took whole batches off the log's end unnamed, the rest harmless), ${total('failed')} failed; ${((performance.now() - began) / 1000).toFixed(0)} s`,
+    `sim:store: ${played} crash states from seed ${seed} on, ${total((share) => share.behind)} behind an acknowledged append, ${total((share) => share.unacknowledged)} with more than was acknowledged, ${total((share) => share.damaged)} damaged besides (${total((share) => share.named)} named, ${total((share) => share.shortened)} took whole batches off the log's end unnamed, the rest harmless), ${failed} failed; ${((performance.now() - began) / 1000).toFixed(0)} s`,
   );
-  if (total('failed') === 0 && values.recording === undefined) rmSync(recording, { force: true });
-  if (total('failed') > 0 || total('behind') === 0) process.exitCode = 1;
+  if (failed === 0 && values.recording === undefined) rmSync(recording, { force: true });
+  const lacks = played >= LONG_ROW && never.length > 0;
+  if (lacks) say(`never happened: ${never.join(', ')}: such a row shows nothing of them`);
+  if (played < least) say(`fewer than ${least} states were played: too little was shown`);
+  if (failed > 0 || total((share) => share.behind) === 0 || lacks || played < least) process.exitCode = 1;
 }
 
 await main().catch((error: unknown) => {

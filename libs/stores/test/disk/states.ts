@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fixtures } from '@openexec/ledger/contract';
 import { type Inspected, inspect } from '../kill/findings.ts';
 import { scenarioNamed } from '../kill/script.ts';
-import { Disk, type Draw } from './crash.ts';
+import { Disk, type Draw, LOSSES } from './crash.ts';
 import type { Recording } from './recording.ts';
 
 /** A recording with what lay in the folder before it. */
@@ -16,6 +16,10 @@ export interface Story extends Recording {
   readonly before: ReadonlyMap<string, Buffer>;
 }
 
+/** Everything that may go wrong in a state. Reads that break off are points of the kill matrix, since only a system call can be short. */
+export const KINDS = [...LOSSES, 'bitFlip', 'cut', 'duplicateRequest', 'clockBack', 'clockAhead', 'twoWriters', 'freshLedger'] as const;
+export type Kind = (typeof KINDS)[number];
+
 /** What a state was and what came of it. */
 export interface StateReport {
   readonly scenario: string;
@@ -23,6 +27,8 @@ export interface StateReport {
   readonly at: number;
   readonly acknowledged: number;
   readonly damage: string | null;
+  /** What went wrong in it. */
+  readonly kinds: readonly Kind[];
   /** Whether the damage was named by something, or did no harm. */
   readonly named: boolean;
   /** Whether damage to SQLite's log took whole batches off the end, and the head elsewhere did not reach that far. */
@@ -51,9 +57,13 @@ export async function playState(stories: readonly Story[], seed: number, folder:
     disk.take(effect);
     if (effect.op === 'acknowledged') acknowledged = effect.seq;
   }
-  disk.crash(folder, draw);
+  const kinds = new Set<Kind>(disk.crash(folder, draw));
+  if (story.way === 'two') kinds.add('twoWriters');
+  if (story.way === 'fresh') kinds.add('freshLedger');
   const damage = draw(8) === 0 ? damaged(folder, draw) : null;
+  if (damage !== null) kinds.add(damage.includes(' bit turned ') ? 'bitFlip' : 'cut');
   const clockOffsetMs = (draw(4001) - 2000) * DAY_MS;
+  if (clockOffsetMs !== 0) kinds.add(clockOffsetMs < 0 ? 'clockBack' : 'clockAhead');
   const inspected = await inspect(folder, scenarioNamed(story.scenario), acknowledged, { clockOffsetMs });
   const harm = inspected.faults.filter((fault) => !isNamed(fault));
   // Where a bit was turned, being told is what is asked for: not told is a fault only when what is read is not what was written.
@@ -61,7 +71,8 @@ export async function playState(stories: readonly Story[], seed: number, folder:
   // SQLite takes a log up to the first frame that does not add up: what a turned bit cuts off there is seen only by a head remembered beyond it.
   const shortened = damage?.startsWith('ledger.db-wal ') === true && harm.length > 0 && harm.every((fault) => fault.startsWith('lost: '));
   const faults = damage === null ? inspected.faults : named || shortened ? [] : harm;
-  return { scenario: story.scenario, at, acknowledged, damage, named, shortened, inspected, faults };
+  if (inspected.repeated) kinds.add('duplicateRequest');
+  return { scenario: story.scenario, at, acknowledged, damage, kinds: [...kinds], named, shortened, inspected, faults };
 }
 
 /** Whether the ledger itself says that it is damaged or went back. */

@@ -1,11 +1,10 @@
 /**
  * The recordings that crash states are drawn from, and how they are handed from one process to another.
  */
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
-import { run } from '../children.ts';
+import { run, scratch } from '../children.ts';
 import { type Effect, recordEffects } from './recording.ts';
 import type { Story } from './states.ts';
 
@@ -24,14 +23,9 @@ export const STORIES = [
   ['group', 'fresh'],
 ] as const;
 
-/** A memory file system where there is one: what is simulated needs no real disk. */
-export function scratch(): string {
-  return mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'openexec-disk-'));
-}
-
 /** Records the stories. */
 export async function recordStories(child: string, which: readonly (readonly [string, string])[] = STORIES): Promise<readonly Story[]> {
-  const folder = scratch();
+  const folder = scratch('openexec-disk-');
   try {
     const template = join(folder, 'template');
     mkdirSync(template);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { utf8Decode } from '@openexec/canon';
 import type { Appended, LedgerStore } from '@openexec/ledger';
 import Database from 'better-sqlite3';
-import { check, keys, randomness } from '../support.ts';
+import { check, keys, randomness } from '../sqliteSupport.ts';
 import { openSqliteLedger } from '@openexec/stores';
 import { fixtures } from '@openexec/ledger/contract';
 import { planOf, type Planned, RUN, type Scenario } from './script.ts';
@@ -16,6 +16,8 @@ export interface Inspected {
   readonly faults: readonly string[];
   /** The `seq` of the run's last entry before anything was added; -1 when it could not be opened. */
   readonly stored: number;
+  /** Whether the last stored batch was handed in once more. */
+  readonly repeated: boolean;
 }
 
 /** Inspects the ledger in `folder` of which `acknowledged` was the last `seq` its writer had been told of. Adds two batches to it. */
@@ -36,17 +38,21 @@ export async function inspect(
   if (!store.ok) {
     // Before the founding was acknowledged there may be nothing, or nothing yet that is a ledger.
     const nothingYet = acknowledged < -1 && (store.error.code === 'store.missing' || store.error.code === 'store.missingDirectory');
-    return { faults: nothingYet ? [] : [`does not open: ${store.error.code}: ${store.error.message}`], stored: -1 };
+    return { faults: nothingYet ? [] : [`does not open: ${store.error.code}: ${store.error.message}`], stored: -1, repeated: false };
   }
   const faults: string[] = [];
   let stored = -1;
+  let repeated = false;
   try {
     stored = (await store.value.trajectory(RUN))?.seq ?? -1;
     if (stored < 0 && acknowledged < 0) faults.push(...(await beforeTheRun(store.value, acknowledged)));
     else {
       faults.push(...(await contents(store.value, scenario, stored, acknowledged)));
       await check(store.value);
-      if (faults.length === 0) faults.push(...(await goesOn(store.value, scenario, stored)));
+      if (faults.length === 0) {
+        faults.push(...(await goesOn(store.value, scenario, stored)));
+        repeated = stored > 0;
+      }
       await check(store.value);
     }
   } catch (error) {
@@ -54,7 +60,7 @@ export async function inspect(
   }
   await store.value.close();
   faults.push(...integrityOf(path));
-  return { faults, stored };
+  return { faults, stored, repeated };
 }
 
 /** What SQLite itself says about the file. */

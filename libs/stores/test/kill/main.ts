@@ -1,5 +1,5 @@
 /**
- * `npm run kill:store -- [--points N] [--seed S] [--workers W] [--minutes M] [--only "SCENARIO GROUP CALL OCCURRENCE FAULT"]`: plays points of the kill
+ * `npm run kill:store -- [--points N] [--seed S] [--workers W] [--minutes M] [--calls read,pread64] [--only "SCENARIO GROUP CALL OCCURRENCE FAULT"]`: plays points of the kill
  * matrix and prints what came of them. Fails on any fault, when fewer points struck than `--least` asks for, and where strace cannot run.
  */
 import { rmSync } from 'node:fs';
@@ -66,6 +66,7 @@ async function main(): Promise<void> {
       workers: { type: 'string', default: '2' },
       minutes: { type: 'string', default: '600' },
       only: { type: 'string' },
+      calls: { type: 'string' },
     },
   });
   if (!canTrace()) throw new Error('strace cannot trace here: install it (apt-get install strace), and allow ptrace');
@@ -75,7 +76,8 @@ async function main(): Promise<void> {
   const scenarios = values.only === undefined ? scenarioNames(Math.ceil(wanted / POINTS_OF_A_VARIANT)) : [values.only.split(' ')[0] ?? ''];
   const bench = await makeBench(child, scenarios);
   try {
-    const all = pointsOf(bench.recorded);
+    const calls = values.calls?.split(',');
+    const all = pointsOf(bench.recorded).filter(({ call }) => calls === undefined || calls.includes(call));
     const points =
       values.only === undefined ? chosen(all, wanted, numberOf(values.seed, 'seed')) : all.filter((point) => nameOf(point) === values.only);
     const played = await playAll(points, {

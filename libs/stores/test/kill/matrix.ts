@@ -3,10 +3,9 @@
  * its fault struck. Must never call a point passed that was not played. GOALS §4.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Outcome, run } from '../children.ts';
+import { type Outcome, run, scratch } from '../children.ts';
 import { inspect } from './findings.ts';
 import { ENVIRONMENT, type Point, type Recorded, record, straceArguments } from './points.ts';
 import { scenarioNamed } from './script.ts';
@@ -15,6 +14,13 @@ import { scenarioNamed } from './script.ts';
 export function canTrace(): boolean {
   return spawnSync('strace', ['-f', '-qq', '-o', '/dev/null', 'true'], { stdio: 'ignore' }).status === 0;
 }
+
+/**
+ * Stops the process at traced calls only, where strace (5.3 and later) and the kernel can. Only for errors: strace 6.1 injects no signal that way, and the
+ * point would not strike.
+ */
+const sparing: readonly string[] =
+  spawnSync('strace', ['--seccomp-bpf', '-f', '-qq', '-o', '/dev/null', 'true'], { stdio: 'ignore' }).status === 0 ? ['--seccomp-bpf'] : [];
 
 /** What one point came to. */
 export interface Played {
@@ -39,7 +45,8 @@ export interface Bench {
 
 /** Makes the ledger that every point starts from, and records the scenarios. */
 export async function makeBench(child: string, scenarios: readonly string[], onRecorded?: (scenario: string) => void): Promise<Bench> {
-  const folder = mkdtempSync(join(tmpdir(), 'openexec-kills-'));
+  // What is done to the calls is strace's doing; the disk below them may as well be memory.
+  const folder = scratch('openexec-kills-');
   mkdirSync(join(folder, 'template'));
   const begun = await run(process.execPath, [child, join(folder, 'template'), 'begin']);
   if (begun.lines.at(-1) !== 'closed') throw new Error(`the template was not made: ${begun.errors}`);
@@ -59,20 +66,31 @@ function copied(folder: string, name: string): string {
   return to;
 }
 
+/** How strace is told. A short read runs no call and says that nothing was read: the end of the file, too early. */
+const INJECTIONS: Readonly<Record<Point['fault'], string>> = {
+  SIGKILL: 'signal=SIGKILL',
+  EIO: 'error=EIO',
+  ENOSPC: 'error=ENOSPC',
+  SHORT: 'retval=0',
+};
+
 /** Plays one point in a folder of its own. `way` is the child's: honest, or one of its faults. */
 export async function playPoint(bench: Bench, point: Point, options: { readonly lane: number; readonly way?: string }): Promise<Played> {
   const folder = copied(bench.folder, `lane-${options.lane}`);
   const paths = bench.recorded.find(({ scenario }) => scenario === point.scenario)?.paths[point.group] ?? [];
   const log = join(folder, 'strace.log');
-  const what = point.fault === 'SIGKILL' ? 'signal=SIGKILL' : `error=${point.fault}`;
+  const what = INJECTIONS[point.fault];
   const outcome = await run(
     'strace',
-    straceArguments({
-      log,
-      paths: paths.map((path) => join(folder, path)),
-      inject: `${point.call}:${what}:when=${point.occurrence}`,
-      child: [bench.child, folder, point.scenario, options.way ?? 'honest'],
-    }),
+    [
+      ...(point.fault === 'SIGKILL' ? [] : sparing),
+      ...straceArguments({
+        log,
+        paths: paths.map((path) => join(folder, path)),
+        inject: `${point.call}:${what}:when=${point.occurrence}`,
+        child: [bench.child, folder, point.scenario, options.way ?? 'honest'],
+      }),
+    ],
     { env: ENVIRONMENT },
   );
   const struck = point.fault === 'SIGKILL' ? outcome.signal === 'SIGKILL' : readFileSync(log, 'utf8').includes('(INJECTED)');

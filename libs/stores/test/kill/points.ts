@@ -8,8 +8,9 @@ import { fixtures } from '@openexec/ledger/contract';
 import { run } from '../children.ts';
 import { SCENARIOS, scenarioNamed } from './script.ts';
 
-/** What is done to a system call. The process dies before the call runs, or is told that it failed. */
-export const FAULTS = ['SIGKILL', 'EIO', 'ENOSPC'] as const;
+/** What is done to a system call. The process dies before the call runs, is told that it failed, or that there was nothing more to read. */
+const FAULTS = ['SIGKILL', 'EIO', 'ENOSPC', 'SHORT'] as const;
+type Fault = (typeof FAULTS)[number];
 /** Files that are counted apart, since each is written from a thread of its own. */
 export const GROUPS = ['database', 'blobs', 'head'] as const;
 /** The calls by which bytes and names reach the disk. */
@@ -26,7 +27,12 @@ export const CALLS = [
   'unlink',
   'rename',
   'mkdir',
+  'read',
+  'pread64',
 ] as const;
+/** A reading changes nothing: a death at it is that at the call before it. */
+const READS: readonly string[] = ['read', 'pread64'];
+const faultsOf = (call: string): readonly Fault[] => (READS.includes(call) ? ['EIO', 'SHORT'] : ['SIGKILL', 'EIO', 'ENOSPC']);
 
 type Group = (typeof GROUPS)[number];
 
@@ -37,7 +43,7 @@ export interface Point {
   readonly call: string;
   /** From 1. */
   readonly occurrence: number;
-  readonly fault: (typeof FAULTS)[number];
+  readonly fault: Fault;
 }
 
 /** Counts and names of one scenario's recording. */
@@ -111,7 +117,9 @@ export async function record(child: string, scenario: string, freshFolder: () =>
 export function pointsOf(recorded: readonly Recorded[]): readonly Point[] {
   return recorded.flatMap(({ scenario, counts }) =>
     counts.flatMap(({ group, call, count }) =>
-      Array.from({ length: count }, (_, at) => FAULTS.map((fault) => ({ scenario, group, call, occurrence: at + 1, fault }))).flat(),
+      Array.from({ length: count }, (_, at) =>
+        faultsOf(call).map((fault) => ({ scenario, group, call, occurrence: at + 1, fault })),
+      ).flat(),
     ),
   );
 }

@@ -6,7 +6,7 @@ import { type Bytes, type Digest, digestOf, equalBytes, parseCanonical, utf8Enco
 import { decodeEntry, type Entry, linesOf, mentionedIn, type Row } from '@openexec/ledger/codec';
 import { leafHash, TileBuilder, type TileFile } from '@openexec/proof';
 import { eachBlobRef } from '../blobRefs.ts';
-import type { Verification } from '../verify.ts';
+import type { LedgerVerification } from '../verify.ts';
 import type { Findings } from './findings.ts';
 import { type BundleDescription, type BundleFaultCode, EVENTS, formatEvent, MAX_EVENT_LINE_BYTES, parseEvent } from './format.ts';
 import type { HashTiles } from './hashTiles.ts';
@@ -46,7 +46,7 @@ export class EventsPass {
   /** The highest position of `law` that a judgement names, and the last law entry that is there. */
   lawCited = -1;
   #lawSeen = -1;
-  readonly #verification: Verification;
+  readonly #verification: LedgerVerification;
   readonly #description: BundleDescription;
   readonly #hashes: HashTiles | null;
   readonly #findings: Findings;
@@ -54,7 +54,7 @@ export class EventsPass {
   #last = -1;
 
   constructor(of: {
-    readonly verification: Verification;
+    readonly verification: LedgerVerification;
     readonly description: BundleDescription;
     /** Null for a whole ledger, whose tree is made anew. */
     readonly hashes: HashTiles | null;

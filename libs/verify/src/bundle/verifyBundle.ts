@@ -13,7 +13,7 @@ import {
   verifyConsistency,
   verifyTlogProof,
 } from '@openexec/proof';
-import { Verification } from '../verify.ts';
+import { LedgerVerification } from '../verify.ts';
 import { EventsPass } from './events.ts';
 import { Findings } from './findings.ts';
 import {
@@ -134,11 +134,11 @@ class BundleCheck {
     this.#tiles(pass, manifest.value, hashes === null ? null : hashes.value);
   }
 
-  #verification(description: BundleDescription): Verification {
+  #verification(description: BundleDescription): LedgerVerification {
     const { scope } = description;
     const isPartial = (trajectory: string): boolean =>
       scope.is === 'range' ? trajectory !== 'law' : scope.is === 'runs' && SHARED.test(trajectory);
-    return new Verification({ checkpoints: [], head: null }, isPartial);
+    return new LedgerVerification({ checkpoints: [], head: null }, isPartial);
   }
 
   async #describe(): Promise<BundleDescription | null> {
@@ -155,7 +155,7 @@ class BundleCheck {
   }
 
   /** What the entries themselves say, and whether what should be there is there. */
-  async #entries(verification: Verification, pass: EventsPass, description: BundleDescription): Promise<void> {
+  async #entries(verification: LedgerVerification, pass: EventsPass, description: BundleDescription): Promise<void> {
     await verification.lists(async (digest) => {
       const part = this.#parts.get(blobPath(digest));
       const bytes = part === undefined ? null : await readSmall(part);
@@ -194,7 +194,7 @@ class BundleCheck {
   }
 
   /** The signed head: by a log key of this ledger, of this size and root, and of the entries where all are there. */
-  async #head(verification: Verification, pass: EventsPass, description: BundleDescription, note: string): Promise<void> {
+  async #head(verification: LedgerVerification, pass: EventsPass, description: BundleDescription, note: string): Promise<void> {
     const vkeys = verification.logVkeys();
     const opened = openCheckpoint(note, vkeys);
     if (!opened.ok) return this.#wrong(CHECKPOINT, 'checkpoint.signature', opened.error.message);
@@ -241,7 +241,7 @@ class BundleCheck {
   }
 
   /** Inclusion proofs of trajectory heads, consistency proofs between checkpoints. */
-  async #proofs(verification: Verification, pass: EventsPass): Promise<void> {
+  async #proofs(verification: LedgerVerification, pass: EventsPass): Promise<void> {
     const vkeys = verification.logVkeys();
     for (const [trajectory, { index, leaf }] of pass.ends) {
       const path = proofPath(trajectory);
@@ -341,7 +341,7 @@ class BundleCheck {
   }
 
   /** What the bundle states over its own parts and over what its runs brought forth. */
-  async #state(verification: Verification, pass: EventsPass, description: BundleDescription, manifest: Manifest): Promise<void> {
+  async #state(verification: LedgerVerification, pass: EventsPass, description: BundleDescription, manifest: Manifest): Promise<void> {
     const part = this.#parts.get(STATEMENT);
     if (part === undefined) return this.#fault({ code: 'bundle.missing', part: STATEMENT, message: 'nothing signs the MANIFEST' });
     const bytes = await readSmall(part);
