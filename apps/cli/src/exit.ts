@@ -87,6 +87,17 @@ export const REFUSALS = {
   },
   'blueprint.invalid': { exit: 2, where: 'configuration', remedy: 'correct the blueprint at the line given' },
   'policy.invalid': { exit: 2, where: 'configuration', remedy: 'correct the policy at the line given' },
+  'skill.invalid': {
+    exit: 2,
+    where: 'configuration',
+    remedy: 'correct the skill at the line given; openexec skill check FILE looks at it alone',
+  },
+  'skill.unknown': {
+    exit: 2,
+    where: 'configuration',
+    remedy: 'openexec skill list shows the skills of this checkout; a file is named by its path',
+  },
+  'skill.params': { exit: 2, where: 'command line', remedy: 'openexec skill show NAME lists the parameters; give --skill-param KEY=VALUE' },
   'writ.wider': { exit: 2, where: 'writ', remedy: 'a child is nowhere wider than its parent: narrow the dimension that is named' },
   'writ.notInForce': { exit: 10, where: 'writ', remedy: 'openexec writ verify FILE says what the law has against it; issue another' },
   'secret.recorded': {
@@ -111,6 +122,11 @@ export const REFUSALS = {
   },
   'key.unsafe': { exit: 2, where: 'keys', remedy: 'make the key readable by its owner only: chmod 600 FILE, chmod 700 FOLDER' },
   'key.exists': { exit: 2, where: 'keys', remedy: 'openexec key list shows the keys that are there' },
+  'key.inUse': {
+    exit: 2,
+    where: 'keys',
+    remedy: 'finish or cancel what the message names, or give --overlap: both keys count until openexec key retire takes the old one',
+  },
   'key.malformed': { exit: 2, where: 'keys', remedy: 'bring back the key file from a copy; openexec key list shows what can be read' },
   'key.locked': { exit: 2, where: 'keys', remedy: 'this key works without a person: take its passphrase off with openexec key passwd' },
   'passphrase.missing': {

@@ -63,19 +63,31 @@ export async function lawOf(ledger: OpenLedger): Promise<Result<LawView, Refusal
 }
 
 /** Writes the change, or says with `law.refused` why it would be no law. */
-export async function enact(context: CommandContext, ledger: OpenLedger, change: LawChange): Promise<Result<Enacted, Refusal>> {
-  const blobs = change.blobs ?? [];
+export function enact(context: CommandContext, ledger: OpenLedger, change: LawChange): Promise<Result<Enacted, Refusal>> {
+  return enactAll(context, ledger, [change]);
+}
+
+/** Several changes as one: all of them are law, each under the ones before it, or none is. Says where the last one stands. */
+export async function enactAll(
+  context: CommandContext,
+  ledger: OpenLedger,
+  changes: readonly LawChange[],
+): Promise<Result<Enacted, Refusal>> {
+  const blobs = changes.flatMap(({ blobs: own = [] }) => own);
   const bytes = new Map<Digest, Blob['bytes']>(blobs.map((blob) => [blob.digest, blob.bytes]));
   for (let tries = 1; ; tries++) {
     const law = await lawOf(ledger);
     if (!law.ok) return law;
     const at = context.clock.now();
-    const { kind, payload, by } = change;
-    const folded = foldLaw(law.value, { seq: law.value.position + 1, kind, body: payload, at, leaf: NO_LEAF, blobs: bytes });
-    if (!folded.ok) return refuse('law.refused', folded.error.message);
-    const draft = { kind, at, actor: `key:${by}` as const, cause: null, law: null, payload };
-    const appended = await ledger.store.append({ to: [{ trajectory: LAW, expect: law.value.position, drafts: [draft] }], blobs });
-    const entry = appended.ok ? appended.value.stored[0]?.entry : undefined;
+    let view = law.value;
+    for (const { kind, payload } of changes) {
+      const folded = foldLaw(view, { seq: view.position + 1, kind, body: payload, at, leaf: NO_LEAF, blobs: bytes });
+      if (!folded.ok) return refuse('law.refused', folded.error.message);
+      view = folded.value;
+    }
+    const drafts = changes.map(({ kind, payload, by }) => ({ kind, at, actor: `key:${by}` as const, cause: null, law: null, payload }));
+    const appended = await ledger.store.append({ to: [{ trajectory: LAW, expect: law.value.position, drafts }], blobs });
+    const entry = appended.ok ? appended.value.stored.at(-1)?.entry : undefined;
     if (entry !== undefined) return ok({ position: entry.seq, at: entry.at });
     if (appended.ok) return refuse('ledger.failed', 'the law change was taken without an entry');
     if (appended.error.code !== 'conflict' || tries >= TRIES) return err(storeRefusal(appended.error));

@@ -97,7 +97,7 @@ const STORE_CODES: { readonly [code: string]: RefusalCode } = {
   'run.unreadable': 'ledger.corrupt',
   'run.erased': 'run.failed',
   'run.exists': 'writ.invalid',
-  'writ.notCarved': 'writ.invalid',
+  'writ.notCarved': 'writ.notInForce',
   'writ.overdrawn': 'writ.notInForce',
   'run.stuck': 'internal.fault',
   'model.missing': 'config.modelMissing',

@@ -178,6 +178,9 @@ verifies(
     await document('keys', 0, 'key', 'list');
     const until = ['--name', 'Bob, security', '--until', '2999-01-31T00:00:00.000Z'];
     await document('key-trust', 0, 'key', 'trust', out('bob.pub'), '--role', 'policy', '--role', 'approver', ...until);
+    expect(await document('key-rotate', 0, 'key', 'rotate', 'operator', '--overlap', '--because', 'once a year')).toMatchObject({
+      retired: null,
+    });
     await document('key-retire', 0, 'key', 'retire', 'bob', '--because', 'he has left');
     await document('keys', 0, 'key', 'list');
 
@@ -234,6 +237,12 @@ verifies(
     place.write('.openexec/blueprints/mine.yaml', 'version: 1\nname: mine\nstages: []\n');
     expect(await document('blueprint-check', 2, 'blueprint', 'check', '.openexec/blueprints/mine.yaml')).toMatchObject({ sound: false });
     await document('blueprint-list', 0, 'blueprint', 'list');
+    place.write('.openexec/skills/docs.yaml', 'name: docs\nversion: 1\ntitle: Documents only\nwritePaths: [docs/**]\n');
+    place.write('.openexec/skills/broken.yaml', 'name: broken\n');
+    await document('skill-list', 0, 'skill', 'list');
+    await document('skill-show', 0, 'skill', 'show', 'docs');
+    expect(await document('skill-check', 0, 'skill', 'check', 'docs')).toMatchObject({ heldBack: [] });
+    await document('error', 2, 'skill', 'check', 'broken');
     await document('demo-hostile', 0, 'demo', '--hostile');
   },
   ATTACK_TIME_MS,

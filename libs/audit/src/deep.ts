@@ -6,6 +6,7 @@ import { emptyLaw, type LawView } from '@openexec/authority';
 import type { TrajectoryId } from '@openexec/canon';
 import type { RunState } from '@openexec/kernel';
 import { familyOfTrajectory, factsOf, type Stored } from '@openexec/ledger';
+import { CarvingAudit } from './carving.ts';
 import { BlobReader } from './event.ts';
 import { nextLaw } from './law.ts';
 import type { AuditSource, DeepReport, LawFault, Progress, RunReport } from './report.ts';
@@ -27,10 +28,12 @@ export class DeepPass {
   readonly #open = new Map<TrajectoryId, RunAudit>();
   readonly #reports: RunReport[] = [];
   readonly #faults: LawFault[] = [];
+  readonly #carving = new CarvingAudit();
   #law: LawView = emptyLaw();
   #entries = 0;
   #mostOpen = 0;
   #selfTestJudgements = 0;
+  #unsigned = 0;
 
   constructor(source: AuditSource, only?: readonly TrajectoryId[]) {
     this.#reader = new BlobReader(source);
@@ -64,7 +67,9 @@ export class DeepPass {
   /** Takes the next entry, in tree order. */
   async take(stored: Stored): Promise<void> {
     this.#entries += 1;
+    this.#carving.take(stored, this.#law);
     const { trajectory, kind } = stored.entry;
+    if (factsOf(kind)?.signed === true && stored.entry.sig === undefined) this.#unsigned += 1;
     const family = familyOfTrajectory(trajectory);
     if (family === 'law') return this.#takeLaw(stored);
     if (family === 'selftest' && factsOf(kind)?.judged === true) this.#selfTestJudgements += 1;
@@ -92,10 +97,12 @@ export class DeepPass {
   /** The report on what was taken. To be called once. */
   finish(): DeepReport {
     const runs = [...this.#reports, ...[...this.#open.values()].map((audit) => audit.finish())];
+    const carving = this.#carving.finish();
     const sum = (of: (report: RunReport) => number): number => runs.reduce((total, report) => total + of(report), 0);
     return {
       runs,
       lawProblems: this.#faults,
+      carvingFaults: carving.faults,
       totals: {
         entries: this.#entries,
         runs: runs.length,
@@ -106,6 +113,9 @@ export class DeepPass {
         violations: sum(({ violations }) => violations.length),
         notDerivable: sum(({ verdict }) => (verdict === 'notDerivable' ? 1 : 0)),
         mostOpen: this.#mostOpen,
+        unsigned: this.#unsigned,
+        carved: carving.carved,
+        carvedUnchecked: carving.unchecked,
         selfTestJudgements: this.#selfTestJudgements,
       },
     };

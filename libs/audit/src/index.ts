@@ -28,6 +28,8 @@ export { outlineRun, type RunOutline } from './outline.ts';
 export { replayRun } from './replay.ts';
 export type {
   AuditSource,
+  CarvingCode,
+  CarvingFault,
   DeepReport,
   Divergence,
   DivergenceKind,

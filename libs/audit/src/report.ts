@@ -93,10 +93,34 @@ export interface LawFault {
   readonly message: string;
 }
 
+/** A grant or a settlement of `writ/…` that is not what the writs and runs of this ledger make it. */
+export interface CarvingFault {
+  /** Leaf index of the entry at which it shows. */
+  readonly index: bigint;
+  readonly trajectory: TrajectoryId;
+  readonly seq: number;
+  readonly kind: string;
+  readonly code: CarvingCode;
+  readonly message: string;
+  /** Both values as text; null where there is none. */
+  readonly expected: string | null;
+  readonly recorded: string | null;
+}
+/**
+ * `missing`: a run under a writ that is spent by carving took nothing from it. `apart`: not in one piece with the `run.opened` or `run.closed` it belongs
+ * to. `again`: the run holds a grant of that writ already. `writ`, `grant`: not the run's own writ, or not its whole budget. `chain`: the run's
+ * chain did not count there and then, as the message says. `overdrawn`: more than the writ had left. `spend`, `returned`: not what the run recorded.
+ * `unknown`: settled without a grant that is open. `body`: no body of its kind.
+ */
+export type CarvingCode =
+  | `carving.${'missing' | 'apart' | 'again' | 'writ' | 'grant' | 'chain' | 'overdrawn' | 'body'}`
+  | `settlement.${'missing' | 'apart' | 'unknown' | 'spend' | 'returned' | 'body'}`;
+
 /** The whole ledger's verdict. */
 export interface DeepReport {
   readonly runs: readonly RunReport[];
   readonly lawProblems: readonly LawFault[];
+  readonly carvingFaults: readonly CarvingFault[];
   readonly totals: {
     readonly entries: number;
     readonly runs: number;
@@ -108,6 +132,12 @@ export interface DeepReport {
     readonly notDerivable: number;
     /** Most runs that were held at once. */
     readonly mostOpen: number;
+    /** Commits and closes without the signature of a runtime key; whose signature counts is a matter of integrity. */
+    readonly unsigned: number;
+    /** Grants carved from writs, each checked. */
+    readonly carved: number;
+    /** Settlements whose run's close was erased: held against the grant only. */
+    readonly carvedUnchecked: number;
     /** Judgements of `selftest/…`, which this release does not re-derive. */
     readonly selfTestJudgements: number;
   };

@@ -169,10 +169,12 @@ function trustProblem(link: Link, law: LawView, at: Instant): Refusal | null {
     signature.key === writ.issuer &&
     checkSignature({ type: WRIT_TYPE, body: writ, publicKey: record.value.publicKey, signature, digest: id });
   if (!good) return refuse(link, 'writ.signature', `its signature is not its issuer’s (${writ.issuer}) over this content`);
-  if (writ.use === 'standing' && parent === null && !law.standing.has(id)) {
+  // The nonce of a standing root was used up by its own `writ.issued`.
+  const issued = writ.use === 'standing' && parent === null;
+  if (issued && !law.standing.has(id)) {
     return refuse(link, 'writ.notIssued', 'a standing writ counts only once `writ.issued` stands in the law');
   }
-  if (writ.use === 'run' && law.nonces.has(writ.nonce)) return refuse(link, 'writ.nonce', 'its nonce was used up by the law');
+  if (!issued && law.nonces.has(writ.nonce)) return refuse(link, 'writ.nonce', 'its nonce was used up by the law');
   return null;
 }
 

@@ -61,6 +61,21 @@ export function runTrajectory(options: { issuer: KeyId; nonce: string }): Trajec
 }
 
 /**
+ * Whether the writ is spent by carving, in a trajectory of its own: a standing one always, a run's where others may be narrowed from it, since the sum
+ * of the run that it opens and of what opens under its children is then to be counted in one place (PROTOCOL §5).
+ */
+export function isCarved(writ: Writ): boolean {
+  return writ.use === 'standing' || (writ.delegation.maySubdivide && writ.delegation.depth > 0);
+}
+
+/** The trajectory in which a writ is spent. */
+export function carveTrajectory(id: Digest): TrajectoryId {
+  const name = parseTrajectoryId(`writ/${id.slice('sha256:'.length)}`);
+  if (!name.ok) throw new Error(name.error.message);
+  return name.value;
+}
+
+/**
  * Whether the child is no wider than the parent in any dimension and smaller in depth. A parent that may not subdivide has no children. Says
  * nothing about signatures, or about the sum of several children: budgets are conserved by reservation, not by containment.
  */

@@ -18,6 +18,7 @@ export {
   readKeyFile,
   rewriteKey,
   secureFolder,
+  swapKey,
   writeKey,
 } from './keys.ts';
 export {
@@ -55,5 +56,6 @@ export { findPlaces, type Places } from './places.ts';
 export { type PublicKey, type PublicKeyError, readPublicKey, writePublicKey } from './publicKey.ts';
 export { type ConfigProblem, type ConfigProblemCode, problemText } from './problems.ts';
 export { type CommandSetting, type ConfigFile, configFile, configJsonSchema, SHIPPED_POLICIES } from './schema.ts';
+export { findSkills, type FoundSkill, loadSkill } from './skill.ts';
 export { OWN_IGNORE, starterConfig } from './starter.ts';
 export { type DataPath, parseYaml, type Position, type Source } from './source.ts';

@@ -119,6 +119,28 @@ export function rewriteKey(folder: string, key: NewKey): Result<FileKey, KeyFile
   return ok(keyOf(key, assuranceOf(key)));
 }
 
+/**
+ * Puts the key `next` in the place of `label`; the file that was there stays as `aside`. Each step is a rename, and what a crash left is finished by
+ * another call.
+ */
+export function swapKey(
+  folder: string,
+  names: { readonly label: string; readonly next: string; readonly aside: string },
+): Result<void, KeyFileError> {
+  const place = (name: string): string => join(folder, `${name}${SUFFIX}`);
+  const { label, next, aside } = names;
+  const secured = checkFolder(folder);
+  if (!secured.ok) return secured;
+  try {
+    if (!listKeys(folder).includes(aside)) renameSync(place(label), place(aside));
+    renameSync(place(next), place(label));
+    syncFolder(folder);
+    return ok(undefined);
+  } catch (error) {
+    return io(place(label), error);
+  }
+}
+
 function checkNew(folder: string, key: NewKey): Result<void, KeyFileError> {
   if (!LABEL.test(key.label))
     return err({

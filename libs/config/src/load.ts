@@ -194,7 +194,7 @@ function placed(
 }
 
 /** YAML files of a folder by name; none where the folder is missing. A file that is no YAML is refused: it would be silently left out. */
-function listYaml(folder: string): Result<readonly string[], Problems> {
+export function listYaml(folder: string): Result<readonly string[], Problems> {
   let names: readonly string[];
   try {
     names = readdirSync(folder);

@@ -18,6 +18,7 @@ export type ConfigProblemCode =
   | 'config.blueprint'
   | 'config.commandMissing'
   | 'config.policy'
+  | 'config.skill'
   | 'config.unknownBlueprint'
   | 'config.priceMissing';
 

@@ -38,6 +38,7 @@ function opening(state: RunState, stage: AgentStage): readonly Part[] {
   const inputs = state.stage?.inputs ?? [];
   const parts: Part[] = [
     textPart('system', null, RULES),
+    ...(state.law?.instructions ?? []).map((said) => textPart('user', null, `Instructions that this run is bound to:\n${said}`)),
     textPart('user', null, `Task:\n${state.law?.task ?? ''}\n\nGoal of this stage (${stage.id}):\n${stage.goal}`),
   ];
   const failure = state.failure;

@@ -107,12 +107,12 @@ function adoptedSet(state: RunState, law: LawView): PolicySet | null {
   return set;
 }
 
-/** The run's writ, if its whole chain counts here and now. */
+/** The run's writ as its skills narrow it, if its whole chain counts here and now. */
 export function chainInForce(state: RunState, law: LawView, at: Instant): Result<Writ, Reason> {
-  const opened = state.law?.opened;
-  if (opened === undefined) return err({ code: 'run.notOpened', message: 'the run has no law' });
-  const chain = checkChain({ writs: opened.writs, law, at, ledger: law.ledger });
-  return chain.ok ? ok(chain.value.writ) : err({ code: chain.error.code, message: chain.error.message });
+  const own = state.law;
+  if (own === null) return err({ code: 'run.notOpened', message: 'the run has no law' });
+  const chain = checkChain({ writs: own.opened.writs, law, at, ledger: law.ledger });
+  return chain.ok ? ok(own.writ) : err({ code: chain.error.code, message: chain.error.message });
 }
 
 /** Steps 1 to 8: shape, authority, scope, contract, arguments, preconditions, budget. Returns where it stopped, or null. */

@@ -100,6 +100,6 @@ export function inputOf(pen: Pen, contract: ActionContract, args: Json): Result<
 export function timeoutOf(state: RunState, contract: ActionContract): number {
   const command = contract.command === null ? undefined : state.law?.catalogue.commands[contract.command];
   const kind = command === undefined || command === 'none' ? contract.timeout : command.timeout;
-  const left = (state.law?.opened.writs.at(-1)?.body.wallMs ?? 0) - state.activeMs;
+  const left = (state.law?.writ.wallMs ?? 0) - state.activeMs;
   return Math.max(1, Math.min(TIMEOUT_MS[kind], left));
 }

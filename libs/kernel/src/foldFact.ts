@@ -98,7 +98,7 @@ export function settle(state: RunState, reservation: Amount, spent: Amount): Run
 /** Books a call at the truth; where that is more than was reserved, or than was granted, the run ends (PROTOCOL §5). */
 function settleAtTruth(state: RunState, reservation: Amount, spent: Amount): RunState {
   const settled = settle(state, reservation, spent);
-  const grant = state.law?.opened.writs.at(-1)?.body.budget ?? reservation;
+  const grant = state.law?.writ.budget ?? reservation;
   if (withinAmount(spent, reservation) && withinAmount(settled.settled, grant)) return settled;
   const dimension = BUDGET_DIMENSIONS.find((each) => spent[each] > reservation[each] || settled.settled[each] > grant[each]) ?? 'tokens';
   const message = `${dimension}: the call cost ${spent[dimension]}, ${reservation[dimension]} were reserved for it; ${settled.settled[dimension]} of ${grant[dimension]} are spent`;

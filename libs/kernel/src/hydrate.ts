@@ -17,7 +17,17 @@ export function neededBlobs(event: Pick<RunEvent, 'kind' | 'body'>): readonly Bl
   const { kind, body } = event as RunEvent;
   switch (kind) {
     case 'run.opened':
-      return [body.task, body.blueprint, body.policySet, body.catalogue, body.toolsets, body.prices, body.profile, body.base.listing];
+      return [
+        body.task,
+        body.blueprint,
+        body.policySet,
+        body.catalogue,
+        body.toolsets,
+        body.prices,
+        body.profile,
+        body.base.listing,
+        ...(body.skills ?? []).map(({ template }) => template),
+      ];
     case 'model.answered':
       return [body.answer];
     case 'intent.declared':

@@ -78,7 +78,7 @@ function reactToOpening(pen: Pen): void {
 function openingProblem(pen: Pen): Reason | null {
   const { law, state } = pen;
   const opened = state.law?.opened;
-  const writ = opened?.writs.at(-1)?.body;
+  const writ = state.law?.writ;
   if (opened === undefined || writ === undefined) return { code: 'run.notOpened', message: 'the run carries no writ' };
   if (opened.kernel.version !== KERNEL_VERSION || opened.kernel.flags.some((flag) => !KERNEL_FLAGS.includes(flag)))
     return {
@@ -155,7 +155,7 @@ function advance(pen: Pen): boolean {
     closeRun(pen, 'cancelled', because);
     return true;
   }
-  const wallMs = state.law?.opened.writs.at(-1)?.body.wallMs ?? 0;
+  const wallMs = state.law?.writ.wallMs ?? 0;
   if (state.activeMs > wallMs) {
     withdrawRequest(pen, 'the time of the run is used up');
     const because = { code: 'wall.exhausted', message: `the run was active for ${state.activeMs} ms; its writ grants ${wallMs} ms` };

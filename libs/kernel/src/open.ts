@@ -12,9 +12,12 @@ import {
   prices as pricesSchema,
   type Reason,
   sandboxProfile,
+  skill as skillSchema,
   toolsets as toolsetsSchema,
   treeListing,
+  type Writ,
 } from '@openexec/protocol';
+import { narrowWrit, renderSkill } from '@openexec/authority';
 import type { RunLaw } from './state.ts';
 import { cut } from './text.ts';
 
@@ -59,6 +62,25 @@ function parseOnce<T>(blobs: ReadonlyMap<Digest, Bytes>, ref: BlobRef, what: str
     : err({ code: 'law.blobInvalid', message: `${what} does not have its shape: ${cut(checked.error.message, 500)}` });
 }
 
+/** The run's writ with every skill laid over it, and what the skills say: each only narrows what the ones before it left. */
+function bindSkills(
+  opened: Body<'run.opened'>,
+  blobs: ReadonlyMap<Digest, Bytes>,
+): Result<{ readonly writ: Writ; readonly instructions: readonly string[] }, Reason> {
+  let writ = opened.writs.at(-1)?.body;
+  if (writ === undefined) return err({ code: 'run.notOpened', message: 'the run carries no writ' });
+  const instructions: string[] = [];
+  for (const { template, params } of opened.skills ?? []) {
+    const read = parsed(blobs, template, 'a skill', skillSchema);
+    if (!read.ok) return read;
+    const said = renderSkill(read.value, params);
+    if (!said.ok) return err({ code: 'skill.params', message: cut(`skill ${read.value.name}: ${said.error.message}`, 500) });
+    writ = narrowWrit(writ, read.value);
+    if (said.value !== '') instructions.push(`${read.value.title}\n${said.value}`);
+  }
+  return ok({ writ, instructions });
+}
+
 /** Everything that `run.opened` fixes, parsed, or the first reason why it cannot be. */
 export function readRunLaw(opened: Body<'run.opened'>, blobs: ReadonlyMap<Digest, Bytes>): Result<RunLaw, Reason> {
   const task = text(blobs, opened.task, 'the task');
@@ -77,9 +99,12 @@ export function readRunLaw(opened: Body<'run.opened'>, blobs: ReadonlyMap<Digest
   if (!profile.ok) return profile;
   const listing = parsed(blobs, opened.base.listing, 'the base listing', treeListing);
   if (!listing.ok) return listing;
+  const bound = bindSkills(opened, blobs);
+  if (!bound.ok) return bound;
   return ok({
     opened,
     task: task.value,
+    ...bound.value,
     blueprint: blueprint.value,
     stages: new Map(blueprint.value.stages.map((stage) => [stage.id, stage])),
     policySet: policySet.value,

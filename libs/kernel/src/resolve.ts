@@ -85,7 +85,7 @@ function account(state: RunState, law: RunLaw, tree: string): RunAccount {
   const notes = [...mapEntries(state.world)].flatMap(({ value: { kind, id, version, retracted } }) =>
     kind === KV && !retracted ? [{ key: id, version }] : [],
   );
-  const grant = opened.writs.at(-1)?.body.budget ?? { tokens: 0, usdMicros: 0, calls: 0 };
+  const grant = law.writ.budget;
   return accountOf(state.history, {
     run: state.run,
     task: law.task,
@@ -109,8 +109,8 @@ export function resolvedInput(
   committedTree: () => string | null,
 ): Result<Json, Reason> | null {
   const { law } = state;
-  const writ = law?.opened.writs.at(-1)?.body;
-  if (law === null || writ === undefined) return null;
+  if (law === null) return null;
+  const { writ } = law;
   switch (contract.name) {
     case 'kv_set':
     case 'kv_get':

@@ -169,7 +169,7 @@ export function leaveStage(
 /** Asks people whether a stage's result may go on. Who may say so is what policy says about the action `approval.gate`. */
 export function requestStageApproval(pen: Pen, stage: StageState, contract: CheckedStage): void {
   const { state, law } = pen;
-  const writ = state.law?.opened.writs.at(-1)?.body;
+  const writ = state.law?.writ;
   if (writ === undefined) return closeRun(pen, 'failed', { code: 'run.notOpened', message: 'the run carries no writ' });
   const action = `stage.${contract.id}`;
   const wish = {

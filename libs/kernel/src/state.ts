@@ -26,6 +26,7 @@ import type {
   SandboxProfile,
   Toolsets,
   TreeEntry,
+  Writ,
 } from '@openexec/protocol';
 import type { Call, History } from '@openexec/catalogue';
 import type { World } from './world.ts';
@@ -55,6 +56,10 @@ export interface QueuedFact {
 export interface RunLaw {
   readonly opened: RunOpened;
   readonly task: string;
+  /** The run's own writ, as its skills narrow it; it counts only while its chain does. */
+  readonly writ: Writ;
+  /** What its skills say to models, in the order in which they were bound. */
+  readonly instructions: readonly string[];
   readonly blueprint: CheckedBlueprint;
   readonly stages: ReadonlyMap<string, CheckedStage>;
   readonly policySet: PolicySet;

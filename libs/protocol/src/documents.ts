@@ -58,6 +58,7 @@ export const cliDocuments = {
   key: { schema: law.keyNew, title: 'openexec key new --json', printedBy: ['key new --json'] },
   keys: { schema: law.keyList, title: 'openexec key list --json', printedBy: ['key list --json'] },
   'key-trust': { schema: law.keyTrust, title: 'openexec key trust --json', printedBy: ['key trust --json'] },
+  'key-rotate': { schema: law.keyRotate, title: 'openexec key rotate --json', printedBy: ['key rotate --json'] },
   'key-retire': { schema: law.keyRetire, title: 'openexec key retire --json', printedBy: ['key retire --json'] },
   'key-passwd': { schema: law.keyPasswd, title: 'openexec key passwd --json', printedBy: ['key passwd --json'] },
   'writ-show': { schema: law.writShow, title: 'openexec writ show --json', printedBy: ['writ show --json'] },
@@ -86,6 +87,9 @@ export const cliDocuments = {
   'action-show': { schema: setup.actionShow, title: 'openexec action show --json', printedBy: ['action show --json'] },
   'blueprint-list': { schema: setup.blueprintList, title: 'openexec blueprint list --json', printedBy: ['blueprint list --json'] },
   'blueprint-check': { schema: setup.blueprintCheck, title: 'openexec blueprint check --json', printedBy: ['blueprint check --json'] },
+  'skill-list': { schema: setup.skillList, title: 'openexec skill list --json', printedBy: ['skill list --json'] },
+  'skill-show': { schema: setup.skillShow, title: 'openexec skill show --json', printedBy: ['skill show --json'] },
+  'skill-check': { schema: setup.skillCheck, title: 'openexec skill check --json', printedBy: ['skill check --json'] },
   'demo-hostile': { schema: setup.demoHostile, title: 'openexec demo --hostile --json', printedBy: ['demo --json'] },
 } as const satisfies { readonly [name: string]: DocumentRow };
 

@@ -56,6 +56,8 @@ export type {
   TreeEntry,
 } from './work.ts';
 export { fileChange, delta } from './work.ts';
+export { skill } from './skill.ts';
+export type { BoundSkill, Skill } from './skill.ts';
 export { runAccount } from './account.ts';
 export type {
   ActionCount,

@@ -116,8 +116,8 @@ export const KINDS = {
     'writ',
     run.writCarved,
     'the driver that opens the run',
-    'writ.issued {standing}',
-    'the grant leaves the standing writ',
+    'nothing: its chain counts; run.opened of that run follows in the same append',
+    'the grant leaves the writ',
   ),
   'writ.settled': fact('writ', run.writSettled, 'the driver that closes the run', 'writ.carved of that run', 'what was not spent returns'),
 

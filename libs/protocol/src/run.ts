@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { signedWrit } from './law.ts';
+import { boundSkill } from './skill.ts';
 import { approvalTerms, assurance, delta, fileChange, modelChoice, reason, sandboxMode } from './work.ts';
 import {
   amount,
@@ -48,6 +49,8 @@ export const runOpened = z.strictObject({
   kernel: z.strictObject({ version: z.string().max(32), flags: z.array(count).max(256) }),
   selfTest: reference.nullable(),
   approvals: z.enum(['ask', 'never']),
+  /** Left out where there are none. */
+  skills: z.array(boundSkill).min(1).max(8).optional(),
 });
 /** Body of `run.resumed`: what was started before it is retried or lost; a parked run goes on. */
 export const runResumed = z.strictObject({ ...driven, because: sentence });

@@ -1,12 +1,14 @@
 /**
- * Spending a standing writ: a run under it takes its whole grant at once, under the position that the rest was counted at, and gives back at its close
- * what it did not spend. Must never let the sum of grants and spend pass the root's budget, under any interleaving (PROTOCOL §5).
+ * Spending writs: a run takes its whole grant at once from every writ above it that others may be narrowed from, under the positions at which the rest
+ * was counted, and gives back at its close what it did not spend. Must never let the sum of grants and spend pass any such writ's budget, under any
+ * interleaving (PROTOCOL §5).
  */
-import { addAmount, BUDGET_DIMENSIONS, fitsBudget, NO_AMOUNT, writId } from '@openexec/authority';
-import { type Json, ok, parseCanonical, parseTrajectoryId, type Result, type TrajectoryId } from '@openexec/canon';
+import { addAmount, BUDGET_DIMENSIONS, carveTrajectory, checkChain, fitsBudget, isCarved, NO_AMOUNT, writId } from '@openexec/authority';
+import { type Instant, type Json, maxInstant, ok, parseCanonical, type Result, type TrajectoryId } from '@openexec/canon';
 import type { Draft, LedgerStore } from '@openexec/ledger';
-import { type Amount, type Body, kindRow, type SignedWrit, type Writ } from '@openexec/protocol';
+import { type Amount, type Body, kindRow, type SignedWrit } from '@openexec/protocol';
 import { reading, refuse, type RuntimeFailure } from './failure.ts';
+import { loadLaw } from './read.ts';
 
 /** One part of the append that opens or closes a run. */
 export interface CarvePart {
@@ -14,65 +16,87 @@ export interface CarvePart {
   readonly expect: 'none' | 'any' | number;
   readonly drafts: readonly Draft[];
 }
-
-/** The trajectory in which a standing writ is spent. */
-export function carveTrajectory(root: Writ): TrajectoryId {
-  const name = parseTrajectoryId(`writ/${writId(root).slice('sha256:'.length)}`);
-  if (!name.ok) throw new Error(name.error.message);
-  return name.value;
+/** What an opening takes. */
+export interface Carving {
+  /** One part for each writ that is spent, root first. Empty where the chain is the run's own writ, from which nobody may narrow. */
+  readonly parts: readonly CarvePart[];
+  /** The position of the law under which the chain was found to count; null where nobody asked. The append holds it. */
+  readonly law: number | null;
+  /** No earlier than any fact of the trajectories, so that what was checked is the moment that is recorded. */
+  readonly at: Instant;
 }
 
-/** What the opening of `run` takes from the standing writ at the root of its chain; null where the chain is the run's own writ alone. */
+/** What is taken of a writ, and where its trajectory stands. */
+export interface Spent {
+  readonly amount: Amount;
+  /** The position it was read at; null where nothing was ever carved. */
+  readonly last: number | null;
+  readonly lastAt: Instant | null;
+}
+
+/**
+ * What the opening of `run` takes from the writs of its chain. Where something is taken, or the chain has more than one writ, it is held against the law
+ * first: nothing is carved from what does not count. Children that were narrowed offline may together promise more than their parent has; since every
+ * opening is carved from all its ancestors, they can never spend it.
+ */
 export async function carve(
   ledger: LedgerStore,
-  options: { readonly writs: readonly SignedWrit[]; readonly run: TrajectoryId; readonly at: Draft['at'] },
-): Promise<Result<CarvePart | null, RuntimeFailure>> {
-  const { writs, run, at } = options;
-  const [root, leaf, ...more] = writs;
-  if (root === undefined || leaf === undefined) return ok(null);
-  if (root.body.use !== 'standing' || more.length > 0)
-    return refuse(
-      'writ.notCarved',
-      'a run is carved from a standing writ of the law directly; other chains cannot conserve their budgets yet',
-    );
-  const trajectory = carveTrajectory(root.body);
-  const spent = await spentOf(ledger, trajectory);
-  if (!spent.ok) return spent;
-  const fits = fitsBudget({ grant: root.body.budget, settled: NO_AMOUNT, reserved: spent.value.amount, ask: leaf.body.budget });
-  if (!fits.ok) return refuse('writ.overdrawn', `the standing writ cannot give this run its grant: ${fits.error.message}`);
+  options: { readonly writs: readonly SignedWrit[]; readonly run: TrajectoryId; readonly now: Instant },
+): Promise<Result<Carving, RuntimeFailure>> {
+  const { writs, run, now } = options;
+  const leaf = writs.at(-1);
+  const above = writs.filter(({ body }) => isCarved(body));
+  if (leaf === undefined || (above.length === 0 && writs.length < 2)) return ok({ parts: [], law: null, at: now });
+  const grant = { ...leaf.body.budget };
+  const counted: { readonly writ: SignedWrit; readonly trajectory: TrajectoryId; readonly spent: Spent }[] = [];
+  let at = now;
+  for (const writ of above) {
+    const trajectory = carveTrajectory(writId(writ.body));
+    const spent = await spentOf(ledger, trajectory);
+    if (!spent.ok) return spent;
+    counted.push({ writ, trajectory, spent: spent.value });
+    at = spent.value.lastAt === null ? at : maxInstant(at, spent.value.lastAt);
+  }
+  const law = await loadLaw(ledger);
+  if (!law.ok) return law;
+  const chain = checkChain({ writs, law: law.value, at, ledger: law.value.ledger });
+  if (!chain.ok) return refuse('writ.notCarved', `${chain.error.code}: ${chain.error.message}`);
+  for (const { writ, spent } of counted) {
+    const fits = fitsBudget({ grant: writ.body.budget, settled: NO_AMOUNT, reserved: spent.amount, ask: grant });
+    if (!fits.ok) return refuse('writ.overdrawn', `writ ${writId(writ.body)} cannot give this run its grant: ${fits.error.message}`);
+  }
   // A signed writ is JSON by its schema.
-  const payload = { run, writ: leaf, grant: { ...leaf.body.budget } } as unknown as Json;
+  const payload = { run, writ: leaf, grant } as unknown as Json;
   const draft: Draft = { kind: 'writ.carved', at, actor: 'runtime', cause: null, law: null, payload };
-  return ok({ trajectory, expect: spent.value.last ?? 'none', drafts: [draft] });
+  const parts = counted.map(({ trajectory, spent }) => ({ trajectory, expect: spent.last ?? ('none' as const), drafts: [draft] }));
+  return ok({ parts, law: law.value.position, at });
 }
 
-/** What the close of a run gives back; null where it was carved from nothing. Shares the append of `run.closed`. */
+/** What the close of a run gives back to every writ that it was carved from, in the append of `run.closed`. */
 export function settle(options: {
   readonly writs: readonly SignedWrit[];
   readonly run: TrajectoryId;
   readonly at: Draft['at'];
   readonly spend: Amount;
-}): CarvePart | null {
-  const [root, leaf] = options.writs;
-  if (root === undefined || leaf === undefined || root.body.use !== 'standing') return null;
-  const { run, at, spend } = options;
+}): readonly CarvePart[] {
+  const { writs, run, at, spend } = options;
+  const leaf = writs.at(-1);
+  if (leaf === undefined) return [];
   const back = (dimension: (typeof BUDGET_DIMENSIONS)[number]) => Math.max(0, leaf.body.budget[dimension] - spend[dimension]);
   const returned = { tokens: back('tokens'), usdMicros: back('usdMicros'), calls: back('calls') };
   const payload: Json = { run, spend: { ...spend }, returned };
   const draft: Draft = { kind: 'writ.settled', at, actor: 'runtime', cause: null, law: null, payload };
-  return { trajectory: carveTrajectory(root.body), expect: 'any', drafts: [draft] };
+  const above = writs.filter(({ body }) => isCarved(body));
+  return above.map(({ body }) => ({ trajectory: carveTrajectory(writId(body)), expect: 'any', drafts: [draft] }));
 }
 
-/** What is taken of a standing writ: the full grant of a run that is open, the true spend of one that is closed. `last` is the position it was read at. */
-export function spentOf(
-  ledger: LedgerStore,
-  trajectory: TrajectoryId,
-): Promise<Result<{ readonly amount: Amount; readonly last: number | null }, RuntimeFailure>> {
+/** What is taken of a writ: the full grant of a run that is open, the true spend of one that is closed. */
+export function spentOf(ledger: LedgerStore, trajectory: TrajectoryId): Promise<Result<Spent, RuntimeFailure>> {
   return reading(async () => {
     const taken = new Map<string, Amount>();
-    let last: number | null = null;
+    let last: { readonly seq: number; readonly at: Instant } | null = null;
     for await (const { entry, payload } of ledger.read(trajectory)) {
-      last = entry.seq;
+      last = entry;
       const json = payload === null ? null : parseCanonical(payload);
       const body = json?.ok === true ? kindRow(entry.kind).body.safeParse(json.value) : null;
       if (body?.success !== true)
@@ -85,6 +109,7 @@ export function spentOf(
         taken.set(run, spend);
       }
     }
-    return ok({ amount: [...taken.values()].reduce(addAmount, NO_AMOUNT), last });
+    const amount = [...taken.values()].reduce(addAmount, NO_AMOUNT);
+    return ok({ amount, last: last?.seq ?? null, lastAt: last?.at ?? null });
   });
 }

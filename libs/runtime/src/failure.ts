@@ -17,9 +17,9 @@ export type OwnCode =
   | 'run.busy'
   /** The writ opened its run before. */
   | 'run.exists'
-  /** The chain is no standing writ of the law and one run writ carved from it. */
+  /** The chain does not count here and now, so nothing is carved from it. */
   | 'writ.notCarved'
-  /** The standing writ has less left than the run wants. */
+  /** A writ of the chain has less left than the run wants. */
   | 'writ.overdrawn'
   /** Nothing can be added to a closed run. */
   | 'run.closed'

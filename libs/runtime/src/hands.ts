@@ -13,6 +13,7 @@ import type {
   Prices,
   SandboxProfile,
   SignedWrit,
+  Skill,
   Toolsets,
   TreeEntry,
 } from '@openexec/protocol';
@@ -75,6 +76,8 @@ export interface Opening {
   };
   readonly approvals: 'ask' | 'never';
   readonly selfTest: null;
+  /** Templates with the values of their parameters; each narrows what the ones before it left. Left out where there are none. */
+  readonly skills?: readonly { readonly template: Skill; readonly params: Readonly<Record<string, string>> }[];
 }
 
 /** How a drive ended. */

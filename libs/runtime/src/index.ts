@@ -1,7 +1,7 @@
 /**
  * The shell: drives the kernel over its ports. The only driver of runs. ARCHITECTURE §3 floor 6, SEAM.
  */
-export { carveTrajectory, spentOf } from './carve.ts';
+export { spentOf } from './carve.ts';
 export { CRASH_POINTS, type CrashPoint } from './crash.ts';
 export { type Drive, driveRun } from './drive.ts';
 export type { LedgerCode, OwnCode, RuntimeFailure } from './failure.ts';

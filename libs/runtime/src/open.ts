@@ -28,8 +28,8 @@ const TEXT = 'text/plain; charset=utf-8';
 const JSON_TYPE = 'application/json';
 const DRIVER_BYTES = 16;
 const LAW = 'law' as TrajectoryId; // The one name of its grammar.
-/** Other runs may be carved from the same standing writ meanwhile. */
-const MAX_CARVES = 8;
+/** Other runs may be carved from the same writs meanwhile, and the law may move. */
+const MAX_CARVES = 32;
 
 /** What opening needs of the hands. */
 export interface OpenPorts {
@@ -73,6 +73,7 @@ export async function openRun(opening: Opening, ports: OpenPorts): Promise<Resul
   const json = (value: unknown): BlobRef => keep(canonicalBytes(value as Json), JSON_TYPE);
   const driver = newDriver(ports.randomness);
   const { listing, ...base } = opening.base;
+  const { skills = [] } = opening;
   const payload = {
     driver,
     epoch: 1,
@@ -91,6 +92,7 @@ export async function openRun(opening: Opening, ports: OpenPorts): Promise<Resul
     kernel: { version: KERNEL_VERSION, flags: [...KERNEL_FLAGS] },
     selfTest: opening.selfTest,
     approvals: opening.approvals,
+    ...(skills.length === 0 ? {} : { skills: skills.map(({ template, params }) => ({ template: json(template), params: { ...params } })) }),
   };
   const run = runTrajectory({ issuer: writ.issuer, nonce: writ.nonce });
   const clock = await checkClock(ports);
@@ -115,7 +117,10 @@ function checkClock({ ledger, clock }: OpenPorts): Promise<Result<void, RuntimeF
   });
 }
 
-/** With the grant carved from a standing writ in the same append, under the position at which what is left was counted. */
+/**
+ * With the grant carved from every writ above in the same append, under the positions at which what is left was counted and the law under which the
+ * chain counted.
+ */
 async function appendOpening(
   opening: Opening,
   ports: OpenPorts,
@@ -123,17 +128,25 @@ async function appendOpening(
 ): Promise<Result<void, RuntimeFailure>> {
   const { run, payload, blobs } = made;
   for (let tries = 1; ; tries++) {
-    const at = ports.clock.now();
-    const carved = await carve(ports.ledger, { writs: opening.writs, run, at });
+    // A writ whose run is there has nothing to carve any more, whatever is left above it.
+    const head = await reading(async () => ok(await ports.ledger.trajectory(run)));
+    if (!head.ok) return head;
+    if (head.value !== null) return exists(run);
+    const carved = await carve(ports.ledger, { writs: opening.writs, run, now: ports.clock.now() });
     if (!carved.ok) return carved;
+    const { parts, law, at } = carved.value;
     const draft = { kind: 'run.opened' as const, at, actor: `key:${opening.opener}` as const, cause: null, law: null, payload };
     const own = { trajectory: run, expect: 'none' as const, drafts: [draft] };
-    const appended = await ports.ledger.append({ to: carved.value === null ? [own] : [carved.value, own], blobs });
+    const appended = await ports.ledger.append({ to: [...parts, own], blobs, ...(law === null ? {} : { law }) });
     if (appended.ok) return ok(undefined);
     const { error } = appended;
-    if (error.code === 'conflict' && error.trajectory !== run && tries < MAX_CARVES) continue;
-    if ((error.code === 'conflict' && error.trajectory === run) || error.code === 'trajectory.closed')
-      return refuse('run.exists', `the writ's nonce opened ${run} before; a writ opens one run, issue another`);
+    const moved = (error.code === 'conflict' && error.trajectory !== run) || error.code === 'law.stale';
+    if (moved && tries < MAX_CARVES) continue;
+    if ((error.code === 'conflict' && error.trajectory === run) || error.code === 'trajectory.closed') return exists(run);
     return ledgerRefusal(error);
   }
+}
+
+function exists(run: TrajectoryId) {
+  return refuse('run.exists', `the writ's nonce opened ${run} before; a writ opens one run, issue another`);
 }

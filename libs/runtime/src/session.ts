@@ -171,14 +171,13 @@ export class Session {
     return ok('appended');
   }
 
-  /** What a close gives back to the standing writ that the run was carved from. */
+  /** What a close gives back to the writs that the run was carved from. */
   #givenBack(drafts: readonly Draft[]): readonly CarvePart[] {
     const close = drafts.find(({ kind }) => kind === 'run.closed');
     if (close === undefined) return [];
     // The kernel wrote it just now.
     const { spend } = close.payload as unknown as Body<'run.closed'>;
-    const part = settle({ writs: this.#folded.writs, run: this.state.run, at: close.at, spend });
-    return part === null ? [] : [part];
+    return settle({ writs: this.#folded.writs, run: this.state.run, at: close.at, spend });
   }
 
   /** The port promises that nothing was stored when it was busy; every other refusal is the caller's to look at. */

@@ -68,17 +68,27 @@ export interface Place {
   readonly ledger: LedgerStore;
   readonly clock: TestClock;
   readonly fingerprint: Digest;
-  legislate(kind: 'key.trusted' | 'writ.revoked', members: { readonly [key: string]: Json }): Promise<void>;
+  legislate(
+    kind: 'key.trusted' | 'key.retired' | 'writ.revoked' | 'writ.restored',
+    members: { readonly [key: string]: Json },
+  ): Promise<void>;
   nonce(): string;
 }
 
-export async function place(): Promise<Place> {
-  const time = clock();
-  const signer = { keyId: keyOf(SEEDS.runtime), sign: (message: Bytes) => sign(SEEDS.runtime, message) };
-  const ledger = memoryLedger({ randomness: randomness('salts'), signer, logSigner: seedSigner({ keyName: ORIGIN, seed: SEEDS.log }) });
+/** What a store of the test ledger signs with. */
+export const STORE_KEYS = {
+  signer: { keyId: keyOf(SEEDS.runtime), sign: (message: Bytes) => sign(SEEDS.runtime, message) },
+  logSigner: seedSigner({ keyName: ORIGIN, seed: SEEDS.log }),
+};
+/** A founded ledger: in memory, or in the empty store that is handed in. */
+export async function place(time: TestClock = clock(), store?: LedgerStore): Promise<Place> {
+  const ledger = store ?? memoryLedger({ randomness: randomness('salts'), ...STORE_KEYS });
   let nonces = 0;
   const nonce = (): string => (++nonces).toString(16).padStart(32, '0');
-  const append = async (kind: 'ledger.founded' | 'key.trusted' | 'writ.revoked', payload: Json): Promise<void> => {
+  const append = async (
+    kind: 'ledger.founded' | 'key.trusted' | 'key.retired' | 'writ.revoked' | 'writ.restored',
+    payload: Json,
+  ): Promise<void> => {
     const draft = { kind, at: time.now(), actor: `key:${keyOf(SEEDS.root)}` as const, cause: null, law: null, payload };
     const done = await ledger.append({ to: [{ trajectory: LAW, expect: 'any', drafts: [draft] }], blobs: [] });
     if (!done.ok) throw new Error(done.error.message);

@@ -75,10 +75,16 @@ export async function vote(voting: Voting): Promise<Result<{ readonly seq: numbe
   if (opener === undefined) return refuse('approval.unknown', `${run} does not say who opened it`);
   const inForce = { request: request.id, digest: request.digest, terms: request.terms, until: request.until };
   const checked = checkVote({ vote: signedVote, request: inForce, run, law: law.value, at: clock.now(), opener });
-  if (!checked.ok) return refuse('approval.refused', `this vote would not count: ${checked.error.message}`);
+  if (!checked.ok) return refuse('approval.refused', `this vote would not count: ${checked.error.code}: ${checked.error.message}`);
   // Key files hold checked ids.
-  if (request.votes.some((cast) => cast.key === (key.keyId as KeyId)))
-    return refuse('approval.refused', `key ${key.keyId} has voted on this request already`);
+  const own = key.keyId as KeyId;
+  // A vote that counts and is not judged yet is one as well; a false one in this key's name keeps nobody from voting.
+  const queued = state.queue.some(({ event }) => {
+    if (event.kind !== 'approval.voted' || event.body.vote.signatures[0]?.key !== own) return false;
+    return checkVote({ vote: event.body.vote, request: inForce, run, law: law.value, at: event.at, opener }).ok;
+  });
+  if (queued || request.votes.some((voted) => voted.key === own))
+    return refuse('approval.refused', `this vote would not count: vote.twice: key ${own} has voted on this request already`);
   const cast = await castVote({ ledger: store, clock, run, signedVote, assurance: key.assurance });
   return cast.ok ? cast : err(storeRefusal(cast.error));
 }

@@ -20,8 +20,9 @@ export interface Ballot {
 export function keyProblem(file: KeyFile, ballot: Ballot): string | null {
   const { request, opener, law, at } = ballot;
   const key = file.keyId as KeyId;
-  if (request.votes.some((vote) => vote.key === key)) return `key ${key} has voted on this request already`;
-  return voterProblem({ key, assurance: file.assurance }, { terms: request.terms, law, at, opener })?.message ?? null;
+  if (request.votes.some((vote) => vote.key === key)) return `vote.twice: key ${key} has voted on this request already`;
+  const problem = voterProblem({ key, assurance: file.assurance }, { terms: request.terms, law, at, opener });
+  return problem === null ? null : `${problem.code}: ${problem.message}`;
 }
 
 /** The key that was named, or the first key here whose vote can count; the operator key before others. */

@@ -1,5 +1,5 @@
 /**
- * `openexec key new|list|trust|retire|passwd`: keys of this ledger. A key counts once a root key vouches for it in the ledger. Secrets are never
+ * `openexec key new|list|trust|retire|rotate|passwd`: keys of this ledger. A key counts once a root key vouches for it in the ledger. Secrets are never
  * printed (SECURITY §7). CLI.md.
  */
 import type { Role } from '@openexec/protocol';
@@ -7,6 +7,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { CommandContext, LedgerChoice } from '../context.ts';
 import { listAll } from '../keys/list.ts';
 import { changePassphrase, newKey, type NewKeyOptions, type PasswdOptions } from '../keys/make.ts';
+import { rotate, type RotateOptions } from '../keys/rotate.ts';
 import { retire, type RetireOptions, ROOT_LABEL, trust, type TrustOptions } from '../keys/trust.ts';
 import { withPassphrase } from '../passphrase.ts';
 import { withLedger } from '../read/guard.ts';
@@ -25,7 +26,7 @@ const APPEND = { access: 'append' } as const;
 export function register(program: Command, context: CommandContext): void {
   const key = program
     .command('key')
-    .description('make, list, trust and retire keys')
+    .description('make, list, trust, rotate and retire keys')
     .addHelpText('after', '\nExamples:\n  openexec key new --role approver --label alice\n  openexec key list');
   const sub = (name: string, description: string, example: string): Command =>
     key
@@ -72,6 +73,28 @@ export function register(program: Command, context: CommandContext): void {
         withLedger(context, choice(options, APPEND), (ledger) => retire(wanted, options, context, ledger)),
       ),
     );
+  replacing(context, { sub, choice });
+}
+
+interface Makers {
+  sub(name: string, description: string, example: string): Command;
+  choice(options: LedgerOption, access: LedgerChoice): LedgerChoice;
+}
+
+/** What puts something in the place of something: a key, a passphrase. */
+function replacing(context: CommandContext, { sub, choice }: Makers): void {
+  withPassphrase(sub('rotate', 'put a new key in the place of one here, and retire the old one in the same change', ROTATE_EXAMPLE))
+    .argument('<key>', 'the label of the file')
+    .requiredOption('--because <text>', 'why, for the record')
+    .option('--root <label>', 'the root key that signs', ROOT_LABEL)
+    .option('--overlap', 'leave the old key in force until it is retired')
+    .option('--new-passphrase-fd <n>', 'read the passphrase of the new key from this open descriptor')
+    .option('--new-passphrase-file <file>', 'read the passphrase of the new key from this file, which only you may read')
+    .action(
+      context.act((wanted: string, options: RotateOptions & LedgerOption) =>
+        withLedger(context, choice(options, APPEND), (ledger) => rotate(wanted, options, context, ledger)),
+      ),
+    );
   withPassphrase(sub('passwd', 'put a key under another passphrase', 'openexec key passwd alice'))
     .argument('<key>', 'the label of the file, or the id of the key')
     .option('--new-passphrase-fd <n>', 'read the new passphrase from this open descriptor')
@@ -84,6 +107,7 @@ export function register(program: Command, context: CommandContext): void {
     );
 }
 
+const ROTATE_EXAMPLE = 'openexec key rotate runtime --because "once a year"';
 const NEW_EXAMPLE =
   'openexec key new --role approver --label alice\n  openexec key new --role approver --label bob --export-public bob.pub';
 

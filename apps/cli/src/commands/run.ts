@@ -16,6 +16,8 @@ interface RunOptions extends Telling {
   readonly model?: string;
   readonly policy: readonly string[];
   readonly writ?: string;
+  readonly skill: readonly string[];
+  readonly skillParam: Readonly<Record<string, string>>;
   readonly write: readonly string[];
   readonly approve?: 'ask' | 'never';
   readonly budgetUsd?: number;
@@ -36,6 +38,13 @@ export function register(program: Command, context: CommandContext): void {
       (file: string, all: readonly string[]) => [...all, file],
       [],
     )
+    .option(
+      '--skill <file>',
+      'a skill by name or file: instructions, and limits that only narrow this run; may be given several times',
+      (file: string, all: readonly string[]) => [...all, file],
+      [],
+    )
+    .option('--skill-param <key=value>', 'the value of a parameter of a skill; may be given several times', skillParam, {})
     .option('--writ <file>', 'a signed writ for this run instead of one by the operator key')
     .option(
       '--write <path>',
@@ -60,6 +69,13 @@ function writePattern(text: string): string {
   return text;
 }
 
+function skillParam(text: string, all: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const [, key, value] = /^([a-z][a-z0-9_]{0,31})=(.*)$/s.exec(text) ?? [];
+  if (key === undefined || value === undefined) throw new InvalidArgumentError('KEY=VALUE, such as lang=typescript');
+  if (Object.hasOwn(all, key)) throw new InvalidArgumentError(`${key} is given twice`);
+  return { ...all, [key]: value };
+}
+
 function dollars(text: string): number {
   if (!/^\d{1,6}(\.\d{1,6})?$/.test(text)) throw new InvalidArgumentError('an amount such as 0.50');
   return Number(text);
@@ -70,6 +86,8 @@ async function run(task: string, options: RunOptions, context: CommandContext): 
   if (!project.ok) return project;
   const flags = {
     policies: options.policy,
+    skills: options.skill,
+    skillParams: options.skillParam,
     model: options.model,
     blueprint: options.blueprint,
     approvals: options.approve,

@@ -76,10 +76,19 @@ function lawLines(law: LawAccount, style: Style): string[] {
           `             effects ${writ.ceiling.join(', ')}; reads ${list(writ.readPaths)}; writes ${list(writ.writePaths)}; hosts ${list(writ.hosts)}`,
           `             at most ${grantText(writ.budget)}, ${Math.round(writ.wallMs / 1000)} s`,
         ]),
+    ...law.skills.map(
+      ({ name, version, id, params }) =>
+        `  skill      ${name === null ? '(erased)' : `${safeLine(name)} version ${version ?? '?'}`} ${id}${paramsText(params)}: narrows the writ`,
+    ),
     `  model      ${law.model === null ? 'none' : safeLine(law.model)}`,
     `  base       commit ${law.base.commit}, tree ${law.base.tree}`,
     '',
   ];
+}
+
+function paramsText(params: Readonly<Record<string, string>>): string {
+  const all = Object.entries(params).map(([key, value]) => `${key}=${value}`);
+  return all.length === 0 ? '' : ` with ${safeLine(all.join(', '), 400)}`;
 }
 
 /** A grant without a limit in dollars is the largest that the configuration writes. */

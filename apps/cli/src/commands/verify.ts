@@ -9,7 +9,7 @@ import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { safeLine, type Style } from '../output.ts';
 import { divergenceLines, isLawfullyGone } from '../read/divergence.ts';
 import type { Integrity } from '../read/evidence.ts';
-import { checkedLists, documentOf, exitOf, levelOf, unlawful, type Verdict, verdictOf } from '../read/verdict.ts';
+import { checkedLists, diverged, documentOf, exitOf, levelOf, unlawful, type Verdict, verdictOf } from '../read/verdict.ts';
 
 const PROGRESS_ENTRIES = 50_000;
 
@@ -122,12 +122,17 @@ function findingLines({ report, faults, faultsOmitted }: Integrity, style: Style
 function deepLines({ deep, asked }: Verdict, style: Style): string[] {
   if (deep === null) return asked ? [`${style.yellow('not judged')}   what is not sound is not judged again`] : [];
   const { totals } = deep;
-  const bad = totals.divergences > 0 || deep.lawProblems.length > 0 || unlawful(deep).length > 0;
+  const bad = diverged(deep) || unlawful(deep).length > 0;
   const head = `${totals.judgements} judgements of ${totals.runs} runs derived again from ${totals.facts} facts`;
   return [
     bad ? `${style.red('✗ diverged')}: ${head}; ${totals.divergences} differ` : `${style.green('✓ every judgement agrees')}: ${head}`,
     ...(totals.pending > 0 ? [`             ${totals.pending} facts are not judged yet`] : []),
+    ...(totals.unsigned > 0 ? [`${style.yellow('!')} ${totals.unsigned} commits and closes carry no signature of a runtime key`] : []),
     ...deep.lawProblems.map(({ index, code, message }) => `${style.red('✗')} index ${index}: ${code}: ${safeLine(message)}`),
+    ...deep.carvingFaults.map(
+      ({ index, code, message, expected, recorded }) =>
+        `${style.red('✗')} index ${index}: ${code}: ${safeLine(message)}; expected ${safeLine(expected ?? 'none')}, recorded ${safeLine(recorded ?? 'none')}`,
+    ),
     ...deep.runs.flatMap((run) => runLines(run, style)),
   ];
 }

@@ -4,7 +4,7 @@
  */
 import type { Json, TrajectoryId } from '@openexec/canon';
 import type { LedgerStore } from '@openexec/ledger';
-import { type Amount, type Body, checkedBlueprint, policySet, type Reason, type RunOpened } from '@openexec/protocol';
+import { type Amount, type Body, checkedBlueprint, policySet, type Reason, type RunOpened, skill as skillSchema } from '@openexec/protocol';
 import { blobJson, blobText, heldJson, type KnownEvent, readEvent } from './events.ts';
 import { wishText } from './wish.ts';
 
@@ -70,6 +70,13 @@ export interface LawAccount {
   readonly base: { readonly commit: string; readonly tree: string };
   readonly kernel: { readonly version: string; readonly flags: readonly number[] };
   readonly approvals: string;
+  /** What the writ is narrowed by; a template that was erased has neither name nor version. */
+  readonly skills: readonly {
+    readonly name: string | null;
+    readonly version: number | null;
+    readonly id: string;
+    readonly params: Readonly<Record<string, string>>;
+  }[];
 }
 
 /** Reads the whole run; one that has no entry gives an account without one. */
@@ -184,7 +191,22 @@ class AccountReader {
       base: { commit: opened.base.commit, tree: opened.base.tree },
       kernel: opened.kernel,
       approvals: opened.approvals,
+      skills: await this.#skillsOf(opened),
     };
+  }
+
+  async #skillsOf({ skills = [] }: RunOpened): Promise<LawAccount['skills']> {
+    const read = [];
+    for (const { template, params } of skills) {
+      const skill = skillSchema.safeParse(await blobJson(this.#store, template));
+      read.push({
+        name: skill.success ? skill.data.name : null,
+        version: skill.success ? skill.data.version : null,
+        id: template.digest,
+        params,
+      });
+    }
+    return read;
   }
 
   #takeStage({ kind, body }: KnownEvent): void {

@@ -18,6 +18,8 @@ import { type Evidence, type EvidenceContext, type Integrity, openEvidence } fro
 /** What the check of blobs adds to what the verifier checks. */
 const BLOBS_CHECKED = 'every blob that a payload names: there, and of that digest, or erased lawfully';
 const DEEP_CHECKED = 'every judgement of every run named: derived again and compared by kind, payload, cause, law position and time';
+const CARVING_CHECKED =
+  'every grant carved from a writ: its chain, what was left of each writ, in one piece with the opening; settled with the close at what the run spent';
 const NO_HEAD = 'a head kept elsewhere: this ledger is not pinned here, so nobody remembers how far it had come';
 const ANCHORS_CHECKED = 'every receipt of an anchor, and what the places that hold a checkpoint hold now';
 /** The verifier's line that configured anchors answer. */
@@ -120,6 +122,11 @@ export function unlawful(deep: DeepReport): readonly RunReport[] {
   return deep.runs.filter(({ from, verdict }) => verdict === 'notDerivable' && from !== undefined && !isLawfullyGone(from));
 }
 
+/** Whether something recorded is not what follows from the rest: a judgement, a law, a grant. */
+export function diverged({ totals, lawProblems, carvingFaults }: DeepReport): boolean {
+  return totals.divergences > 0 || lawProblems.length > 0 || carvingFaults.length > 0;
+}
+
 /** The exit code of a verdict. */
 export function exitOf({
   integrity,
@@ -127,7 +134,7 @@ export function exitOf({
   deep,
 }: Verdict): typeof EXIT.ok | typeof EXIT.integrity | typeof EXIT.diverged | typeof EXIT.anchor {
   if (!integrity.sound || (deep !== null && unlawful(deep).length > 0)) return EXIT.integrity;
-  if (deep !== null && (deep.totals.divergences > 0 || deep.lawProblems.length > 0)) return EXIT.diverged;
+  if (deep !== null && diverged(deep)) return EXIT.diverged;
   return anchors !== null && anchors.required && anchors.flag !== 'fresh' ? EXIT.anchor : EXIT.ok;
 }
 
@@ -146,9 +153,11 @@ export function checkedLists({ integrity, anchors, deep }: Verdict): {
   const notChecked = integrity.headKept ? open : [...open, NO_HEAD];
   if (deep === null) return { checked: [...checked, BLOBS_CHECKED], notChecked };
   const selfTests = deep.totals.selfTestJudgements === 0 ? [] : [`${deep.totals.selfTestJudgements} judgements of self-tests`];
+  const { carvedUnchecked } = deep.totals;
+  const settled = carvedUnchecked === 0 ? [] : [`${carvedUnchecked} settlements against the spend of a close that was erased`];
   return {
-    checked: [...checked, BLOBS_CHECKED, DEEP_CHECKED],
-    notChecked: [...notChecked.filter((line) => !line.endsWith(DEEP_MARK)), ...selfTests],
+    checked: [...checked, BLOBS_CHECKED, DEEP_CHECKED, CARVING_CHECKED],
+    notChecked: [...notChecked.filter((line) => !line.endsWith(DEEP_MARK)), ...settled, ...selfTests],
   };
 }
 

@@ -2,7 +2,7 @@
  * Opening a run from a plan, and driving it. Must never open before the sandbox was checked and the workspace stands.
  */
 import { resolve } from 'node:path';
-import { runTrajectory } from '@openexec/authority';
+import { narrowWrit, runTrajectory } from '@openexec/authority';
 import { err, type KeyId, ok, type Result, type TrajectoryId } from '@openexec/canon';
 import { type Approver, type BaseTree, builtinToolsets, compileProfile, DEFAULT_LIMITS, type StopSignal } from '@openexec/catalogue';
 import type { Config, FileKey } from '@openexec/config';
@@ -109,6 +109,7 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
       'the blueprint': opening.value.blueprint,
       'the policy': opening.value.policySet,
       'the writ': opening.value.writs,
+      'a skill': plan.skills.map(({ template, params }) => ({ template, params })),
       'the choice of the model': opening.value.model,
       'the sandbox profile': opening.value.profile,
     },
@@ -152,7 +153,7 @@ function openingOf(fresh: NewRun, parts: OpeningParts): Result<Opening, Refusal>
   const arch = seccompArch();
   if (arch === null) return refuse('sandbox.unavailable', 'there is no system-call filter for this CPU');
   const profile = compileProfile({
-    writ: parts.writ.body,
+    writ: plan.skills.reduce((writ, { template }) => narrowWrit(writ, template), parts.writ.body),
     mode: plan.grant.mode,
     provide: plan.config.provide.map(provideOf),
     toolchain: [describeToolchain().symbol],
@@ -175,5 +176,6 @@ function openingOf(fresh: NewRun, parts: OpeningParts): Result<Opening, Refusal>
     base: parts.base,
     approvals: plan.config.approvals,
     selfTest: null,
+    skills: plan.skills,
   });
 }

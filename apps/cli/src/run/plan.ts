@@ -36,12 +36,16 @@ import { type Refusal, refuse } from '../exit.ts';
 import { safeLine } from '../output.ts';
 import { nonceOf } from '../setup/found.ts';
 import { readChain } from '../writ/file.ts';
+import { type PlannedSkill, planSkills } from '../skill/plan.ts';
 import { type ChosenModel, chooseModel, type OwnModel, ownModel } from './model.ts';
 import { configRefusal } from './problems.ts';
 
 /** What the caller of one run says, beside the configuration. */
 export interface RunFlags extends Overrides {
   readonly policies: readonly string[];
+  /** Names or files of skills, in the order in which they are bound. */
+  readonly skills?: readonly string[];
+  readonly skillParams?: Readonly<Record<string, string>>;
   /** A program's own adapter, in the place of a configured model. */
   readonly own?: OwnModel | undefined;
 }
@@ -54,6 +58,7 @@ export interface RunPlan {
   readonly grant: Grant;
   readonly model: ChosenModel | null;
   readonly prices: Prices;
+  readonly skills: readonly PlannedSkill[];
 }
 
 /** The policies that ship, by the names that the configuration knows. */
@@ -112,6 +117,8 @@ export function planRun(context: Surroundings, project: Project, flags: RunFlags
   if (!model.ok) return model;
   const prices = pricesFor(config.value, model.value);
   if (!prices.ok) return prices;
+  const skills = planSkills(context, project, { wanted: flags.skills ?? [], params: flags.skillParams ?? {} });
+  if (!skills.ok) return skills;
   const catalogue: Catalogue = { version: 1, actions: [...builtinActions], commands: { ...commands } };
   return ok({
     config: config.value,
@@ -121,6 +128,7 @@ export function planRun(context: Surroundings, project: Project, flags: RunFlags
     grant,
     model: model.value,
     prices: prices.value,
+    skills: skills.value,
   });
 }
 

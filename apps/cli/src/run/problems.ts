@@ -9,6 +9,7 @@ const CODES: { readonly [code: string]: RefusalCode } = {
   'config.unknownBlueprint': 'blueprint.unknown',
   'config.blueprint': 'blueprint.invalid',
   'config.policy': 'policy.invalid',
+  'config.skill': 'skill.invalid',
 };
 
 /** Each command has a row of its own, because what to write differs. */

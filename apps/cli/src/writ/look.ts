@@ -2,10 +2,10 @@
  * `writ show`, `verify` and `list`: what a writ grants, whether it counts here and now, and what the ledger knows of writs. Reads only.
  */
 import { resolve } from 'node:path';
-import { checkChain, checkLinks, isRevoked, type LawView, writId } from '@openexec/authority';
+import { carveTrajectory, checkChain, checkLinks, isCarved, isRevoked, type LawView, writId } from '@openexec/authority';
 import { type Digest, err, ok, type Result, type TrajectoryId } from '@openexec/canon';
 import type { Amount, SignedWrit, Writ } from '@openexec/protocol';
-import { carveTrajectory, spentOf } from '@openexec/runtime';
+import { spentOf } from '@openexec/runtime';
 import type { CommandContext, CommandResult, OpenLedger } from '../context.ts';
 import { EXIT, type Refusal, refuse } from '../exit.ts';
 import { lawOf } from '../law.ts';
@@ -117,7 +117,7 @@ export async function list(options: LookOptions, context: CommandContext, ledger
   const known = await knownWrits(ledger);
   const rows = [];
   for (const each of known) {
-    const spent = each.run === null ? await spentOf(ledger.store, carveTrajectory(each.writ)) : ok(null);
+    const spent = isCarved(each.writ) ? await spentOf(ledger.store, carveTrajectory(each.id)) : ok(null);
     if (!spent.ok) return err(storeRefusal(spent.error));
     rows.push({ ...each, state: stateOf(each, law.value, context), spent: spent.value?.amount ?? null });
   }

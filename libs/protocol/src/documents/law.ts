@@ -43,6 +43,17 @@ export const keyList = z.strictObject({
 export const keyTrust = z.strictObject({ v, keyId, label: text, roles: z.array(role), law: count, window: keyWindow });
 /** A key that counts for nothing from that position on. */
 export const keyRetire = z.strictObject({ v, keyId, law: count });
+/** A key in the place of another; `retired` is null where both count for a while. `aside` is the label of the old file. */
+export const keyRotate = z.strictObject({
+  v,
+  label: text,
+  keyId,
+  assurance,
+  replaces: keyId,
+  retired: count.nullable(),
+  law: count,
+  aside: text,
+});
 /** How a key is held now. */
 export const keyPasswd = z.strictObject({ v, label: text, keyId, assurance });
 

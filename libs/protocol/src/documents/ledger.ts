@@ -28,6 +28,20 @@ const runReport = {
 const deep = z.strictObject({
   runs: z.array(z.strictObject(runReport)),
   lawProblems: z.array(z.strictObject({ index: decimal, seq: count, kind: text, code: text, message: text })),
+  carvingFaults: z
+    .array(
+      z.strictObject({
+        index: decimal,
+        trajectory: text,
+        seq: count,
+        kind: text,
+        code: text,
+        message: text,
+        expected: textOrNull,
+        recorded: textOrNull,
+      }),
+    )
+    .optional(),
   totals: z.strictObject({
     entries: count,
     runs: count,
@@ -38,6 +52,9 @@ const deep = z.strictObject({
     violations: count,
     notDerivable: count,
     mostOpen: count,
+    unsigned: count.optional(),
+    carved: count.optional(),
+    carvedUnchecked: count.optional(),
     selfTestJudgements: count,
   }),
 });

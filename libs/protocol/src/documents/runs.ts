@@ -100,6 +100,7 @@ const law = z.strictObject({
   base: z.strictObject({ commit: oid, tree: oid }),
   kernel: z.strictObject({ version: text, flags: z.array(count) }),
   approvals: text,
+  skills: z.array(z.strictObject({ name: textOrNull, version: count.nullable(), id: digest, params: z.record(text, text) })).optional(),
 });
 /** The account of one run; null is what was erased or is not there yet. */
 export const show = z.strictObject({

@@ -3,6 +3,7 @@
  * Must never hold a member that no command prints.
  */
 import * as z from 'zod';
+import { skill } from '../skill.ts';
 import { actionContract, configuredCommand, risk } from '../work.ts';
 import { count, digest, effect, json, keyId, name } from '../words.ts';
 import { exit, problem, text, textOrNull, v } from './shared.ts';
@@ -135,6 +136,25 @@ export const blueprintList = z.strictObject({
 });
 /** One file; `name` is null where it does not check. */
 export const blueprintCheck = z.strictObject({ v, file: text, sound: z.boolean(), name: textOrNull, problems: z.array(problem) });
+
+/** The skills of a checkout; what is not sound has its problems instead of a title. */
+export const skillList = z.strictObject({
+  v,
+  skills: z.array(
+    z.strictObject({
+      name: text,
+      file: text,
+      title: textOrNull,
+      version: count.nullable(),
+      id: digest.nullable(),
+      problems: z.array(problem),
+    }),
+  ),
+});
+/** One skill; `id` is the digest of all that it says. */
+export const skillShow = z.strictObject({ v, id: digest, file: text, skill });
+/** A sound skill; `heldBack` lists the actions that the configured blueprint needs and the skill does not let through, null without a configuration. */
+export const skillCheck = z.strictObject({ v, file: text, sound: z.literal(true), id: digest, heldBack: z.array(text).nullable() });
 
 /** One row per attempt; `verified` is what the ledger of the attack came to. */
 export const demoHostile = z.strictObject({
