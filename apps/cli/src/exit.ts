@@ -98,6 +98,26 @@ export const REFUSALS = {
     remedy: 'openexec skill list shows the skills of this checkout; a file is named by its path',
   },
   'skill.params': { exit: 2, where: 'command line', remedy: 'openexec skill show NAME lists the parameters; give --skill-param KEY=VALUE' },
+  'policy.tampered': {
+    exit: 20,
+    where: 'policy',
+    remedy: 'nothing was adopted: get the signed bundle again from whoever signed it; openexec policy show FILE says what does not hold',
+  },
+  'policy.otherLedger': {
+    exit: 2,
+    where: 'policy',
+    remedy: 'nothing was adopted: have the bundle signed for this ledger; openexec ledger info shows its fingerprint',
+  },
+  'policy.untrusted': {
+    exit: 2,
+    where: 'policy',
+    remedy: 'nothing was adopted: a policy or root key of this ledger has to sign it; openexec key list shows them',
+  },
+  'policy.replayed': {
+    exit: 2,
+    where: 'policy',
+    remedy: 'nothing was adopted: a signed bundle counts once; have it signed again with openexec policy sign',
+  },
   'writ.wider': { exit: 2, where: 'writ', remedy: 'a child is nowhere wider than its parent: narrow the dimension that is named' },
   'writ.notInForce': { exit: 10, where: 'writ', remedy: 'openexec writ verify FILE says what the law has against it; issue another' },
   'secret.recorded': {

@@ -2,7 +2,7 @@
  * Changing the law from the command line: each body is held against the law as it stands before it is written, under the position it was held
  * against, so that no entry that the fold refuses ever stands in `law` (PROTOCOL §§3, 5).
  */
-import { bodyType, foldLaw, type LawView, signBody } from '@openexec/authority';
+import { bodyType, foldLaw, type LawProblem, type LawView, signBody } from '@openexec/authority';
 import {
   type Digest,
   digestOf,
@@ -44,6 +44,18 @@ const TRIES = 5;
 /** Only the founding's leaf is law (it is the fingerprint); of a later entry the fold reads none. */
 const NO_LEAF: LeafHash = digestOf(utf8Encode(''));
 
+/** Why an entry with this change would be no law here and now; null where it would. Nothing is written. */
+export function lawProblemOf(law: LawView, at: Instant, change: LawChange): LawProblem | null {
+  const folded = foldChange(law, at, change);
+  return folded.ok ? null : folded.error;
+}
+
+/** The law after this change. */
+function foldChange(law: LawView, at: Instant, { kind, payload, blobs = [] }: LawChange): Result<LawView, LawProblem> {
+  const bytes = new Map<Digest, Blob['bytes']>(blobs.map((blob) => [blob.digest, blob.bytes]));
+  return foldLaw(law, { seq: law.position + 1, kind, body: payload, at, leaf: NO_LEAF, blobs: bytes });
+}
+
 /** The body of a law change with the ledger and a fresh nonce, signed by one key. */
 export function signedChange(
   context: CommandContext,
@@ -74,15 +86,14 @@ export async function enactAll(
   changes: readonly LawChange[],
 ): Promise<Result<Enacted, Refusal>> {
   const blobs = changes.flatMap(({ blobs: own = [] }) => own);
-  const bytes = new Map<Digest, Blob['bytes']>(blobs.map((blob) => [blob.digest, blob.bytes]));
   for (let tries = 1; ; tries++) {
     const law = await lawOf(ledger);
     if (!law.ok) return law;
     const at = context.clock.now();
     let view = law.value;
-    for (const { kind, payload } of changes) {
-      const folded = foldLaw(view, { seq: view.position + 1, kind, body: payload, at, leaf: NO_LEAF, blobs: bytes });
-      if (!folded.ok) return refuse('law.refused', folded.error.message);
+    for (const change of changes) {
+      const folded = foldChange(view, at, change);
+      if (!folded.ok) return refuse('law.refused', folded.error.message, { code: folded.error.code });
       view = folded.value;
     }
     const drafts = changes.map(({ kind, payload, by }) => ({ kind, at, actor: `key:${by}` as const, cause: null, law: null, payload }));

@@ -203,10 +203,7 @@ describe('the regulated policy', () => {
       const listed = json<{ layers: readonly { layer: string; name: string; source: string }[] }>(
         await fine('anna', 'policy', 'list', '--json'),
       );
-      expect(listed.layers.map(({ layer, name }) => [layer, name])).toEqual([
-        ['operator', 'regulated'],
-        ['shipped', 'solo'],
-      ]);
+      expect(listed.layers.map(({ layer, name }) => [layer, name])).toEqual([['operator', 'regulated']]);
       const request = await landing();
       expect(request.terms).toMatchObject({ quorum: 2, openerMayApprove: false });
       // The user's own word is stricter than the repository's, without any law.

@@ -97,7 +97,7 @@ describe('policy explain and list', () => {
         expect(text).toContain('layer shipped: approve');
         expect(text).toContain('layer project: abstain');
         expect(text).toMatch(/rule shipped\/ask-auto-run: true, says approve \(the path is run or obeyed/);
-        expect(text).not.toContain('model.ask');
+        expect(text).not.toContain('model.ask openai');
       }
       expect((await openexec('policy', 'explain', 'latest', '0')).exit).toBe(2);
       expect((await openexec('policy', 'explain')).exit).toBe(2);
@@ -119,7 +119,7 @@ describe('policy explain and list', () => {
       const listed = JSON.parse((await openexec('policy', 'list', '--json')).stdout) as {
         layers: readonly { layer: string; name: string }[];
       };
-      expect(listed.layers.map(({ layer, name }) => `${layer}/${name}`)).toEqual(['operator/regulated', 'shipped/solo', 'project/good']);
+      expect(listed.layers.map(({ layer, name }) => `${layer}/${name}`)).toEqual(['operator/regulated', 'project/good']);
       const bound = await openexec('policy', 'explain', '--action', file, '--json');
       expect(bound.exit).toBe(2);
       const commit = await wish(

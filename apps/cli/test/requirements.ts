@@ -32,7 +32,11 @@ const later = (sentence: string, missing: string): Requirement => ({ sentence, s
 export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
   E01: partial(
     'a deny is a deny on every path',
-    'paths of HTTP, MCP, child runs and hooks come with those adapters, the canary on every path with the enforcement self-test',
+    'paths of HTTP, MCP, child runs and hooks come with those adapters, the canary on every path with the enforcement self-test; a denial to read one file does not reach into searches and commands that read a whole folder',
+    cli(
+      'policyCanary',
+      'holds through reading, through every format of a patch, through deleting, moving and mixing, and the run goes on without it',
+    ),
     cli('run', 'by the same policy in the repository ends the same way, and a permit in the repository grants nothing'),
     cli('demo', 'show says what was asked, every refusal with its reason, the result and how to check and undo it'),
   ),
@@ -107,9 +111,17 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
     'audit loss stops work',
     lib('runtime', 'recovery', '%s stops the work at once, whichever append it meets, and a later drive goes on'),
   ),
-  E19: partial(
+  E19: proven(
     'a need for network is asked, not invented',
-    'the drafted narrow rule comes with the advisor for blocked actions',
+    cli(
+      'policyAdvise',
+      'drafts the narrowest rule for what people approved twice, shows what else it would allow, and leaves the adopting to a person',
+    ),
+    cli('policyAdvise', 'drafts nothing from what somebody denied, and for what the sandbox stopped a question about that very stage'),
+    cli(
+      'undeclared',
+      'that needs the network gets a typed reason which says what to ask for; the model is told and the run goes on without it',
+    ),
     lib('runtime', 'effects', 'is put back after an attempt on the network, which fails the stage and says what to ask for (E19)'),
     lib('workspace', 'network', '%s counts %s'),
   ),
@@ -117,6 +129,11 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
     'project policy really works and only narrows',
     cli('run', 'by the same policy in the repository ends the same way, and a permit in the repository grants nothing'),
     cli('law', 'binds by law: no file of the repository takes it back, and a permit there grants nothing'),
+    lib(
+      'audit',
+      'simulate',
+      'is widened by a policy that permits all in the place of the shipped one, and a permit of the project widens nothing',
+    ),
     lib('config', 'narrow', 'is what the narrower says, whoever says it and whoever is wider, and its origin names the narrower'),
   ),
   E21: proven(

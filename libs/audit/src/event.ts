@@ -20,11 +20,11 @@ const KEPT_BYTES = 32 * 1024 * 1024;
 
 /** Reads blobs and keeps those last used. The same digest gives the same object, so that what was parsed from it once is found again. */
 export class BlobReader {
-  readonly #source: AuditSource;
+  readonly #source: Pick<AuditSource, 'blob'>;
   readonly #kept = new Map<Digest, Bytes>();
   #bytes = 0;
 
-  constructor(source: AuditSource) {
+  constructor(source: Pick<AuditSource, 'blob'>) {
     this.#source = source;
   }
 

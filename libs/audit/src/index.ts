@@ -2,6 +2,7 @@
  * Audit: judging a recorded ledger again. Deep verification of every run, exact replay of one, drift as a list. Reads, never writes; asks no
  * model and performs no effect (PROTOCOL §10).
  */
+export { type Advice, type AdviceReport, advise, type Also, type NotAdvised } from './advise.ts';
 export {
   buildBundle,
   type BuildProblem,
@@ -20,10 +21,29 @@ export {
   type PlacedDifference,
   type RunComparison,
 } from './compare.ts';
+export {
+  type AnsweredPoint,
+  type DecisionPoint,
+  decisionsOf,
+  type GonePoint,
+  LawHistory,
+  type RunPoint,
+  type TrajectorySource,
+  type UndeclaredPoint,
+} from './decisions.ts';
 export { DeepPass, deepVerify, type DeepOptions } from './deep.ts';
 export { driftOf, type Difference } from './drift.ts';
 export { BlobReader } from './event.ts';
 export { nextLaw, type LawStep } from './law.ts';
+export {
+  type Candidate,
+  type DecisionChange,
+  type Direction,
+  type SimulatedDecision,
+  type SimulatedRun,
+  simulate,
+  type Simulation,
+} from './simulate.ts';
 export { outlineRun, type RunOutline } from './outline.ts';
 export { replayRun } from './replay.ts';
 export type {

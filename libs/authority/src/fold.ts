@@ -187,7 +187,8 @@ function adopt(view: LawView, signed: Body<'policy.adopted'>, entry: LawEntry): 
   const json = parseCanonical(bytes);
   const parsed = json.ok ? policyBundle.safeParse(json.value) : null;
   if (parsed?.success !== true) return refuse(entry, 'law.bundle', `the blob ${ref.digest} is not a policy bundle in canonical JSON`);
-  const latest: AdoptedBundle = { layer, bundle: parsed.data, digest: ref.digest, seq: entry.seq };
+  const signers = signed.signatures.map(({ key }) => key);
+  const latest: AdoptedBundle = { layer, bundle: parsed.data, digest: ref.digest, seq: entry.seq, signers };
   const adopted = [...view.adopted.filter((other) => other.layer !== layer), latest];
   adopted.sort((a, b) => LAYER_ORDER.indexOf(a.layer) - LAYER_ORDER.indexOf(b.layer));
   return ok({ ...view, adopted, nonces: accepted.value });

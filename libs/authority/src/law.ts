@@ -26,6 +26,8 @@ export interface AdoptedBundle {
   /** Digest of the blob that holds the bundle. */
   readonly digest: Digest;
   readonly seq: number;
+  /** Whose word it is: every key that signed the adoption, each of which held its role there. */
+  readonly signers: readonly KeyId[];
 }
 
 /**

@@ -2,6 +2,7 @@
  * Files that some tool executes or obeys by itself: a change to one is shown apart and may need an approval (SECURITY §6.6, A20). Must never be
  * read as complete: a list of names cannot be; it is the part that can be decided without reading content.
  */
+import { AGENTS_OBEY, EDITORS_OBEY, GIT_OBEYS, HOOK_MANAGERS, SHELLS_OBEY } from '@openexec/protocol';
 import { asciiLower } from './paths.ts';
 
 /**
@@ -10,19 +11,10 @@ import { asciiLower } from './paths.ts';
  */
 export const AUTO_RUN_PATTERNS: readonly string[] = [
   // git itself and hook managers
-  '.gitattributes',
-  '.gitmodules',
-  '.gitconfig',
-  '.githooks',
-  '.husky',
-  'lefthook*',
-  '.lefthook*',
-  '.pre-commit-config.*',
-  '.pre-commit-hooks.*',
+  ...GIT_OBEYS,
+  ...HOOK_MANAGERS,
   '.lintstagedrc*',
   'lint-staged.config.*',
-  '.overcommit.yml',
-  '.simple-git-hooks.*',
   // continuous integration and delivery
   '.github',
   '.gitlab',
@@ -70,8 +62,7 @@ export const AUTO_RUN_PATTERNS: readonly string[] = [
   'init.gradle*',
   'nuget.config',
   // shells and environments
-  '.envrc',
-  '.direnv',
+  ...SHELLS_OBEY,
   '.env',
   '.tool-versions',
   '.mise*',
@@ -85,45 +76,10 @@ export const AUTO_RUN_PATTERNS: readonly string[] = [
   '.zprofile',
   '.inputrc',
   // editors
-  '.vscode',
-  '.idea',
-  '.fleet',
-  '.zed',
-  '.vs',
-  '.devcontainer*',
-  '*.code-workspace',
-  '.vimrc',
-  '.exrc',
-  '.nvimrc',
-  '.nvim.lua',
-  '.dir-locals.el',
-  '*.sublime-project',
+  ...EDITORS_OBEY,
   // coding agents
-  '.openexec',
-  '.claude',
-  'claude.md',
-  'claude.local.md',
-  '.mcp.json',
-  'mcp.json',
-  '.codex',
-  'agents.md',
-  'agents.override.md',
-  '.agents',
-  '.gemini',
-  'gemini.md',
-  '.cursor',
-  '.cursorrules',
+  ...AGENTS_OBEY,
   '.cursorignore',
-  '.windsurf*',
-  '.clinerules',
-  '.roo*',
-  '.aider*',
-  '.continue',
-  '.goosehints',
-  '.junie',
-  '.kiro',
-  '.opencode',
-  'opencode.json*',
 ];
 
 interface Matcher {

@@ -3,62 +3,11 @@
  * (SECURITY A20). Narrower than `AUTO_RUN_PATTERNS`, which also holds what projects and their tests write all day, such as package.json: that is
  * for a patch to be looked at; this is for a check whose leftovers are put back, where only appearing is the sign.
  */
+import { AGENTS_OBEY, EDITORS_OBEY, GIT_OBEYS, HOOK_MANAGERS, SHELLS_OBEY } from '@openexec/protocol';
 import { namesMatcher } from './autorun.ts';
 
 /** Exact, `prefix*` or `*suffix`, of any segment of a path; ASCII case ignored. */
-export const PROTECTED_NAMES: readonly string[] = [
-  '.git',
-  '.gitattributes',
-  '.gitmodules',
-  '.gitconfig',
-  '.githooks',
-  '.husky',
-  'lefthook*',
-  '.lefthook*',
-  '.pre-commit-config.*',
-  '.pre-commit-hooks.*',
-  '.overcommit.yml',
-  '.simple-git-hooks.*',
-  '.envrc',
-  '.direnv',
-  '.vscode',
-  '.idea',
-  '.fleet',
-  '.zed',
-  '.vs',
-  '.devcontainer*',
-  '*.code-workspace',
-  '.vimrc',
-  '.exrc',
-  '.nvimrc',
-  '.nvim.lua',
-  '.dir-locals.el',
-  '*.sublime-project',
-  '.openexec',
-  '.claude',
-  'claude.md',
-  'claude.local.md',
-  '.mcp.json',
-  'mcp.json',
-  '.codex',
-  'agents.md',
-  'agents.override.md',
-  '.agents',
-  '.gemini',
-  'gemini.md',
-  '.cursor',
-  '.cursorrules',
-  '.windsurf*',
-  '.clinerules',
-  '.roo*',
-  '.aider*',
-  '.continue',
-  '.goosehints',
-  '.junie',
-  '.kiro',
-  '.opencode',
-  'opencode.json*',
-];
+export const PROTECTED_NAMES: readonly string[] = ['.git', ...GIT_OBEYS, ...HOOK_MANAGERS, ...SHELLS_OBEY, ...EDITORS_OBEY, ...AGENTS_OBEY];
 
 const matches = namesMatcher(PROTECTED_NAMES);
 

@@ -24,7 +24,7 @@ export function readSource(file: string, options: { readonly missing: 'refuse' |
   if (!text.ok)
     return text.error === 'missing' && options.missing === 'null'
       ? ok(null)
-      : err([problem('config.unreadable', file, unreadable(text.error))]);
+      : err([problem(text.error === 'EFBIG' ? 'config.tooLarge' : 'config.unreadable', file, unreadable(text.error))]);
   return parseYaml(text.value, file);
 }
 
@@ -92,7 +92,7 @@ export function loadPolicies(files: readonly string[]): Result<readonly LoadedPo
     if (parsed === null) continue;
     const bundle = checkBundle(parsed.data);
     if (bundle.ok) loaded.push({ file, bundle: bundle.value });
-    else problems.push(...bundle.error.map((each) => placed(parsed, 'config.policy', each)));
+    else problems.push(...bundle.error.map((each) => placed(parsed, each.code, each)));
   }
   return problems.length > 0 ? err(problems) : ok(loaded);
 }
@@ -110,7 +110,7 @@ export function inspectPolicy(file: string): Result<InspectedPolicy, Problems> {
   const { value } = source;
   if (value === null) return err([problem('config.unreadable', file, unreadable('missing'))]);
   const bundle = readBundle(value.data);
-  if (!bundle.ok) return err(bundle.error.map((each) => placed(value, 'config.policy', each)));
+  if (!bundle.ok) return err(bundle.error.map((each) => placed(value, each.code, each)));
   return ok({ file, bundle: bundle.value, at: (path) => value.at(path) });
 }
 
@@ -186,7 +186,7 @@ function isRecord(value: unknown): value is { readonly [key: string]: unknown } 
 
 function placed(
   source: Source,
-  code: ConfigProblemCode,
+  code: ConfigProblem['code'],
   found: { readonly code: string; readonly message: string; readonly path: readonly (string | number)[] },
 ): ConfigProblem {
   const { line, column } = source.at(found.path, found.code.endsWith('.unknownKey') ? 'key' : 'value');

@@ -3,6 +3,8 @@
  * the work before anything is done (GOALS E02).
  */
 
+import type { PolicyProblemCode } from '@openexec/policy';
+
 /** Why a file is refused. A code, once published, never changes its meaning. */
 export type ConfigProblemCode =
   | 'config.unreadable'
@@ -17,14 +19,13 @@ export type ConfigProblemCode =
   | 'config.untrusted'
   | 'config.blueprint'
   | 'config.commandMissing'
-  | 'config.policy'
   | 'config.skill'
   | 'config.unknownBlueprint'
   | 'config.priceMissing';
 
 /** One problem. Line and column count from 1; 0 where the problem has no place in the file. */
 export interface ConfigProblem {
-  readonly code: ConfigProblemCode;
+  readonly code: ConfigProblemCode | PolicyProblemCode;
   readonly message: string;
   readonly file: string;
   readonly line: number;

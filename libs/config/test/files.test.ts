@@ -271,7 +271,7 @@ describe('files of a project', () => {
       'version: 1\nname: a\nrules:\n  - id: r\n    when: {field: action.nam, op: eq, value: x}\n    decide: deny\n    because: no\n    examples: {match: [{action: {name: x}}], noMatch: [{action: {name: z}}]}\n',
     );
     const policies = loadProjectPolicies(join(folder, 'own'));
-    expect(policies.ok ? [] : policies.error.map(told)).toEqual([expect.stringMatching(/^config\.policy .*a\.yaml:5:\d+: /)]);
+    expect(policies.ok ? [] : policies.error.map(told)).toEqual([expect.stringMatching(/^policy\.unknownField .*a\.yaml:5:\d+: /)]);
     write('own/policy/a.yaml', readFileSync(join(folder, 'own/policy/a.yaml'), 'utf8').replace('action.nam,', 'action.name,'));
     const sound = loadProjectPolicies(join(folder, 'own'));
     expect(sound.ok && sound.value.map(({ bundle }) => bundle.name)).toEqual(['a']);

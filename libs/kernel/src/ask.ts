@@ -102,6 +102,13 @@ function wishToAsk(model: ModelChoice, reservation: Amount) {
   };
 }
 
+/** The wish to ask the model at this point, and what the ask would carry. */
+export function askWish(state: RunState, model: ModelChoice, stage: StageState, contract: AgentStage) {
+  const added = partsToAdd(state, stage, contract);
+  const tools = toolsBlob(state, contract);
+  return { wish: wishToAsk(model, reservationOf(state, model, stage, added, tools.ref.bytes)), added, tools };
+}
+
 /** What a failed stage says when it cannot ask. */
 const stageFails = (because: Reason) => ({ fail: because });
 
@@ -121,10 +128,9 @@ export function askNext(
     });
   if (stage.turn >= contract.turnLimit && stage.ask === null)
     return stageFails({ code: 'turns.exhausted', message: `stage ${stage.id} took ${stage.turn} turns without an end` });
-  const added = partsToAdd(state, stage, contract);
-  const tools = toolsBlob(state, contract);
-  const reservation = reservationOf(state, model, stage, added, tools.ref.bytes);
-  const decision = compile(state, law, at, wishToAsk(model, reservation));
+  const { wish, added, tools } = askWish(state, model, stage, contract);
+  const { reservation } = wish;
+  const decision = compile(state, law, at, wish);
   const permission = stage.permission;
   const stale = permission === null || permission.law !== law.position;
   // A kept permit does not outlive the budget: an ask that no longer fits is decided anew, and that decision denies it.

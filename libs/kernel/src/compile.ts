@@ -14,13 +14,13 @@ import {
   type ApprovalTerms,
   type CheckedBlueprint,
   type DecisionTrace,
-  type PolicySet,
   type Reason,
   RISKS,
   type RuleTrace,
   type Writ,
 } from '@openexec/protocol';
 import type { RunState } from './state.ts';
+import { policiesInForce } from './policies.ts';
 import { preconditions } from './precondition.ts';
 import { reachOf } from './resolve.ts';
 import { bounded, cut } from './text.ts';
@@ -52,6 +52,8 @@ export interface Decision {
   readonly policySet: Digest;
   /** What an approver signs (PROTOCOL §6). */
   readonly subject: Digest;
+  /** What policy was asked about; null where the compiler stopped before it. Some members are worked out when they are read. */
+  readonly fields: { readonly [key: string]: Json } | null;
 }
 
 /** One call costs one call, whatever it does. */
@@ -72,6 +74,7 @@ interface Draft {
   preImage: Digest | null;
   policySet: Digest;
   writ: Writ | null;
+  fields: Decision['fields'];
 }
 type Stop = Pick<Decision, 'verdict' | 'by' | 'because' | 'rule' | 'terms'>;
 
@@ -89,22 +92,6 @@ export function policyInForce(state: RunState, law: LawView): Digest {
     run: state.law?.opened.policySet.digest ?? null,
     adopted: law.adopted.map((each) => ({ layer: each.layer, seq: each.seq })),
   });
-}
-
-/** Sets made of what the law adopted, by the very list of a law view, so that a set is compiled once per law position. */
-const adoptedSets = new WeakMap<LawView['adopted'], Map<string, PolicySet>>();
-
-function adoptedSet(state: RunState, law: LawView): PolicySet | null {
-  if (law.adopted.length === 0) return null;
-  const riskThreshold = state.law?.policySet.riskThreshold ?? 'high';
-  const known = adoptedSets.get(law.adopted) ?? new Map<string, PolicySet>();
-  adoptedSets.set(law.adopted, known);
-  const set = known.get(riskThreshold) ?? {
-    layers: law.adopted.map((each) => ({ layer: each.layer, bundle: each.bundle, source: `law/${each.seq}` })),
-    riskThreshold,
-  };
-  known.set(riskThreshold, set);
-  return set;
 }
 
 /** The run's writ as its skills narrow it, if its whole chain counts here and now. */
@@ -231,10 +218,10 @@ export function policyFields(
 
 /** Step 9: the run's own set and, where the law adopted more since, the strictest of both. */
 function askPolicy(state: RunState, law: LawView, fields: { readonly [key: string]: Json }): PolicyOutcome | null {
-  if (state.law === null) return null;
-  const own = evaluateSet(state.law.policySet, fields);
-  const adopted = adoptedSet(state, law);
-  return adopted === null ? own : strictest(own, evaluateSet(adopted, fields));
+  const sets = policiesInForce(state, law);
+  if (sets === null) return null;
+  const own = evaluateSet(sets.own, fields);
+  return sets.adopted === null ? own : strictest(own, evaluateSet(sets.adopted, fields));
 }
 
 /** Step 10: gates that no permit opens. */
@@ -259,6 +246,7 @@ function decide(state: RunState, law: LawView, at: Instant, wish: Wish, draft: D
   if (contract === null) return refuse('action.unknown', `the catalogue has no action ${wish.action}`);
   draft.reached = 9;
   const fields = policyFields(state, wish, contract, { read: draft.readPaths, write: draft.writePaths, writ: draft.writ, at });
+  draft.fields = fields;
   const outcome = askPolicy(state, law, fields);
   if (outcome === null) return refuse('run.notOpened', 'the run has no law');
   draft.layers = [...outcome.layers];
@@ -343,6 +331,7 @@ export function compile(state: RunState, law: LawView, at: Instant, wish: Wish):
     preImage: null,
     policySet: policyInForce(state, law),
     writ: null,
+    fields: null,
   };
   const stop = admit(state, law, at, wish, draft) ?? decide(state, law, at, wish, draft);
   return {
@@ -362,5 +351,6 @@ export function compile(state: RunState, law: LawView, at: Instant, wish: Wish):
     preImage: draft.preImage,
     policySet: draft.policySet,
     subject: subjectOf(state, wish, draft),
+    fields: draft.fields,
   };
 }

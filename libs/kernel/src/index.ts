@@ -3,6 +3,8 @@
  * file, no network and no database (ARCHITECTURE §2).
  */
 export { evolve, initialState, isFact } from './fold.ts';
+export { type DecidedAgain, decideAgain, type RecordedPoint } from './again.ts';
+export { policiesInForce, type PoliciesInForce } from './policies.ts';
 export { judge } from './judge.ts';
 export { pending } from './pending.ts';
 export type { PendingEffect } from './pending.ts';

@@ -6,7 +6,7 @@ import { type Digest, digestJson, type Json } from '@openexec/canon';
 import type { Call } from '@openexec/catalogue';
 import type { ActionContract, Body, CheckedStage, PolicyDecided, Reason } from '@openexec/protocol';
 import { recordCommit } from './commit.ts';
-import { chainInForce, compile, type Decision, ONE_CALL } from './compile.ts';
+import { chainInForce, compile, type Decision, ONE_CALL, type Wish } from './compile.ts';
 import { inlineOrBlob, judgement, nextId } from './emit.ts';
 import { inputOf, profileOf, timeoutOf } from './execution.ts';
 import { type Pen, write } from './pen.ts';
@@ -97,8 +97,9 @@ export function stepIntent(pen: Pen, intent: IntentState): boolean {
   return true;
 }
 
-function decide(pen: Pen, intent: IntentState): void {
-  const decision = compile(pen.state, pen.law, pen.at, {
+/** What an intent asks of the compiler. */
+export function wishOf(intent: IntentState): Wish {
+  return {
     action: intent.action,
     arguments: intent.arguments,
     author: intent.author,
@@ -107,7 +108,11 @@ function decide(pen: Pen, intent: IntentState): void {
     hosts: [],
     reservation: ONE_CALL,
     granted: intent.granted,
-  });
+  };
+}
+
+function decide(pen: Pen, intent: IntentState): void {
+  const decision = compile(pen.state, pen.law, pen.at, wishOf(intent));
   const id = nextId(pen.state, 'decision');
   const trace = inlineOrBlob({ ...decision.trace });
   write(

@@ -11,6 +11,9 @@ import { type PolicyOperator, valueProblem } from './operators.ts';
 import type { PolicyProblem } from './problem.ts';
 
 type Path = readonly (string | number)[];
+/** A policy set holds the bundle four levels down, and stored JSON at most 64. */
+const MAX_DEPTH = 48;
+const MAX_PROBLEMS = 20;
 const SHAPES = ['all', 'any', 'not', 'field'] as const;
 
 /** The bundle with every example as it should be, or every problem it has. */
@@ -23,6 +26,8 @@ export function checkBundle(json: Json): Result<PolicyBundle, readonly PolicyPro
 
 /** The bundle by its shape, names, fields and values; its examples are not run. */
 export function readBundle(json: Json): Result<PolicyBundle, readonly PolicyProblem[]> {
+  const content = contentProblems(json, []);
+  if (content.length > 0) return err(content);
   const conditions = rulesOf(json).flatMap((rule, index) => shapeProblems(member(rule, 'when'), ['rules', index, 'when']));
   const parsed = policyBundle.safeParse(json);
   if (!parsed.success) return err([...conditions, ...parsed.error.issues.flatMap((issue) => shown(issue, conditions))]);
@@ -35,6 +40,29 @@ export function readBundle(json: Json): Result<PolicyBundle, readonly PolicyProb
 /** The digest over the full content of a set: rules, examples, reasons, order (PROTOCOL §7). */
 export function policySetDigest(set: PolicySet): Digest {
   return digestJson(set);
+}
+
+/**
+ * What no bundle holds at any place: a number that is no safe integer (PROTOCOL §1), a nesting that would not fit once the bundle stands in a policy set.
+ * Walks no deeper than the limit, and names at most so many places.
+ */
+function contentProblems(value: Json, path: Path): PolicyProblem[] {
+  if (typeof value === 'number' && !Number.isSafeInteger(value))
+    return [
+      { code: 'policy.number', message: `${where(path)}: ${value} is no whole number that is kept exactly; policies hold no other`, path },
+    ];
+  if (value === null || typeof value !== 'object') return [];
+  if (path.length >= MAX_DEPTH)
+    return [{ code: 'policy.tooDeep', message: `${where(path.slice(0, 4))}: nested more than ${MAX_DEPTH} deep`, path: path.slice(0, 4) }];
+  const problems: PolicyProblem[] = [];
+  const members: readonly (readonly [string | number, Json])[] = Array.isArray(value)
+    ? (value as readonly Json[]).map((each, index) => [index, each] as const)
+    : Object.entries(value);
+  for (const [step, each] of members) {
+    problems.push(...contentProblems(each, [...path, step]));
+    if (problems.length >= MAX_PROBLEMS) return problems.slice(0, MAX_PROBLEMS);
+  }
+  return problems;
 }
 
 /** The shape of a condition, said better than a union of schemas can. */

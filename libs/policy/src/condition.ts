@@ -10,7 +10,8 @@ import { FALSE, notTruth, operatorTest, TRUE, type Truth, UNKNOWN } from './oper
 
 type LeafCondition = Extract<PolicyCondition, { field: string }>;
 interface Leaf {
-  readonly path: readonly string[];
+  /** Number of the path that it asks about. */
+  readonly path: number;
   readonly test: (actual: Json | undefined) => Truth;
 }
 
@@ -24,31 +25,44 @@ export interface CompiledCondition {
 export class Leaves {
   readonly #numbers = new Map<string, number>();
   readonly #leaves: Leaf[] = [];
+  readonly #pathNumbers = new Map<string, number>();
+  readonly #paths: (readonly string[])[] = [];
 
   /** The number of a leaf; equal leaves share it. */
   numberOf(leaf: LeafCondition): number {
     const key = canonicalText([leaf.field, leaf.op, leaf.value]);
     const known = this.#numbers.get(key);
     if (known !== undefined) return known;
-    const number = this.#leaves.push({ path: splitField(leaf.field), test: operatorTest(leaf.op, leaf.value) }) - 1;
+    const number = this.#leaves.push({ path: this.#pathOf(leaf.field), test: operatorTest(leaf.op, leaf.value) }) - 1;
     this.#numbers.set(key, number);
+    return number;
+  }
+
+  #pathOf(field: string): number {
+    const known = this.#pathNumbers.get(field);
+    if (known !== undefined) return known;
+    const number = this.#paths.push(splitField(field)) - 1;
+    this.#pathNumbers.set(field, number);
     return number;
   }
 
   /** One evaluation over these fields. */
   frame(fields: Json): Frame {
-    return new Frame(this.#leaves, fields);
+    return new Frame(this.#leaves, this.#paths, fields);
   }
 }
 
-/** The answers given so far in one evaluation. */
+/** The answers given so far in one evaluation. A field is looked up once: some are worked out only when asked for. */
 export class Frame {
   readonly #leaves: readonly Leaf[];
+  readonly #paths: readonly (readonly string[])[];
   readonly #fields: Json;
   readonly #answers: (Truth | undefined)[] = [];
+  readonly #values: { readonly value: Json | undefined }[] = [];
 
-  constructor(leaves: readonly Leaf[], fields: Json) {
+  constructor(leaves: readonly Leaf[], paths: readonly (readonly string[])[], fields: Json) {
     this.#leaves = leaves;
+    this.#paths = paths;
     this.#fields = fields;
   }
 
@@ -57,9 +71,17 @@ export class Frame {
     const known = this.#answers[number];
     if (known !== undefined) return known;
     const leaf = this.#leaves[number];
-    const answer = leaf === undefined ? UNKNOWN : leaf.test(lookup(this.#fields, leaf.path));
+    const answer = leaf === undefined ? UNKNOWN : leaf.test(this.#valueOf(leaf.path));
     this.#answers[number] = answer;
     return answer;
+  }
+
+  #valueOf(path: number): Json | undefined {
+    const known = this.#values[path];
+    if (known !== undefined) return known.value;
+    const value = lookup(this.#fields, this.#paths[path] ?? []);
+    this.#values[path] = { value };
+    return value;
   }
 }
 

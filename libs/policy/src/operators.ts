@@ -70,13 +70,14 @@ export function valueProblem(op: PolicyOperator, value: Json): string | null {
 function presentTest(op: Exclude<PolicyOperator, 'exists'>, expected: Json): (actual: Json) => Truth {
   switch (op) {
     case 'eq':
+      if (typeof expected === 'string') return (actual) => (typeof actual === 'string' ? truthOf(actual === expected) : UNKNOWN);
       return (actual) => equals(actual, expected);
     case 'ne':
       return (actual) => notTruth(equals(actual, expected));
     case 'in':
-      return (actual) => oneOf(listOf(expected), (value) => equals(actual, value));
+      return memberTest(listOf(expected));
     case 'notIn':
-      return (actual) => notTruth(oneOf(listOf(expected), (value) => equals(actual, value)));
+      return notMember(listOf(expected));
     case 'lt':
       return (actual) => ordered(actual, expected, (order) => order < 0);
     case 'le':
@@ -98,6 +99,19 @@ function presentTest(op: Exclude<PolicyOperator, 'exists'>, expected: Json): (ac
     case 'anyNamed':
       return namedTest(textsOf(expected) ?? []);
   }
+}
+
+/** Whether the field is one of the values; a list of texts is asked as a set. */
+function memberTest(values: readonly Json[]): (actual: Json) => Truth {
+  const texts = new Set(values);
+  if (values.length > 0 && values.every((value) => typeof value === 'string'))
+    return (actual) => (typeof actual === 'string' ? truthOf(texts.has(actual)) : UNKNOWN);
+  return (actual) => oneOf(values, (value) => equals(actual, value));
+}
+
+function notMember(values: readonly Json[]): (actual: Json) => Truth {
+  const test = memberTest(values);
+  return (actual) => notTruth(test(actual));
 }
 
 function truthOf(value: boolean): Truth {

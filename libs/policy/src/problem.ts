@@ -10,6 +10,8 @@ export type PolicyProblemCode =
   | 'policy.unknownField'
   | 'policy.claim'
   | 'policy.value'
+  | 'policy.number'
+  | 'policy.tooDeep'
   | 'policy.duplicateRule'
   | 'policy.terms'
   | 'policy.example';

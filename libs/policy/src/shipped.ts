@@ -4,7 +4,15 @@
  */
 
 import type { Json } from '@openexec/canon';
-import type { ApprovalTerms, PolicyBundle, PolicyCondition, PolicyRule } from '@openexec/protocol';
+import {
+  AGENT_FOLDERS,
+  AGENT_INSTRUCTIONS,
+  type ApprovalTerms,
+  GIT_OBEYS,
+  type PolicyBundle,
+  type PolicyCondition,
+  type PolicyRule,
+} from '@openexec/protocol';
 
 /** Files and folders that something runs, or obeys, without being asked. */
 const AUTO_RUN = [
@@ -13,11 +21,7 @@ const AUTO_RUN = [
   '.gitlab*',
   '.gitea',
   '.forgejo',
-  '.gitattributes',
-  '.gitmodules',
-  '.gitconfig',
-  '.githooks',
-  '.husky',
+  ...GIT_OBEYS,
   '.pre-commit-config.yaml',
   'lefthook*',
   '.circleci',
@@ -33,11 +37,8 @@ const AUTO_RUN = [
   '.vscode',
   '.idea',
   '.devcontainer',
-  'claude.md',
-  'agents.md',
-  'gemini.md',
-  '.claude',
-  '.codex',
+  ...AGENT_INSTRUCTIONS,
+  ...AGENT_FOLDERS,
   '.cursor*',
   '.windsurf*',
   '.mcp.json',

@@ -21,17 +21,26 @@ export interface Voice {
 const STRICTNESS: Readonly<Record<PolicyVerdict, number>> = { permit: 0, approve: 1, deny: 2 };
 const ASSURANCE_ORDER: readonly Assurance[] = ['file', 'passphrase', 'hardware'];
 
+/** Whether the first verdict is stricter than the second. */
+export function stricter(a: PolicyVerdict, b: PolicyVerdict): boolean {
+  return STRICTNESS[a] > STRICTNESS[b];
+}
+
+/** Approvals that no key could satisfy together deny. */
+export function noCommonRole({ rule, because }: Voice): Voice {
+  return { verdict: 'deny', rule, because: `${because}; but the rules that ask for approval have no approver role in common`, terms: null };
+}
+
 /** The strictest of at least one voice, the first of equals; approvals that no key could satisfy together deny. */
 export function joinVoices(voices: readonly Voice[]): Voice {
   const [first, ...others] = voices;
   if (first === undefined) throw new Error('at least one layer speaks');
   let strictest = first;
-  for (const voice of others) if (STRICTNESS[voice.verdict] > STRICTNESS[strictest.verdict]) strictest = voice;
+  for (const voice of others) if (stricter(voice.verdict, strictest.verdict)) strictest = voice;
   const { verdict, rule, because } = strictest;
   if (verdict !== 'approve') return { verdict, rule, because, terms: null };
   const terms = joinTerms(voices.flatMap((voice) => (voice.terms === null ? [] : [voice.terms])));
-  if (terms !== null) return { verdict, rule, because, terms };
-  return { verdict: 'deny', rule, because: `${because}; but the rules that ask for approval have no approver role in common`, terms: null };
+  return terms === null ? noCommonRole(strictest) : { verdict, rule, because, terms };
 }
 
 /** What satisfies all: most votes, least time, highest assurance, common roles, the opener only where each allows it. Null: no common role. */

@@ -4,6 +4,7 @@
 export { cliDocuments } from './documents.ts';
 export type { CliDocument, DocumentName } from './documents.ts';
 export { entry } from './entry.ts';
+export { AGENT_FOLDERS, AGENT_INSTRUCTIONS, AGENTS_OBEY, EDITORS_OBEY, GIT_OBEYS, HOOK_MANAGERS, SHELLS_OBEY } from './obeyed.ts';
 export * as words from './words.ts';
 export { EFFECTS } from './words.ts';
 export type { Amount, BlobRef, Effect, InlineOrBlob, Reference, Signature } from './words.ts';
@@ -22,6 +23,7 @@ export {
   prices,
   sandboxMode,
   sandboxProfile,
+  signedPolicy,
   toolsets,
   treeListing,
 } from './work.ts';
@@ -50,6 +52,7 @@ export type {
   Risk,
   SandboxMode,
   SandboxProfile,
+  SignedPolicy,
   StageCondition,
   TimeoutClass,
   Toolsets,
@@ -77,6 +80,7 @@ export type {
   ArtifactRef,
   Claims,
   CommitRecorded,
+  BundleOrigin,
   DecisionTrace,
   ExecutionFailed,
   ExecutionObserved,

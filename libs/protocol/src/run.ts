@@ -173,6 +173,17 @@ export const ruleTrace = z.strictObject({
   decide: z.enum(['permit', 'deny', 'approve']),
   unknown: z.array(z.string().max(256)),
 });
+/**
+ * Which bundle spoke for a layer: its name and language version, the digest of its full content, where it came from (`law/N` for one that the law
+ * adopted at that position), and whose keys signed it there; nobody's where it was carried by the opening of the run (PROTOCOL §7).
+ */
+export const bundleOrigin = z.strictObject({
+  name,
+  version: z.literal(1),
+  digest,
+  source: z.string().max(256),
+  signers: z.array(keyId).max(16),
+});
 /** How far the compiler came and what policy matched; the reasons behind a verdict (PROTOCOL §6). */
 export const decisionTrace = z.strictObject({
   /** Number of the last compile step that was reached (PROTOCOL §6). */
@@ -181,7 +192,13 @@ export const decisionTrace = z.strictObject({
   risk: z.string().max(16).nullable(),
   readPaths: count,
   writePaths: count,
-  layers: z.array(z.strictObject({ layer: z.string().max(64), verdict: z.enum(['permit', 'deny', 'approve', 'abstain', 'noMatch']) })),
+  layers: z.array(
+    z.strictObject({
+      layer: z.string().max(64),
+      verdict: z.enum(['permit', 'deny', 'approve', 'abstain', 'noMatch']),
+      bundle: bundleOrigin,
+    }),
+  ),
   rules: z.array(ruleTrace),
   gates: z.array(code),
 });
@@ -434,6 +451,8 @@ export type Claims = z.infer<typeof claims>;
 export type IntentDeclared = z.infer<typeof intentDeclared>;
 /** Parsed form of `ruleTrace`. */
 export type RuleTrace = z.infer<typeof ruleTrace>;
+/** Parsed form of `bundleOrigin`. */
+export type BundleOrigin = z.infer<typeof bundleOrigin>;
 /** Parsed form of `decisionTrace`. */
 export type DecisionTrace = z.infer<typeof decisionTrace>;
 /** Parsed form of `policyDecided`. */

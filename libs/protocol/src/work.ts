@@ -3,7 +3,7 @@
  * toolsets, prices, the sandbox profile and the base tree. All are data; nothing here evaluates anything (PROTOCOL §§4.2, 7, 9).
  */
 import * as z from 'zod';
-import { hostPattern, role } from './law.ts';
+import { hostPattern, policyAdopted, role } from './law.ts';
 import { code, count, digest, effect, json, name, oid, path, sentence } from './words.ts';
 
 // ---- policy (PROTOCOL §7)
@@ -67,6 +67,11 @@ export const policyRule = z.strictObject({
 });
 /** A named list of rules, adopted or shipped as a whole. */
 export const policyBundle = z.strictObject({ version: z.literal(1), name, rules: z.array(policyRule).min(1).max(1000) });
+/**
+ * A bundle as it travels in a file: the signed word that adopts it, for one ledger and one layer, with the bundle whose digest it names. Made offline by
+ * whoever holds a policy or root key; in the law it is `policy.adopted`, as it stands (PROTOCOL §§2, 5, 7).
+ */
+export const signedPolicy = z.strictObject({ v: z.literal(1), adoption: policyAdopted, bundle: policyBundle });
 /** Where a bundle comes from, which says how far it is trusted. */
 export const policyLayerName = z.enum(['shipped', 'operator', 'organisation', 'project', 'run']);
 /** The layers of one run, outermost first. */
@@ -334,6 +339,8 @@ export const delta = z.array(deltaStep);
 export const reason = z.strictObject({ code, message: sentence });
 /** Parsed form of `policyBundle`. */
 export type PolicyBundle = z.infer<typeof policyBundle>;
+/** Parsed form of `signedPolicy`. */
+export type SignedPolicy = z.infer<typeof signedPolicy>;
 /** Parsed form of `policyRule`. */
 export type PolicyRule = z.infer<typeof policyRule>;
 /** Parsed form of `policySet`. */

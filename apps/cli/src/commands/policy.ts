@@ -1,41 +1,52 @@
 /**
- * `openexec policy check|test|explain|list|adopt`: the rules, before and after they decide. CLI.md.
+ * `openexec policy check|test|explain|simulate|advise|list|show|sign|adopt`: the rules, before and after they decide. CLI.md.
  */
-import { resolve } from 'node:path';
 import { ok } from '@openexec/canon';
-import { loadPolicies, SHIPPED_POLICIES } from '@openexec/config';
+import { SHIPPED_POLICIES } from '@openexec/config';
 import { type Command, Option } from 'commander';
 import type { CommandContext, CommandResult, OpenLedger } from '../context.ts';
 import { EXIT, refuse } from '../exit.ts';
 import { findKeyFile, KEY_LABELS, keysFolder } from '../keyring.ts';
 import { safeLine } from '../output.ts';
 import { type PassphraseOptions, unlock, withPassphrase } from '../passphrase.ts';
-import { type Adoption, adopt } from '../policy/adopt.ts';
+import { adviseRuns, type AdviseOptions } from '../policy/advise.ts';
+import { type Adoption, adopt, adoptSigned } from '../policy/adopt.ts';
 import { explainFile, type ExplainOptions, explainRun } from '../policy/explain.ts';
 import { bundleDigest, checkFiles, testFiles } from '../policy/files.ts';
 import { policyInForce } from '../policy/inForce.ts';
+import { givenBundle, show, sign, type SignOptions } from '../policy/show.ts';
+import type { LawLayer } from '../policy/signed.ts';
+import { type SimulateOptions, simulateRuns } from '../policy/simulate.ts';
 import { withLedger } from '../read/guard.ts';
-import { SHIPPED } from '../run/plan.ts';
-import { configRefusal } from '../run/problems.ts';
 
 interface AdoptOptions extends PassphraseOptions {
-  readonly layer: Adoption['layer'];
-  readonly key: string;
+  readonly layer?: LawLayer;
+  readonly key?: string;
   readonly json?: boolean;
 }
+
+/** Adds one command with its example. */
+type Sub = (name: string, description: string, example: string) => Command;
 
 /** Adds the command. */
 export function register(program: Command, context: CommandContext): void {
   const policy = program
     .command('policy')
-    .description('check, test, explain, list and adopt policies')
+    .description('check, test, explain, show, sign and adopt policies')
     .addHelpText('after', '\nExamples:\n  openexec policy check .openexec/policy/*.yaml\n  openexec policy explain latest');
-  const sub = (name: string, description: string, example: string): Command =>
+  const sub: Sub = (name, description, example) =>
     policy
       .command(name)
       .description(description)
       .option('--json', 'print one JSON document')
       .addHelpText('after', `\nExample:\n  ${example}`);
+  registerFiles(sub, context);
+  registerPast(sub, context);
+  registerLaw(sub, context);
+}
+
+/** Bundles in files. */
+function registerFiles(sub: Sub, context: CommandContext): void {
   sub('check', 'every problem of bundles in files, with line and column', 'openexec policy check .openexec/policy/*.yaml')
     .argument('<files...>', 'bundles in YAML or JSON')
     .action(context.act((files: readonly string[], options: { readonly json?: boolean }) => checkFiles(files, options, context)));
@@ -47,6 +58,10 @@ export function register(program: Command, context: CommandContext): void {
         testFiles(files, options, context),
       ),
     );
+}
+
+/** What was decided, and what would have been. */
+function registerPast(sub: Sub, context: CommandContext): void {
   sub('explain', 'which rules decided in a run, layer by layer; or what they would say about an action in a file', EXPLAIN_EXAMPLE)
     .argument('[run]', 'id of the run, a prefix of it, or latest')
     .argument('[seq]', 'position of the decision, or of its intent; default: every decision')
@@ -62,13 +77,57 @@ export function register(program: Command, context: CommandContext): void {
         withLedger(context, {}, (ledger) => explainOne({ run, seq }, options, context, ledger)),
       ),
     );
+  sub('simulate', 'what a policy would have said of everything that was decided, in one run, in several or in all', SIMULATE_EXAMPLE)
+    .argument('<bundle>', `a file, signed or not, or ${SHIPPED_POLICIES.join(' or ')}`)
+    .argument('[runs...]', 'ids of runs, prefixes of them, or latest; default: every run')
+    .addOption(new Option('--layer <layer>', 'where it would stand; default: operator, or what a signed bundle says').choices(ALL_LAYERS))
+    .option('--from <run>', 'only this run and what was opened after it')
+    .option('--to <run>', 'only this run and what was opened before it')
+    .addOption(new Option('--fail-on <what>', 'end with 1 where a decision would be so').choices(['widened', 'narrowed', 'changed']))
+    .addOption(new Option('--sarif', 'print SARIF 2.1.0').conflicts(['json', 'junit']))
+    .addOption(new Option('--junit', 'print JUnit XML').conflicts(['json', 'sarif']))
+    .action(
+      context.act((bundle: string, runs: readonly string[], options: SimulateOptions) =>
+        withLedger(context, {}, (ledger) => simulateRuns({ bundle, runs }, options, context, ledger)),
+      ),
+    );
+  sub('advise', 'draft rules from what people approved again and again, and show what else they would allow', ADVISE_EXAMPLE)
+    .argument('[runs...]', 'ids of runs, prefixes of them, or latest; default: every run')
+    .option('--least <n>', 'how often the same was approved', '2')
+    .option('--from <run>', 'only this run and what was opened after it')
+    .option('--to <run>', 'only this run and what was opened before it')
+    .option('--out <file>', 'write the whole bundle there, as JSON')
+    .action(
+      context.act((runs: readonly string[], options: AdviseOptions) =>
+        withLedger(context, {}, (ledger) => adviseRuns(runs, options, context, ledger)),
+      ),
+    );
+}
+
+/** What is in force, and what puts it there. */
+function registerLaw(sub: Sub, context: CommandContext): void {
   sub('list', 'what is in force for a run opened now: layers, names, digests', 'openexec policy list').action(
     context.act((options: { readonly json?: boolean }) => withLedger(context, {}, (ledger) => list(options, context, ledger))),
   );
-  withPassphrase(sub('adopt', 'put a bundle in force by law, for every run, open ones included', 'openexec policy adopt regulated'))
+  sub('show', 'a bundle rule by rule, and whose word stands behind it', 'openexec policy show operator')
+    .argument('<bundle>', `a file, signed or not, ${SHIPPED_POLICIES.join(', ')}, or a layer of the law: operator, organisation`)
+    .action(
+      context.act((bundle: string, options: { readonly json?: boolean }) =>
+        withLedger(context, {}, (ledger) => show(bundle, options, context, ledger)),
+      ),
+    );
+  withPassphrase(sub('sign', 'sign a bundle for this ledger, into a file that anybody may hand to adopt', SIGN_EXAMPLE))
     .argument('<bundle>', `a file, or ${SHIPPED_POLICIES.join(' or ')}`)
-    .addOption(new Option('--layer <layer>', 'whose rules they are').choices(['operator', 'organisation']).default('operator'))
-    .option('--key <label>', 'the root or policy key that signs', KEY_LABELS.root)
+    .requiredOption('--out <file>', 'where the signed bundle is written')
+    .addOption(new Option('--layer <layer>', 'whose rules they are').choices(LAYERS).default('operator'))
+    .option('--key <label>', 'the policy or root key that signs, by label or id', KEY_LABELS.root)
+    .action(
+      context.act((bundle: string, options: SignOptions) => withLedger(context, {}, (ledger) => sign(bundle, options, context, ledger))),
+    );
+  withPassphrase(sub('adopt', 'put a bundle in force by law, for every run, open ones included', 'openexec policy adopt regulated'))
+    .argument('<bundle>', `a file, signed or not, or ${SHIPPED_POLICIES.join(' or ')}`)
+    .addOption(new Option('--layer <layer>', 'whose rules they are; default: operator, or what a signed bundle says').choices(LAYERS))
+    .option('--key <label>', 'the root or policy key that signs; default: root; none where the bundle is signed')
     .action(
       context.act((bundle: string, options: AdoptOptions) =>
         withLedger(context, { access: 'append' }, (ledger) => adoptOne(bundle, options, context, ledger)),
@@ -76,6 +135,12 @@ export function register(program: Command, context: CommandContext): void {
     );
 }
 
+const LAYERS = ['operator', 'organisation'];
+const ALL_LAYERS = ['organisation', 'operator', 'shipped', 'project', 'run'];
+const SIMULATE_EXAMPLE =
+  'openexec policy simulate ours.yaml\n  openexec policy simulate ours.yaml latest --layer project --fail-on widened --sarif > policy.sarif';
+const ADVISE_EXAMPLE = 'openexec policy advise --out draft.json';
+const SIGN_EXAMPLE = 'openexec policy sign ours.yaml --key policy --out ours.signed.json';
 const EXPLAIN_EXAMPLE = 'openexec policy explain latest\n  openexec policy explain --action wish.json';
 
 function explainOne(
@@ -94,8 +159,8 @@ function explainOne(
 async function list(options: { readonly json?: boolean }, context: CommandContext, ledger: OpenLedger): Promise<CommandResult> {
   const policy = await policyInForce(context, ledger, []);
   if (!policy.ok) return policy;
-  const rows = policy.value.layers.map(({ layer, source, bundle }) => {
-    return { layer, name: bundle.name, version: bundle.version, rules: bundle.rules.length, digest: bundleDigest(bundle), source };
+  const rows = policy.value.layers.map(({ layer, source, bundle, signers }) => {
+    return { layer, name: bundle.name, version: bundle.version, rules: bundle.rules.length, digest: bundleDigest(bundle), source, signers };
   });
   const { riskThreshold } = policy.value.own;
   if (options.json === true) context.output.json('policy-list', { v: 1, riskThreshold, layers: rows });
@@ -106,23 +171,26 @@ async function list(options: { readonly json?: boolean }, context: CommandContex
 }
 
 async function adoptOne(wanted: string, options: AdoptOptions, context: CommandContext, ledger: OpenLedger): Promise<CommandResult> {
-  const shipped = SHIPPED_POLICIES.find((name) => name === wanted);
-  const loaded = shipped === undefined ? loadPolicies([resolve(context.cwd, wanted)]) : ok([{ bundle: SHIPPED[shipped] }]);
-  if (!loaded.ok) return configRefusal(loaded.error, context.cwd);
-  const bundle = loaded.value[0]?.bundle;
-  if (bundle === undefined) return refuse('policy.invalid', 'there is no bundle to adopt');
-  const file = findKeyFile(keysFolder(ledger.stateFolder), options.key);
-  if (!file.ok) return file;
-  const key = await unlock(file.value, options, context);
-  if (!key.ok) return key;
-  const adopted = await adopt(context, ledger, { layer: options.layer, bundle, key: key.value });
+  const given = givenBundle(wanted, context);
+  if (!given.ok) return given;
+  const { bundle, signed } = given.value;
+  if (signed !== null && (options.key !== undefined || options.layer !== undefined))
+    return refuse('usage.invalid', 'the bundle is signed: its signature says the key and the layer; leave --key and --layer out');
+  const layer = signed?.adoption.body.layer ?? options.layer ?? 'operator';
+  const adopted =
+    signed === null ? await adoptWithKey({ layer, bundle }, options, context, ledger) : await adoptSigned(context, ledger, signed);
   if (!adopted.ok) return adopted;
   const { position } = adopted.value;
   if (options.json === true)
-    context.output.json('policy-adopt', { v: 1, layer: options.layer, name: bundle.name, digest: bundleDigest(bundle), law: position });
+    context.output.json('policy-adopt', { v: 1, layer, name: bundle.name, digest: bundleDigest(bundle), law: position });
   else
-    context.output.result(
-      `adopted  ${bundle.name} for layer ${options.layer} (law ${position}); it narrows every run from here on, open ones too`,
-    );
+    context.output.result(`adopted  ${bundle.name} for layer ${layer} (law ${position}); it narrows every run from here on, open ones too`);
   return ok(EXIT.ok);
+}
+
+async function adoptWithKey(adoption: Adoption, options: AdoptOptions, context: CommandContext, ledger: OpenLedger) {
+  const file = findKeyFile(keysFolder(ledger.stateFolder), options.key ?? KEY_LABELS.root);
+  if (!file.ok) return file;
+  const key = await unlock(file.value, options, context);
+  return key.ok ? adopt(context, ledger, { ...adoption, key: key.value }) : key;
 }

@@ -1,17 +1,18 @@
 /**
  * Adopting a policy in the law: from there on it narrows every run, open ones included, whatever the files of a repository say (PROTOCOL §§5, 7).
  */
-import { type Bytes, canonicalBytes, digestOf, ok, type Result } from '@openexec/canon';
+import { err, ok, type Result } from '@openexec/canon';
 import type { FileKey } from '@openexec/config';
-import type { PolicyBundle } from '@openexec/protocol';
+import type { PolicyBundle, SignedPolicy } from '@openexec/protocol';
 import type { CommandContext, OpenLedger } from '../context.ts';
 import { type Refusal, refuse } from '../exit.ts';
 import { KEY_LABELS, keysFolder, loadKey } from '../keyring.ts';
-import { type Enacted, enact, lawOf, signedChange } from '../law.ts';
+import { type Enacted, enact, lawOf } from '../law.ts';
+import { blobOf, bundleRefusal, changeOf, type LawLayer, signPolicy } from './signed.ts';
 
 /** A bundle for a layer of the law. */
 export interface Adoption {
-  readonly layer: 'operator' | 'organisation';
+  readonly layer: LawLayer;
   readonly bundle: PolicyBundle;
 }
 
@@ -21,10 +22,13 @@ export async function adopt(
   ledger: OpenLedger,
   adoption: Adoption & { readonly key: FileKey },
 ): Promise<Result<Enacted, Refusal>> {
-  const { layer, key } = adoption;
-  const { bytes, ref } = blobOf(adoption.bundle);
-  const change = signedChange(context, ledger, { kind: 'policy.adopted', key, body: { layer, bundle: ref } });
-  return enact(context, ledger, { ...change, blobs: [{ digest: ref.digest, bytes, mediaType: ref.mediaType }] });
+  return enact(context, ledger, changeOf(signPolicy(context, ledger, adoption)));
+}
+
+/** Records an adoption that somebody signed elsewhere: no key of this machine is needed, and the law says whether the word counts. */
+export async function adoptSigned(context: CommandContext, ledger: OpenLedger, signed: SignedPolicy): Promise<Result<Enacted, Refusal>> {
+  const done = await enact(context, ledger, changeOf(signed));
+  return done.ok ? done : err(bundleRefusal(done.error));
 }
 
 /** The same with the root key of this machine, where that very bundle is not in force already. Answers with the law position. */
@@ -42,9 +46,4 @@ export async function adoptOnce(context: CommandContext, ledger: OpenLedger, ado
   if (!root.ok) return root;
   const done = await adopt(context, ledger, { ...adoption, key: root.value });
   return done.ok ? ok(done.value.position) : done;
-}
-
-function blobOf(bundle: PolicyBundle) {
-  const bytes: Bytes = canonicalBytes(bundle);
-  return { bytes, ref: { digest: digestOf(bytes), bytes: bytes.length, mediaType: 'application/json' } };
 }

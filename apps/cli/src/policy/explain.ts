@@ -7,14 +7,16 @@ import { type Json, ok, type Result, type TrajectoryId } from '@openexec/canon';
 import { builtinActions, isAutoRun, pathsOf } from '@openexec/catalogue';
 import { loadData } from '@openexec/config';
 import type { LedgerStore } from '@openexec/ledger';
-import { explain, POLICY_FIELDS } from '@openexec/policy';
+import { BlobReader, decisionsOf, LawHistory } from '@openexec/audit';
+import { policiesInForce } from '@openexec/kernel';
+import { explain, POLICY_FIELDS, type Why, why, whyLines } from '@openexec/policy';
 import { type DecisionTrace, kindRow, nearest, type PolicyBundle, policyBundle, type PolicyDecided, policySet } from '@openexec/protocol';
 import type { CommandContext, CommandResult, OpenLedger } from '../context.ts';
 import { EXIT, type Refusal, refuse } from '../exit.ts';
 import { safeLine } from '../output.ts';
 import { blobJson, type KnownEvent, readEvent } from '../read/events.ts';
 import { configRefusal } from '../run/problems.ts';
-import { evaluateInForce, policyInForce } from './inForce.ts';
+import { evaluateInForce, layeredInForce, policyInForce } from './inForce.ts';
 
 /** Options of the command. */
 export interface ExplainOptions {
@@ -45,7 +47,7 @@ export async function explainRun(
   if (!run.ok) return run;
   const seq = wanted.seq === undefined ? null : /^(0|[1-9][0-9]{0,14})$/.test(wanted.seq) ? Number(wanted.seq) : -1;
   if (seq === -1) return refuse('usage.invalid', `"${safeLine(wanted.seq ?? '', 40)}" is no position in a run`);
-  const all = await decisionsOf(store, run.value);
+  const all = await recordedOf(store, run.value);
   const chosen = seq === null ? all : all.filter((each) => each.seq === seq || each.intentSeq === seq);
   if (chosen.length === 0 && seq !== null)
     return refuse(
@@ -54,19 +56,44 @@ export async function explainRun(
     );
   const bundles = await bundlesOf(store, run.value);
   const told = [];
-  for (const each of chosen) told.push({ ...each, trace: await traceOf(store, each.body) });
+  for (const each of chosen) {
+    const why = seq === null ? null : await whyAt(store, run.value, each.seq);
+    told.push({ ...each, trace: await traceOf(store, each.body), why });
+  }
   if (options.json === true) {
-    const decisions = told.map(({ seq: at, law, intentSeq, body, trace }) => ({ seq: at, law, intentSeq, ...body, trace }));
+    const decisions = told.map(({ seq: at, law, intentSeq, body, trace, why }) => ({ seq: at, law, intentSeq, ...body, trace, why }));
     context.output.json('policy-explain', { v: 1, run: run.value, decisions });
     return ok(EXIT.ok);
   }
-  for (const { seq: at, law, body, trace } of told) {
+  for (const { seq: at, law, body, trace, why } of told) {
     context.output.result(`${run.value} ${at}  ${context.output.style.bold(safeLine(body.subject))}`);
     if (trace === null) context.output.result('  its trace was erased');
     else for (const line of recordedLines(body, trace, reasonsAt(bundles, law))) context.output.result(`  ${safeLine(line, 1000)}`);
+    if (why !== null) for (const line of whyLines(why)) context.output.result(`  ${safeLine(line, 1000)}`);
   }
   if (told.length === 0) context.output.progress('nothing was decided in this run');
   return ok(EXIT.ok);
+}
+
+/** Why it was decided so, from the state and the law at that very point; null where that cannot be derived, or policy was not asked. */
+async function whyAt(store: LedgerStore, run: TrajectoryId, seq: number): Promise<Why | null> {
+  const reader = new BlobReader(store);
+  const laws = await LawHistory.read(store, reader);
+  for await (const point of decisionsOf(store, run, { reader, laws })) {
+    if (point.what !== 'decision' || point.seq !== seq) continue;
+    const sets = policiesInForce(point.state, point.law);
+    const { fields } = point.again.decision;
+    if (sets === null || fields === null) return null;
+    return both(why(sets.own, fields), sets.adopted === null ? null : why(sets.adopted, fields));
+  }
+  return null;
+}
+
+/** What the run carries and what the law has adopted since, both of which have to permit. */
+function both(own: Why, adopted: Why | null): Why {
+  if (adopted === null) return own;
+  const toPermit = own.toPermit === null || adopted.toPermit === null ? null : [...own.toPermit, ...adopted.toPermit];
+  return { rules: [...own.rules, ...adopted.rules], toPermit };
 }
 
 /** The trace, also where it stands in a blob; null when that is gone or no trace. */
@@ -87,7 +114,7 @@ function recordedLines(body: PolicyDecided, trace: DecisionTrace, reasons: Reaso
   return [whose, `compile reached step ${trace.reached} of 11`, ...rest, ...gates];
 }
 
-async function decisionsOf(store: LedgerStore, run: TrajectoryId): Promise<readonly Recorded[]> {
+async function recordedOf(store: LedgerStore, run: TrajectoryId): Promise<readonly Recorded[]> {
   const declared = new Map<string, number>();
   const found: Recorded[] = [];
   for await (const stored of store.read(run)) {
@@ -149,8 +176,9 @@ export async function explainFile(
   const policy = await policyInForce(context, ledger, options.policy);
   if (!policy.ok) return policy;
   const outcome = evaluateInForce(policy.value, fields.value);
+  const whole = why(layeredInForce(policy.value), fields.value);
   if (options.json === true) {
-    context.output.json('policy-explain-action', { v: 1, fields: fields.value, ...outcome });
+    context.output.json('policy-explain-action', { v: 1, fields: fields.value, ...outcome, why: whole });
     return ok(EXIT.ok);
   }
   const reasons: Reasons = ({ layer, rule }) =>
@@ -158,7 +186,7 @@ export async function explainFile(
       .filter((each) => each.layer === layer)
       .flatMap(({ bundle }) => bundle.rules)
       .find(({ id }) => id === rule)?.because ?? null;
-  for (const line of explain(outcome, reasons)) context.output.result(safeLine(line, 1000));
+  for (const line of [...explain(outcome, reasons), ...whyLines(whole)]) context.output.result(safeLine(line, 1000));
   return ok(EXIT.ok);
 }
 

@@ -9,6 +9,7 @@ import type { PolicyBundle } from '@openexec/protocol';
 import type { CommandContext, CommandResult } from '../context.ts';
 import { EXIT } from '../exit.ts';
 import { safe, safeLine } from '../output.ts';
+import { xml } from './reports.ts';
 
 /** The digest of a bundle, over its full content. */
 export function bundleDigest(bundle: PolicyBundle): string {
@@ -123,9 +124,4 @@ function junitOf(tested: readonly Tested[]): string {
     return `  <testsuite name="${xml(name)}" tests="${outcomes.length}" failures="${failures}" errors="0">\n${cases.join('\n')}\n  </testsuite>`;
   });
   return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n${suites.join('\n')}\n</testsuites>`;
-}
-
-function xml(text: string): string {
-  const named: { readonly [character: string]: string } = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-  return safeLine(text, 4000).replace(/[&<>"]/g, (character) => named[character] ?? character);
 }

@@ -3,24 +3,24 @@
  */
 import type { Json } from '@openexec/canon';
 import { ok, type Result } from '@openexec/canon';
-import { evaluateSet, type PolicyOutcome, strictest } from '@openexec/policy';
-import type { PolicyBundle, PolicySet } from '@openexec/protocol';
+import { evaluateSet, type LayeredPolicy, type PolicyOutcome } from '@openexec/policy';
+import type { PolicyBundle, PolicyLayerName, PolicySet } from '@openexec/protocol';
 import type { CommandContext, OpenLedger } from '../context.ts';
 import type { Refusal } from '../exit.ts';
 import { lawOf } from '../law.ts';
-import { configFor, policySetOf } from '../run/plan.ts';
+import { configFor, policySetOf, underLaw } from '../run/plan.ts';
 
 /** One layer, outermost last adopted. */
 export interface LayerInForce {
-  readonly layer: string;
+  readonly layer: PolicyLayerName;
   readonly source: string;
   readonly bundle: PolicyBundle;
+  /** Whose keys signed it into the law; nobody's for a layer of the run's own. */
+  readonly signers: readonly string[];
 }
 /** All of it. */
 export interface PolicyInForce {
   readonly own: PolicySet;
-  /** Null where the law has adopted nothing. */
-  readonly adopted: PolicySet | null;
   readonly layers: readonly LayerInForce[];
 }
 
@@ -34,17 +34,23 @@ export async function policyInForce(
   if (!project.ok) return project;
   const config = configFor(context, project.value, {});
   if (!config.ok) return config;
-  const own = policySetOf(context, project.value, { base: config.value.policy, files });
-  if (!own.ok) return own;
+  const carried = policySetOf(context, project.value, { base: config.value.policy, files });
+  if (!carried.ok) return carried;
   const law = await lawOf(ledger);
   if (!law.ok) return law;
-  const layers = law.value.adopted.map(({ layer, bundle, seq }) => ({ layer, bundle, source: `law/${seq}` }));
-  const adopted = layers.length === 0 ? null : { layers, riskThreshold: own.value.riskThreshold };
-  return ok({ own: own.value, adopted, layers: [...layers, ...own.value.layers] });
+  const own = underLaw(carried.value, law.value.adopted);
+  if (!own.ok) return own;
+  const signersOf = new Map<string, readonly string[]>(law.value.adopted.map(({ seq, signers }) => [`law/${seq}`, signers]));
+  const layers = own.value.layers.map((each) => ({ ...each, signers: signersOf.get(each.source) ?? [] }));
+  return ok({ own: own.value, layers });
 }
 
 /** What the policy says about these fields: the very evaluation of the kernel (PROTOCOL §6 step 9). */
-export function evaluateInForce({ own, adopted }: PolicyInForce, fields: Json): PolicyOutcome {
-  const said = evaluateSet(own, fields);
-  return adopted === null ? said : strictest(said, evaluateSet(adopted, fields));
+export function evaluateInForce(policy: PolicyInForce, fields: Json): PolicyOutcome {
+  return evaluateSet(layeredInForce(policy), fields);
+}
+
+/** The set with those who signed its layers. */
+export function layeredInForce({ layers, own }: PolicyInForce): LayeredPolicy {
+  return { ...own, layers } as LayeredPolicy; // Signers are ids of keys: they come from the law.
 }

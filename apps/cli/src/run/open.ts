@@ -7,7 +7,7 @@ import { err, type KeyId, ok, type Result, type TrajectoryId } from '@openexec/c
 import { type Approver, type BaseTree, builtinToolsets, compileProfile, DEFAULT_LIMITS, type StopSignal } from '@openexec/catalogue';
 import type { Config, FileKey } from '@openexec/config';
 import type { Stored } from '@openexec/ledger';
-import type { SignedWrit } from '@openexec/protocol';
+import type { PolicySet, SignedWrit } from '@openexec/protocol';
 import { type Opening, openRun } from '@openexec/runtime';
 import { describeToolchain, type Redactor, type RepositoryFacts, seccompArch, seccompDigest } from '@openexec/workspace';
 import { alongFor } from '../anchors/along.ts';
@@ -20,7 +20,7 @@ import { Tally } from '../read/tally.ts';
 import { drive, keepScript, loadOperating, type Operating, priceOf } from './drive.ts';
 import type { RunSummary } from './finish.ts';
 import { openHands, provideOf, soundSandbox } from './hands.ts';
-import { type RunPlan, writFor, writsFromFile } from './plan.ts';
+import { type RunPlan, underLaw, writFor, writsFromFile } from './plan.ts';
 import { redactJson, redactorOf, refuseSecrets } from './redact.ts';
 
 /** The repository and the commit that the run starts from. */
@@ -72,6 +72,10 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
     provide: plan.config.provide.map(provideOf),
   });
   if (!sandbox.ok) return sandbox;
+  const law = await lawOf(ledger);
+  if (!law.ok) return law;
+  const policySet = underLaw(plan.policySet, law.value.adopted);
+  if (!policySet.ok) return policySet;
   const writs = await writsOf(fresh, operating.value);
   if (!writs.ok) return writs;
   const writ = writs.value.at(-1);
@@ -100,7 +104,7 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
   if (!opened.ok) return opened;
   const { hands, base } = opened.value;
   if (plan.model !== null && plan.model.script !== null) keepScript(ledger, run, redactJson(plan.model.script, redactor));
-  const opening = openingOf(fresh, { operating: operating.value, redactor, writs: writs.value, writ, base });
+  const opening = openingOf(fresh, { operating: operating.value, redactor, writs: writs.value, writ, base, policySet: policySet.value });
   if (!opening.ok) return opening;
   const clean = refuseSecrets(
     {
@@ -140,6 +144,7 @@ interface OpeningParts {
   /** The run's own, the last of them. */
   readonly writ: SignedWrit;
   readonly base: BaseTree;
+  readonly policySet: PolicySet;
 }
 
 /** Configuration may only make a bound smaller than the runtime's own. */
@@ -167,7 +172,7 @@ function openingOf(fresh: NewRun, parts: OpeningParts): Result<Opening, Refusal>
     opener: parts.operating.operator.keyId as KeyId,
     writs: parts.writs,
     blueprint: plan.blueprint,
-    policySet: plan.policySet,
+    policySet: parts.policySet,
     catalogue: plan.catalogue,
     toolsets: builtinToolsets,
     prices: plan.prices,

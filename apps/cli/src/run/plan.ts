@@ -149,9 +149,22 @@ export function policySetOf(
     ...own.value.map(({ file, bundle }) => ({ layer: 'project' as const, bundle, source: named(file) })),
     ...given.value.map(({ file, bundle }) => ({ layer: 'run' as const, bundle, source: named(file) })),
   ];
-  if (layers.length > MAX_LAYERS)
-    return refuse('policy.invalid', `there are ${layers.length} policy bundles, more than the ${MAX_LAYERS} a run may have; join some`);
-  return ok({ layers, riskThreshold: 'high' });
+  return layers.length > MAX_LAYERS ? tooManyLayers(layers.length) : ok({ layers, riskThreshold: 'high' });
+}
+
+/**
+ * The set of a run that is opened under this law: what the law has adopted decides in the place of the shipped policy for one who has adopted nothing; a
+ * stricter shipped one that the configuration names stays, and may only narrow (PROTOCOL §7: organisation, else operator, else shipped).
+ */
+export function underLaw(set: PolicySet, adopted: LawView['adopted']): Result<PolicySet, Refusal> {
+  if (adopted.length === 0) return ok(set);
+  const own = set.layers.filter(({ layer, bundle }) => layer !== 'shipped' || bundle.name !== SOLO.name);
+  const layers = [...adopted.map(({ layer, bundle, seq }) => ({ layer, bundle, source: `law/${seq}` })), ...own];
+  return layers.length > MAX_LAYERS ? tooManyLayers(layers.length) : ok({ ...set, layers });
+}
+
+function tooManyLayers(count: number) {
+  return refuse('policy.invalid', `there are ${count} policy bundles, more than the ${MAX_LAYERS} a run may have; join some`);
 }
 
 /** A limit in dollars means nothing without a price; a script costs nothing. */

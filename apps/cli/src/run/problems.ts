@@ -8,7 +8,6 @@ import { type Refusal, type RefusalCode, refuse } from '../exit.ts';
 const CODES: { readonly [code: string]: RefusalCode } = {
   'config.unknownBlueprint': 'blueprint.unknown',
   'config.blueprint': 'blueprint.invalid',
-  'config.policy': 'policy.invalid',
   'config.skill': 'skill.invalid',
 };
 
@@ -26,7 +25,8 @@ export function configRefusal(problems: readonly ConfigProblem[], root: string):
   const lines = problems.map((problem) => problemText({ ...problem, file: shown(problem.file, root) }));
   const first = problems[0];
   const missing = first?.code === 'config.commandMissing' ? COMMANDS[first.command ?? ''] : undefined;
-  return refuse(missing ?? CODES[first?.code ?? ''] ?? 'config.invalid', lines.join('\n'));
+  const policy = first?.code.startsWith('policy.') === true ? 'policy.invalid' : undefined;
+  return refuse(missing ?? policy ?? CODES[first?.code ?? ''] ?? 'config.invalid', lines.join('\n'));
 }
 
 function shown(file: string, root: string): string {

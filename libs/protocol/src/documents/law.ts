@@ -5,7 +5,7 @@
 import * as z from 'zod';
 import { keyWindow, role, writ } from '../law.ts';
 import { decisionTrace, policyDecided, ruleTrace } from '../run.ts';
-import { approvalTerms, assurance, risk } from '../work.ts';
+import { approvalTerms, assurance, policyBundle, risk } from '../work.ts';
 import { amount, count, digest, instant, json, keyId, publicKey } from '../words.ts';
 import { problem, ruleName, run, text, textOrNull, v, verdict } from './shared.ts';
 
@@ -131,12 +131,64 @@ export const policyTest = z.strictObject({
     }),
   ),
 });
-/** What was decided in a run, as recorded; `trace` is null where it was erased. */
+const truth = z.enum(['true', 'false', 'unknown']);
+const fieldWhy = { field: text, op: text, value: text, actual: textOrNull, truth };
+type ConditionWhy =
+  | { readonly field: string; readonly op: string; readonly value: string; readonly actual: string | null; readonly truth: string }
+  | { readonly all: readonly ConditionWhy[]; readonly truth: string }
+  | { readonly any: readonly ConditionWhy[]; readonly truth: string }
+  | { readonly not: ConditionWhy; readonly truth: string };
+const conditionWhy: z.ZodType<ConditionWhy> = z.lazy(() =>
+  z.union([
+    z.strictObject(fieldWhy),
+    z.strictObject({ all: z.array(conditionWhy), truth }),
+    z.strictObject({ any: z.array(conditionWhy), truth }),
+    z.strictObject({ not: conditionWhy, truth }),
+  ]),
+);
+/**
+ * Every rule with each of its questions, the value found (its canonical text, cut where it is long; null where the field is missing) and the answer;
+ * `toPermit` holds the fewest answers that would have to be otherwise, none where it is permitted, null where only the policy itself could change it.
+ */
+const why = z.strictObject({
+  rules: z.array(
+    z.strictObject({
+      layer: text,
+      bundle: text,
+      rule: text,
+      decide: verdict,
+      because: text,
+      truth,
+      applies: z.boolean(),
+      when: conditionWhy,
+    }),
+  ),
+  toPermit: z
+    .array(
+      z.strictObject({
+        layer: text,
+        rule: text,
+        mustBe: z.enum(['true', 'false']),
+        changes: z.array(z.strictObject({ ...fieldWhy, mustBe: z.enum(['true', 'false']) })),
+      }),
+    )
+    .nullable(),
+});
+/**
+ * What was decided in a run, as recorded; `trace` is null where it was erased. `why` is derived anew for the one decision that was named; null for the
+ * others, where the compiler ended before policy was asked, and where nothing can be derived.
+ */
 export const policyExplain = z.strictObject({
   v,
   run,
   decisions: z.array(
-    policyDecided.extend({ seq: count, law: count.nullable(), intentSeq: count.nullable(), trace: decisionTrace.nullable() }),
+    policyDecided.extend({
+      seq: count,
+      law: count.nullable(),
+      intentSeq: count.nullable(),
+      trace: decisionTrace.nullable(),
+      why: why.nullable(),
+    }),
   ),
 });
 /** What would be decided about the fields of an action in a file. */
@@ -150,12 +202,108 @@ export const policyExplainAction = z.strictObject({
   layers: decisionTrace.shape.layers,
   rules: z.array(ruleTrace),
   asked: z.array(approvalTerms),
+  why,
 });
 /** What is in force for a run opened now, the outermost layer first. */
 export const policyList = z.strictObject({
   v,
   riskThreshold: risk,
-  layers: z.array(z.strictObject({ layer: text, name: text, version: z.literal(1), rules: count, digest, source: text })),
+  layers: z.array(
+    z.strictObject({ layer: text, name: text, version: z.literal(1), rules: count, digest, source: text, signers: z.array(text) }),
+  ),
+});
+/** A bundle that was signed for this ledger, and where it lies. */
+export const policySign = z.strictObject({
+  v,
+  file: text,
+  layer: z.enum(['operator', 'organisation']),
+  name: text,
+  digest,
+  ledger: digest,
+  nonce: text,
+  signers: z.array(keyId),
+});
+/**
+ * One bundle: from a file, shipped, or in force by law. `signed` is null where nobody signed it; `counts` says whether the law as it stands would take
+ * it, and `because` why not.
+ */
+export const policyShow = z.strictObject({
+  v,
+  digest,
+  source: text,
+  layer: textOrNull,
+  bundle: policyBundle,
+  signed: z
+    .strictObject({
+      ledger: digest,
+      nonce: text,
+      signers: z.array(keyId),
+      counts: z.boolean(),
+      because: z.strictObject({ code: text, message: text }).nullable(),
+    })
+    .nullable(),
+});
+const said = z.strictObject({
+  verdict,
+  by: policyDecided.shape.by,
+  rule: ruleName.nullable(),
+  because: text,
+  terms: approvalTerms.nullable(),
+});
+const change = z.enum(['same', 'newlyDenies', 'newlyAsks', 'newlyPermits', 'asksOtherwise']);
+const changeCounts = z.record(change, count);
+const notDerivable = z.strictObject({ seq: count, code: text, message: text, missed: count }).nullable();
+const simulated = {
+  decisions: count,
+  counts: changeCounts,
+  widened: count,
+  narrowed: count,
+  missed: count,
+  runs: z.array(z.strictObject({ run, decisions: count, counts: changeCounts, notDerivable })),
+};
+const changedDecision = z.strictObject({
+  run,
+  seq: count,
+  intentSeq: count.nullable(),
+  subject: text,
+  change,
+  direction: z.enum(['none', 'narrowed', 'widened', 'both']),
+  recorded: said,
+  candidate: said,
+});
+/**
+ * What a candidate policy would have said of recorded decisions; `changed` holds those that would have come out otherwise. Where a run cannot be derived,
+ * `missed` of its decisions were not looked at.
+ */
+export const policySimulate = z.strictObject({
+  v,
+  candidate: z.strictObject({ layer: text, name: text, digest, source: text }),
+  ...simulated,
+  changed: z.array(changedDecision),
+});
+const place = { run, seq: count };
+/**
+ * Drafts from what people approved and what the sandbox stopped. `bundle` is the whole policy with the drafts in it, null where nothing is drafted;
+ * `also` is what else it would have let through over these runs. Nothing was adopted.
+ */
+export const policyAdvise = z.strictObject({
+  v,
+  runs: count,
+  base: z.strictObject({ layer: text, name: text }).nullable(),
+  bundle: policyBundle.nullable(),
+  advice: z.array(
+    z.strictObject({
+      id: text,
+      kind: z.enum(['permit', 'ask']),
+      action: text,
+      fields: z.record(z.string(), json),
+      evidence: z.array(z.strictObject(place)),
+      keys: z.array(text),
+    }),
+  ),
+  notAdvised: z.array(z.strictObject({ action: text, code: text, message: text, evidence: z.array(z.strictObject(place)) })),
+  also: z.array(z.strictObject({ ...place, subject: text, recorded: text })),
+  notDerivable: z.array(z.strictObject({ ...place, code: text, message: text, missed: count })),
 });
 /** A bundle that narrows every run from that position on. */
 export const policyAdopt = z.strictObject({ v, layer: z.enum(['operator', 'organisation']), name: text, digest, law: count });
