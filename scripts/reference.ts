@@ -13,7 +13,7 @@ import { ACTION_PAGES, builtinActions, builtinToolsets, TIMEOUT_MS } from '../li
 
 const root = path.dirname(path.dirname(new URL(import.meta.url).pathname));
 const NOTE = '<!-- Written by `npm run reference`; do not edit. -->';
-const COMMAND_LINE = /^ {2}([a-z]+)(?: .*)?$/;
+const COMMAND_LINE = /^ {2}([a-z][a-z-]*)(?: .*)?$/;
 
 /** What each code says to a script that looks at nothing else. A code without a meaning does not type-check. */
 const MEANINGS: { readonly [K in keyof typeof EXIT]: string } = {
@@ -25,6 +25,7 @@ const MEANINGS: { readonly [K in keyof typeof EXIT]: string } = {
   approvalDenied: 'the approval was denied or expired, or the vote was refused',
   exhausted: 'a budget or a limit of the run is used up',
   sandbox: 'commands cannot be confined on this machine; nothing was started',
+  selfTest: 'the enforcement self-test did not pass: something that must be refused was not; nothing was started',
   integrity: 'the ledger is not what was recorded, or not the one that was pinned',
   diverged: 'a judgement derived again differs from the recorded one',
   anchor: 'an anchor is stale or missing; no command of this release ends so',

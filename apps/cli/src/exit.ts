@@ -14,6 +14,7 @@ export const EXIT = {
   approvalDenied: 12,
   exhausted: 13,
   sandbox: 14,
+  selfTest: 15,
   integrity: 20,
   diverged: 21,
   anchor: 22,
@@ -236,6 +237,11 @@ export const REFUSALS = {
   // runs
   'run.unknown': { exit: 2, where: 'run', remedy: 'openexec runs lists the runs of this ledger' },
   'run.ambiguous': { exit: 2, where: 'run', remedy: 'give more of the id' },
+  'resource.unknown': {
+    exit: 2,
+    where: 'world',
+    remedy: 'openexec show RUN names what was changed; openexec world prove shows an absence as well',
+  },
   'run.busy': { exit: 2, where: 'run', remedy: 'another process drives this run: wait for it, or stop it with openexec cancel RUN' },
   'run.closed': { exit: 2, where: 'run', remedy: 'openexec show RUN shows how it ended' },
   'rewind.unknown': { exit: 2, where: 'rewind', remedy: 'openexec rewind RUN lists the stage entries to go back to' },
@@ -267,6 +273,11 @@ export const REFUSALS = {
   },
   'workspace.refExists': { exit: 1, where: 'repository', remedy: SEE_STATUS },
   'workspace.failed': { exit: 1, where: 'workspace', remedy: 'openexec doctor looks at the state folder and the disk' },
+  'selfTest.failed': {
+    exit: 15,
+    where: 'self-test',
+    remedy: 'nothing was run: what must be refused was not. openexec self-test shows every check; install openexec again, or report it',
+  },
   // checks
   'verify.failed': { exit: 20, where: 'verification', remedy: 'keep the file as evidence and bring back an intact copy' },
   'replay.diverged': { exit: 21, where: 'replay', remedy: 'the divergence is listed; compare the versions of kernel and policy' },

@@ -8,10 +8,7 @@ import { Command } from 'commander';
 import { createContext } from './adapters.ts';
 import type { Register } from './context.ts';
 import { EXIT } from './exit.ts';
-
-/** Written by the build from package.json. */
-declare const OPENEXEC_VERSION: string;
-const VERSION = typeof OPENEXEC_VERSION === 'string' ? OPENEXEC_VERSION : '0.0.0';
+import { VERSION } from './version.ts';
 
 interface CommandRow {
   readonly name: string;
@@ -45,6 +42,7 @@ const COMMANDS: readonly CommandRow[] = [
   { name: 'export', summary: 'write an audit bundle of runs or of the whole ledger', load: () => import('./commands/export.ts') },
   { name: 'verify-bundle', summary: 'check an audit bundle, offline', load: () => import('./commands/verifyBundle.ts') },
   { name: 'ledger', summary: 'look at the ledger itself', load: () => import('./commands/ledger.ts') },
+  { name: 'world', summary: 'what a run committed under one name, and proofs of it', load: () => import('./commands/world.ts') },
   { name: 'witness', summary: 'remember and cosign the checkpoints of other ledgers', load: () => import('./commands/witness.ts') },
   { name: 'key', summary: 'make, list, trust, rotate and retire keys', load: () => import('./commands/key.ts') },
   { name: 'policy', summary: 'check, test, explain, list and adopt policies', load: () => import('./commands/policy.ts') },
@@ -58,6 +56,7 @@ const COMMANDS: readonly CommandRow[] = [
   { name: 'model', summary: 'list the configured models, or try one', load: () => import('./commands/model.ts') },
   { name: 'config', summary: 'the configuration in force, and who said what', load: () => import('./commands/config.ts') },
   { name: 'doctor', summary: 'what is missing on this machine and how to get it', load: () => import('./commands/doctor.ts') },
+  { name: 'self-test', summary: 'try what must be refused, and record it signed', load: () => import('./commands/self-test.ts') },
   { name: 'completion', summary: 'print the completion script of bash, zsh or fish', load: () => import('./commands/completion.ts') },
 ];
 /** For completion scripts, not for people. */
@@ -74,7 +73,9 @@ const OPEN_LEDGERS: ReadonlySet<string> = new Set([
   'rewind',
   'apply',
   'doctor',
+  'self-test',
   '__complete',
+  ...['get', 'prove'].map((name) => `world ${name}`),
   ...['list', 'explain', 'adopt'].map((name) => `policy ${name}`),
   ...['issue', 'narrow', 'show', 'verify', 'revoke', 'restore', 'list'].map((name) => `writ ${name}`),
 ]);

@@ -133,6 +133,16 @@ verifies(
     await document('verify', 0, 'verify', '--deep');
     await document('export', 0, 'export', done, '--out', join(place.folder, 'bundle'));
     await document('verify-bundle', 0, 'verify-bundle', join(place.folder, 'bundle'), '--deep');
+    expect(await document('self-test', 0, 'self-test')).toMatchObject({ passed: true });
+    await document('world-get', 0, 'world', 'get', 'file', 'sum.js', '--run', done);
+    writeFileSync(
+      join(place.folder, 'sum.json'),
+      JSON.stringify(await document('world-proof', 0, 'world', 'prove', 'file', 'sum.js', '--run', done)),
+    );
+    await document('world-proof', 0, 'world', 'prove', 'file', 'never.js', '--run', done);
+    const logKey = /log key\s+(\S+)/.exec((await openexec('ledger', 'info')).stdout)?.[1] ?? '';
+    await document('world-verify', 0, 'world', 'verify', join(place.folder, 'sum.json'), '--log-key', logKey);
+    await document('error', 20, 'world', 'verify', join(place.folder, 'sum.json'), '--log-key', 'nobody');
     await document('ledger-info', 0, 'ledger', 'info');
     await lines('ledger-entry', 0, 'ledger', 'read', '--limit', '5');
     const { targets } = (await document('rewind-list', 0, 'rewind', done)) as { readonly targets?: readonly object[] };

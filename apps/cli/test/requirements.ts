@@ -32,7 +32,7 @@ const later = (sentence: string, missing: string): Requirement => ({ sentence, s
 export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
   E01: partial(
     'a deny is a deny on every path',
-    'paths of HTTP, MCP, child runs and hooks come with those adapters, the canary on every path with the enforcement self-test; a denial to read one file does not reach into searches and commands that read a whole folder',
+    'paths of HTTP, MCP, child runs and hooks come with those adapters, and a canary of the self-test with each; a denial to read one file does not reach into searches and commands that read a whole folder',
     cli(
       'policyCanary',
       'holds through reading, through every format of a patch, through deleting, moving and mixing, and the run goes on without it',
@@ -45,7 +45,12 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
     cli('refusals', 'a mistyped key is named with file, line, column and the word that was meant'),
     cli('refusals', 'a missing test command, an unknown blueprint, a broken blueprint and a broken policy are refused'),
   ),
-  E03: later('a failing hook or checker fails closed and is named', 'hooks and checkers are an issue of their own'),
+  E03: partial(
+    'a failing hook or checker fails closed and is named',
+    'the runtime checks itself and fails closed by name; hooks and checkers of others (crash, timeout, garbage, missing file) come with their adapters',
+    cli('selfTest', 'whose sandbox lets a probe through opens no run, names it, and ends with 14'),
+    cli('selfTest', 'whose probes prove nothing, because they fail unconfined too, opens no run'),
+  ),
   E04: proven(
     'approval is for this exact action, once',
     cli('law', 'is worth nothing once the law has changed: the same action is asked about again, under the new rules'),

@@ -5,12 +5,14 @@
 import { emptyLaw, type LawView } from '@openexec/authority';
 import type { TrajectoryId } from '@openexec/canon';
 import type { RunState } from '@openexec/kernel';
-import { familyOfTrajectory, factsOf, type Stored } from '@openexec/ledger';
+import { factsOf, familyOfTrajectory, type Stored } from '@openexec/ledger';
+import type { RunOpened } from '@openexec/protocol';
 import { CarvingAudit } from './carving.ts';
-import { BlobReader } from './event.ts';
+import { BlobReader, bodyOf } from './event.ts';
 import { nextLaw } from './law.ts';
-import type { AuditSource, DeepReport, LawFault, Progress, RunReport } from './report.ts';
+import { type AuditSource, type DeepReport, DRIFT_KINDS, type DriftKind, type LawFault, type Progress, type RunReport } from './report.ts';
 import { RunAudit } from './runAudit.ts';
+import { citationFaults, SelfTestAudit } from './selfTestAudit.ts';
 
 /** Entries between two calls of `onProgress`. */
 const PROGRESS_ENTRIES = 1024;
@@ -27,12 +29,16 @@ export class DeepPass {
   readonly #only: ReadonlySet<TrajectoryId> | null;
   readonly #open = new Map<TrajectoryId, RunAudit>();
   readonly #reports: RunReport[] = [];
+  readonly #selfTests = new Map<TrajectoryId, SelfTestAudit>();
+  /** Nonces of self-tests; each counts once. */
+  readonly #nonces = new Set<string>();
+  #ungoverned = 0;
+  readonly #drift = noDrift();
   readonly #faults: LawFault[] = [];
   readonly #carving = new CarvingAudit();
   #law: LawView = emptyLaw();
   #entries = 0;
   #mostOpen = 0;
-  #selfTestJudgements = 0;
   #unsigned = 0;
 
   constructor(source: AuditSource, only?: readonly TrajectoryId[]) {
@@ -45,7 +51,7 @@ export class DeepPass {
     return {
       entries: this.#entries,
       openRuns: this.#open.size,
-      divergences: open + this.#reports.reduce((sum, report) => sum + report.divergences.length, 0),
+      divergences: open + this.#reports.reduce((sum, report) => sum + countOf(report), 0),
     };
   }
 
@@ -72,12 +78,13 @@ export class DeepPass {
     if (factsOf(kind)?.signed === true && stored.entry.sig === undefined) this.#unsigned += 1;
     const family = familyOfTrajectory(trajectory);
     if (family === 'law') return this.#takeLaw(stored);
-    if (family === 'selftest' && factsOf(kind)?.judged === true) this.#selfTestJudgements += 1;
+    if (family === 'selftest') return this.#takeSelfTest(stored);
     if (family !== 'run' || this.#only?.has(trajectory) === false) return;
     const audit = this.#open.get(trajectory) ?? this.#begin(trajectory);
     await audit.take(stored, this.#law);
+    if (kind === 'run.opened') this.#cite(stored, audit);
     if (!audit.closed) return;
-    this.#reports.push(audit.finish());
+    this.#end(audit);
     this.#open.delete(trajectory);
   }
 
@@ -85,6 +92,31 @@ export class DeepPass {
     const step = await nextLaw(this.#law, stored, this.#reader);
     this.#law = step.law;
     if (step.problem !== null) this.#faults.push(step.problem);
+  }
+
+  async #takeSelfTest(stored: Stored): Promise<void> {
+    const { trajectory } = stored.entry;
+    const audit = this.#selfTests.get(trajectory) ?? new SelfTestAudit(trajectory, this.#reader, this.#nonces);
+    this.#selfTests.set(trajectory, audit);
+    await audit.take(stored, this.#law);
+  }
+
+  /** What a run says stands for it is held against what that came to, as far as the ledger had it before the run. */
+  #cite(stored: Stored, audit: RunAudit): void {
+    const body = bodyOf(stored);
+    if (!body.ok) return; // Said by its audit.
+    const opened = body.value as unknown as RunOpened; // Held against its schema by `bodyOf`.
+    if (opened.selfTest === null) {
+      this.#ungoverned += 1;
+      return;
+    }
+    const known = this.#selfTests.get(opened.selfTest.trajectory)?.judged ?? null;
+    for (const fault of citationFaults(opened.selfTest, { opened, at: stored.entry.at }, known)) audit.fault(stored, 'selfTest', fault);
+  }
+
+  #end(audit: RunAudit): void {
+    this.#reports.push(audit.finish());
+    for (const [about, count] of audit.counts) this.#drift[about] += count;
   }
 
   #begin(run: TrajectoryId): RunAudit {
@@ -96,11 +128,17 @@ export class DeepPass {
 
   /** The report on what was taken. To be called once. */
   finish(): DeepReport {
-    const runs = [...this.#reports, ...[...this.#open.values()].map((audit) => audit.finish())];
+    for (const audit of this.#open.values()) this.#end(audit);
+    const runs = this.#reports;
     const carving = this.#carving.finish();
-    const sum = (of: (report: RunReport) => number): number => runs.reduce((total, report) => total + of(report), 0);
+    const selfTests = [...this.#selfTests.values()].map((audit) => audit.finish());
+    for (const audit of this.#selfTests.values()) for (const [about, count] of audit.counts) this.#drift[about] += count;
+    const sum = (of: (report: RunReport) => number, reports: readonly RunReport[] = runs): number =>
+      reports.reduce((total, report) => total + of(report), 0);
+    const all = [...runs, ...selfTests];
     return {
       runs,
+      selfTests,
       lawProblems: this.#faults,
       carvingFaults: carving.faults,
       totals: {
@@ -109,17 +147,30 @@ export class DeepPass {
         facts: sum(({ facts }) => facts),
         judgements: sum(({ judgements }) => judgements),
         pending: sum(({ pending }) => pending),
-        divergences: sum(({ divergences }) => divergences.length),
-        violations: sum(({ violations }) => violations.length),
+        divergences: sum(countOf, all),
+        drift: this.#drift,
+        violations: sum(({ violations }) => violations.length, all),
         notDerivable: sum(({ verdict }) => (verdict === 'notDerivable' ? 1 : 0)),
         mostOpen: this.#mostOpen,
         unsigned: this.#unsigned,
         carved: carving.carved,
         carvedUnchecked: carving.unchecked,
-        selfTestJudgements: this.#selfTestJudgements,
+        selfTests: selfTests.length,
+        ungoverned: this.#ungoverned,
+        selfTestJudgements: sum(({ judgements }) => judgements, selfTests),
       },
     };
   }
+}
+
+/** Every difference of a report, the omitted ones too. */
+function countOf({ divergences, omitted }: RunReport): number {
+  return divergences.length + omitted;
+}
+
+function noDrift(): { [K in DriftKind]: number } {
+  // Every kind is set by the list that its type is made of.
+  return Object.fromEntries(DRIFT_KINDS.map((kind) => [kind, 0])) as { [K in DriftKind]: number };
 }
 
 /** Judges every run of the ledger again. Reading errors of the source are thrown as the source throws them; everything else is in the report. */

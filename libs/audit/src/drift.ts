@@ -37,6 +37,17 @@ function namesOf(expected: Json, recorded: Json): readonly string[] | null {
   return isObject(expected) && isObject(recorded) ? [...new Set([...Object.keys(expected), ...Object.keys(recorded)])].sort() : null;
 }
 
+/** Places that are listed of one pair of values; a last one counts the others. */
+const MAX_PLACES = 200;
+
+/** Every place in which two values differ, bounded: where there are more, the last one says how many. */
+export function boundedDrift(expected: Json | undefined, recorded: Json | undefined): readonly Difference[] {
+  const all = driftOf(expected, recorded);
+  if (all.length <= MAX_PLACES) return all;
+  const rest = all.length - MAX_PLACES;
+  return [...all.slice(0, MAX_PLACES), { path: '/…', expected: `${rest} more places`, recorded: `${rest} more places` }];
+}
+
 /** Every place in which `recorded` differs from `expected`, in the order of their names. */
 export function driftOf(expected: Json | undefined, recorded: Json | undefined, path = ''): readonly Difference[] {
   if (expected === recorded) return [];

@@ -61,3 +61,7 @@ export type {
   RunVerdict,
   Violation,
 } from './report.ts';
+export { CANARIES, CANARY_KIT, CANARY_SET, SELF_VOTES, canaryGrants, canaryRows, type Canary } from './canaries.ts';
+export { SELF_TEST_VALID_MS, canaryOutcomes, failures, keyOfOpening, passedOf, selfTestKey, type SelfTestEvent } from './outcome.ts';
+export { DRIFT_KINDS, type DriftKind } from './report.ts';
+export { proveResource, type RunSource, type WorldAt, type WorldError, type WorldProof, worldAt } from './worldAt.ts';

@@ -65,6 +65,7 @@ function landedElsewhere(state: RunState, last: Stored, tree: string | null): Di
     seq: last.entry.seq,
     kind: { expected: null, recorded: last.entry.kind },
     what: 'result',
+    about: 'world',
     expected: tree,
     recorded: state.landed?.tree ?? null,
     drift: [],

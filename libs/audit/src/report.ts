@@ -23,7 +23,7 @@ export type RunVerdict = 'agrees' | 'diverges' | 'notDerivable';
  * What differs. `kind`, `payload`, `cause`, `law`, `at`: that member of a recorded judgement. `missing`: the kernel makes one that is not
  * recorded. `extra`: one is recorded that the kernel does not make. `order`: a list that is not in one piece. `blob`: a blob that the kernel
  * makes is not there. `body`: bytes that are no body of their kind. `kernel`: the recorded past is one that the kernel cannot have made.
- * `result`: what a run landed is not what its own commits make.
+ * `result`: what a run landed is not what its own commits make. `selfTest`: a self-test, or the citation of one, does not hold.
  */
 export type DivergenceKind =
   | 'kind'
@@ -37,7 +37,28 @@ export type DivergenceKind =
   | 'blob'
   | 'body'
   | 'kernel'
-  | 'result';
+  | 'result'
+  | 'selfTest';
+
+/**
+ * What a difference is about. `compiler`: how an intent is judged. `policy`: which rule says what. `catalogue`: what actions are. `writ`: authority and
+ * budget. `vote`: who approved. `signature`: who signed. `world`: what was committed. `selfTest`: canaries and their citation. `order`: which fact, under
+ * which law, when. `judgement`: anything else that was judged.
+ */
+export const DRIFT_KINDS = [
+  'compiler',
+  'policy',
+  'catalogue',
+  'writ',
+  'vote',
+  'signature',
+  'world',
+  'selfTest',
+  'order',
+  'judgement',
+] as const;
+/** One of {@link DRIFT_KINDS}. */
+export type DriftKind = (typeof DRIFT_KINDS)[number];
 
 /** One difference between what is recorded and what follows from it. */
 export interface Divergence {
@@ -47,6 +68,7 @@ export interface Divergence {
   readonly seq: number;
   readonly kind: { readonly expected: string | null; readonly recorded: string | null };
   readonly what: DivergenceKind;
+  readonly about: DriftKind;
   /** Both values as text; null where there is none. */
   readonly expected: string | null;
   readonly recorded: string | null;
@@ -78,10 +100,17 @@ export interface RunReport {
   /** Facts that nobody has judged yet; no divergence (PROTOCOL §4.1). */
   readonly pending: number;
   readonly closed: boolean;
+  /** In order, at most a thousand; the others are counted. */
   readonly divergences: readonly Divergence[];
+  readonly omitted: number;
   readonly violations: readonly Violation[];
   /** From where on the run cannot be judged, whatever its verdict. */
   readonly from?: NotDerivable;
+}
+
+/** The verdict on one self-test; `run` is its trajectory, `passed` what it says of itself, null where that is not there. */
+export interface SelfTestReportOf extends RunReport {
+  readonly passed: boolean | null;
 }
 
 /** An entry of `law` that is no law: it changes nothing, and the ledger should not hold it. */
@@ -119,6 +148,7 @@ export type CarvingCode =
 /** The whole ledger's verdict. */
 export interface DeepReport {
   readonly runs: readonly RunReport[];
+  readonly selfTests: readonly SelfTestReportOf[];
   readonly lawProblems: readonly LawFault[];
   readonly carvingFaults: readonly CarvingFault[];
   readonly totals: {
@@ -128,6 +158,8 @@ export interface DeepReport {
     readonly judgements: number;
     readonly pending: number;
     readonly divergences: number;
+    /** The same by what they are about, the listed and the omitted. */
+    readonly drift: { readonly [K in DriftKind]: number };
     readonly violations: number;
     readonly notDerivable: number;
     /** Most runs that were held at once. */
@@ -138,7 +170,10 @@ export interface DeepReport {
     readonly carved: number;
     /** Settlements whose run's close was erased: held against the grant only. */
     readonly carvedUnchecked: number;
-    /** Judgements of `selftest/…`, which this release does not re-derive. */
+    readonly selfTests: number;
+    /** Runs that cite no self-test. */
+    readonly ungoverned: number;
+    /** Judgements of `selftest/…`, derived again like those of runs. */
     readonly selfTestJudgements: number;
   };
 }

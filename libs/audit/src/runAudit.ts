@@ -4,12 +4,13 @@
  */
 import type { LawView } from '@openexec/authority';
 import { type Bytes, canonicalBytes, type Digest, equalBytes, type Instant, type Json, type TrajectoryId } from '@openexec/canon';
-import { evolve, initialState, judge, type Judgement, type RunEvent, type RunState } from '@openexec/kernel';
+import { evolve, initialState, type Judgement, judge, type RunEvent, type RunState } from '@openexec/kernel';
 import { factsOf, type Stored } from '@openexec/ledger';
 import type { FactNoted } from '@openexec/protocol';
-import { type Difference, driftOf, textOf } from './drift.ts';
-import { type BlobReader, bodyOf, eventOf, type EventProblem } from './event.ts';
-import type { Divergence, DivergenceKind, NotDerivable, RunReport, Violation } from './report.ts';
+import { aboutOf } from './about.ts';
+import { boundedDrift, type Difference, textOf } from './drift.ts';
+import { type BlobReader, bodyOf, type EventProblem, eventOf } from './event.ts';
+import type { Divergence, DivergenceKind, DriftKind, NotDerivable, RunReport, Violation } from './report.ts';
 
 /** The list that the kernel makes of one fact, and how much of it was met. */
 interface Expectation {
@@ -18,6 +19,17 @@ interface Expectation {
   readonly law: number;
   readonly list: readonly Judgement[];
   next: number;
+}
+
+/** Divergences listed one by one; the rest are counted. */
+const MAX_LISTED = 1000;
+
+/** Both values as text, every place in which they differ, and the bodies they were taken from. */
+interface Values {
+  readonly expected: string | null;
+  readonly recorded: string | null;
+  readonly drift?: readonly Difference[];
+  readonly sides?: { readonly expected: Json | undefined; readonly recorded: Json | undefined };
 }
 
 const bodyBytes = (made: Judgement): Bytes => canonicalBytes(asJson(made.body));
@@ -31,6 +43,8 @@ export class RunAudit {
   readonly run: TrajectoryId;
   readonly #reader: BlobReader;
   readonly #divergences: Divergence[] = [];
+  readonly #counts = new Map<DriftKind, number>();
+  #total = 0;
   readonly #violations: Violation[] = [];
   /** Blobs of judgements that were found there already. */
   readonly #seen = new Set<Digest>();
@@ -55,12 +69,17 @@ export class RunAudit {
     return this.#state;
   }
 
+  /** How many differences there are of each kind. */
+  get counts(): ReadonlyMap<DriftKind, number> {
+    return this.#counts;
+  }
+
   get closed(): boolean {
     return this.#closed;
   }
 
   get divergences(): number {
-    return this.#divergences.length;
+    return this.#total;
   }
 
   /** Takes the next entry of this run. `law` is the law as it stands at this place of the tree. */
@@ -72,7 +91,7 @@ export class RunAudit {
     if (judged) this.#judgements += 1;
     else this.#facts += 1;
     if (this.#from === null) await (judged ? this.#takeJudgement(stored, law) : this.#takeFact(stored));
-    if (stored.entry.kind === 'run.closed') {
+    if (stored.entry.kind === 'run.closed' || stored.entry.kind === 'selfTest.recorded') {
       this.#finishList(stored);
       this.#closed = true;
     }
@@ -156,18 +175,25 @@ export class RunAudit {
     const body = bodyOf(stored);
     const recorded = body.ok ? body.value : undefined;
     if (due?.kind !== kind)
-      return this.#differ(stored, due === undefined ? 'extra' : 'kind', due?.kind ?? null, { expected: due?.kind ?? null, recorded: kind });
+      return this.#differ(stored, due === undefined ? 'extra' : 'kind', due?.kind ?? null, {
+        expected: due?.kind ?? null,
+        recorded: kind,
+        sides: { expected: due === undefined ? undefined : asJson(due.body), recorded },
+      });
     expected.next += 1;
     const made = asJson(due.body);
     this.#differ(stored, 'payload', kind, {
       expected: textOf(made),
       recorded: textOf(recorded),
-      drift: recorded === undefined ? [] : driftOf(made, recorded),
+      drift: recorded === undefined ? [] : boundedDrift(made, recorded),
+      sides: { expected: made, recorded },
     });
   }
 
   #missing(stored: Stored, made: Judgement): void {
-    this.#note(stored, 'missing', { expected: made.kind, recorded: null }, { expected: textOf(asJson(made.body)), recorded: null });
+    const body = asJson(made.body);
+    const sides = { expected: body, recorded: undefined };
+    this.#note(stored, 'missing', { expected: made.kind, recorded: null }, { expected: textOf(body), recorded: null, sides });
   }
 
   /** What the kernel made beyond what was recorded. */
@@ -227,36 +253,28 @@ export class RunAudit {
     this.#state = initialState(this.run); // Nothing more is judged, so nothing more is held.
   }
 
-  #differ(
-    stored: Stored,
-    what: DivergenceKind,
-    expectedKind: string | null,
-    values: { readonly expected: string | null; readonly recorded: string | null; readonly drift?: readonly Difference[] },
-  ): void {
+  #differ(stored: Stored, what: DivergenceKind, expectedKind: string | null, values: Values): void {
     this.#note(stored, what, { expected: expectedKind, recorded: stored.entry.kind }, values);
   }
 
-  #note(
-    stored: Stored,
-    what: DivergenceKind,
-    kind: Divergence['kind'],
-    values: { readonly expected: string | null; readonly recorded: string | null; readonly drift?: readonly Difference[] },
-  ): void {
-    this.#divergences.push({
-      index: stored.index,
-      seq: stored.entry.seq,
-      kind,
-      what,
-      expected: values.expected,
-      recorded: values.recorded,
-      drift: values.drift ?? [],
-    });
+  #note(stored: Stored, what: DivergenceKind, kind: Divergence['kind'], values: Values): void {
+    const { expected, recorded, drift = [], sides } = values;
+    const about = aboutOf({ what, kind, expected: sides?.expected, recorded: sides?.recorded, drift });
+    this.#total += 1;
+    this.#counts.set(about, (this.#counts.get(about) ?? 0) + 1);
+    if (this.#divergences.length >= MAX_LISTED) return;
+    this.#divergences.push({ index: stored.index, seq: stored.entry.seq, kind, what, about, expected, recorded, drift });
+  }
+
+  /** Something about an entry that does not hold although the kernel has no say in it. */
+  fault(stored: Stored, what: DivergenceKind, values: { readonly expected: string | null; readonly recorded: string | null }): void {
+    this.#differ(stored, what, stored.entry.kind, values);
   }
 
   /** Ends the audit: what is missing at the end is missing, what is queued is pending. */
   finish(): RunReport {
     if (this.#from === null) this.#finishList(this.#last);
-    const verdict = this.#divergences.length > 0 ? 'diverges' : this.#from === null ? 'agrees' : 'notDerivable';
+    const verdict = this.#total > 0 ? 'diverges' : this.#from === null ? 'agrees' : 'notDerivable';
     return {
       run: this.run,
       verdict,
@@ -265,6 +283,7 @@ export class RunAudit {
       pending: this.#pending,
       closed: this.#closed,
       divergences: this.#divergences,
+      omitted: this.#total - this.#divergences.length,
       violations: this.#violations,
       ...(this.#from === null ? {} : { from: this.#from }),
     };

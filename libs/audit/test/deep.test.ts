@@ -4,21 +4,21 @@
  */
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { type AuditSource, deepVerify, driftOf, replayRun } from '@openexec/audit';
-import {
-  type Bytes,
-  canonicalBytes,
-  type Digest,
-  digestFromBytes,
-  err,
-  type Json,
-  type LeafHash,
-  parseCanonical,
-  type TrajectoryId,
-} from '@openexec/canon';
+import { err, type Json, parseCanonical, type TrajectoryId } from '@openexec/canon';
 import { committedTree } from '@openexec/kernel';
-import { FIX_LOOP, House, ONE_AGENT, ONE_CHECK, RunDriver, SHIPPED, writeFile } from '@openexec/kernel/fixture';
-import { commitmentOf, encodeEntry, type Entry, type LedgerStore, memoryLedger, type Stored } from '@openexec/ledger';
-import { leafHash } from '@openexec/proof';
+import {
+  type Change,
+  entriesOf,
+  FIX_LOOP,
+  House,
+  ONE_AGENT,
+  ONE_CHECK,
+  RunDriver,
+  rechained,
+  SHIPPED,
+  writeFile,
+} from '@openexec/kernel/fixture';
+import { type Entry, memoryLedger, type Stored } from '@openexec/ledger';
 import type { PolicyBundle } from '@openexec/protocol';
 
 const TWO = writeFile('src/a.ts', 'export const a = 2;\n');
@@ -187,48 +187,6 @@ describe('exact replay', () => {
 });
 
 // ---- tampering that keeps every hash and link whole
-
-type Change = (stored: Stored, body: Json) => readonly { readonly entry: Partial<Entry>; readonly body: Json | null }[];
-
-/** Reads all of a ledger. */
-async function entriesOf(store: LedgerStore): Promise<Stored[]> {
-  const all: Stored[] = [];
-  for await (const stored of store.all()) all.push(stored);
-  return all;
-}
-
-/** The same ledger with some entries replaced, dropped or doubled, and re-chained: seq, prev, commitments and leaves all hold again. */
-function rechained(entries: readonly Stored[], store: LedgerStore, change: Change): AuditSource & { readonly entries: readonly Stored[] } {
-  const heads = new Map<string, { seq: number; leaf: LeafHash }>();
-  const forged: Stored[] = [];
-  for (const stored of entries) {
-    const parsed = stored.payload === null ? null : parseCanonical(stored.payload);
-    const body = parsed?.ok === true ? parsed.value : null;
-    for (const next of change(stored, body)) {
-      const head = heads.get(stored.entry.trajectory);
-      const payload: Bytes | null = next.body === null ? null : canonicalBytes(next.body);
-      const salt = stored.salt ?? new Uint8Array(32);
-      const entry: Entry = {
-        ...stored.entry,
-        ...next.entry,
-        seq: head === undefined ? 0 : head.seq + 1,
-        prev: head?.leaf ?? null,
-        ...(payload === null ? {} : { commitment: commitmentOf(salt, payload), bytes: payload.length }),
-      };
-      const entryBytes = encodeEntry(entry);
-      const leaf = digestFromBytes(leafHash(entryBytes));
-      heads.set(entry.trajectory, { seq: entry.seq, leaf });
-      forged.push({ index: BigInt(forged.length), entry, entryBytes, leaf, payload, salt: payload === null ? null : salt });
-    }
-  }
-  return {
-    entries: forged,
-    async *all() {
-      yield* forged;
-    },
-    blob: (digest: Digest) => store.blob(digest),
-  };
-}
 
 const keep: Change = (_, body) => [{ entry: {}, body }];
 

@@ -347,6 +347,10 @@ export interface ApprovalQuestion {
 }
 /** Brings a signed vote from a person, or null where nobody can be asked now; never decides. */
 export interface Approver {
+  /**
+   * Shows the question and waits for the person's decision; settles with null at a stop, or where none is given. The vote is signed, for exactly this
+   * request, digest and run, and expires no later than the question. Asked again it may be decided otherwise: nothing is remembered, nothing retried.
+   */
   ask(question: ApprovalQuestion, stop: StopSignal): Promise<ApprovalVoted['vote'] | null>;
 }
 

@@ -2,14 +2,15 @@
  * From an observation to a commit: postconditions first, then the delta to the world, its root, the artifacts and the settlement. What was not
  * declared is rejected, not recorded as if it had been meant (PROTOCOL §§4.3, 8, 9).
  */
-import type { Json } from '@openexec/canon';
+
 import { matchPath } from '@openexec/authority';
+import type { Json } from '@openexec/canon';
 import { pathsOf } from '@openexec/catalogue';
 import type { ActionContract, ArtifactRef, DeltaStep, ExecutionObserved, FileChange, Reason } from '@openexec/protocol';
 import { fileChange } from '@openexec/protocol';
+import { inlineOrParsed } from './blobs.ts';
 import { ONE_CALL, policyInForce } from './compile.ts';
 import { inlineOrBlob, judgement, nextId } from './emit.ts';
-import { inlineOrParsed } from './foldJudgement.ts';
 import { type Pen, write } from './pen.ts';
 import { committedOid } from './precondition.ts';
 import { keepsChanges, kvStep } from './resolve.ts';

@@ -51,6 +51,7 @@ export function initialState(run: TrajectoryId): RunState {
     history: null,
     closed: null,
     parked: null,
+    selfTest: null,
   };
 }
 
@@ -88,6 +89,8 @@ export function takeFact(state: RunState, seq: number): RunState {
 
 /** state × event → state. `seq` is the event's position in the run's trajectory. */
 export function evolve(state: RunState, seq: number, event: RunEvent): RunState {
+  // What a self-test came to is its last word and judged by nobody (PROTOCOL §4.2).
+  if (event.kind === 'selfTest.recorded') return { ...state, status: 'closed', nextSeq: seq + 1 };
   if (isFact(event)) return { ...state, nextSeq: seq + 1, queue: [...state.queue, { seq, event }] };
   const taken = event.cause === null ? state : takeFact(state, event.cause);
   return { ...foldJudgement(taken, seq, event), nextSeq: seq + 1 };

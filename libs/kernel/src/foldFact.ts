@@ -2,13 +2,15 @@
  * What a fact does to the state once it is its turn. A fact that answers nothing open leaves a refusal behind, which the judgement then says
  * (late, or a violation); nothing here looks at the law, the clock or another queued fact (PROTOCOL §4.1).
  */
+
+import { addAmount, BUDGET_DIMENSIONS, subtractAmount, withinAmount } from '@openexec/authority';
 import { canonicalText, instantToMs } from '@openexec/canon';
 import { readAnswer } from '@openexec/catalogue';
-import { addAmount, BUDGET_DIMENSIONS, subtractAmount, withinAmount } from '@openexec/authority';
 import type { Amount, Body, Reason } from '@openexec/protocol';
 import { readRunLaw } from './open.ts';
 import { textPart } from './parts.ts';
 import { rewindProblem, takesOver } from './rewind.ts';
+import { foldCanary, foldSelfTestOpened, isSelfTest } from './selfTest.ts';
 import type { EventOf, IntentState, OpenAsk, OpenExecution, QueuedFact, RunState, StageState } from './state.ts';
 
 const ASSISTANT = 'application/vnd.openexec.answer+json';
@@ -247,7 +249,8 @@ function foldExpired(state: RunState, event: EventOf<'approval.expired'>): RunSt
 export function foldFact(state: RunState, fact: QueuedFact): RunState {
   const event = fact.event;
   if (state.status === 'closed') return refuse(state, 'run.closed', 'the run is closed', true);
-  if (state.status === 'unopened' && event.kind !== 'run.opened') return refuse(state, 'run.notOpened', 'the run was not opened', true);
+  const opens = isSelfTest(state) ? 'selfTest.opened' : 'run.opened';
+  if (state.status === 'unopened' && event.kind !== opens) return refuse(state, 'run.notOpened', 'the run was not opened', true);
   switch (event.kind) {
     case 'run.opened':
       return foldOpened(state, event);
@@ -274,8 +277,15 @@ export function foldFact(state: RunState, fact: QueuedFact): RunState {
     case 'approval.voted':
       // Whether a vote counts depends on the law; `judge` looks at it (approve.ts).
       return state;
-    case 'intent.submitted':
+    case 'selfTest.opened':
+      return state.status === 'unopened'
+        ? foldSelfTestOpened(state, event)
+        : refuse(state, 'selfTest.openedTwice', 'it was opened before', true);
+    case 'intent.submitted': {
+      const canary = isSelfTest(state) ? foldCanary(state, event) : null;
+      if (canary !== null) return canary.ok ? canary.value : refuse(state, canary.error.code, canary.error.message, true);
       return refuse(state, 'intent.notTaken', 'this run takes intents from its own stages only', false);
+    }
     default:
       return refuse(state, 'fact.unexpected', `${event.kind} answers nothing open in this run`, true);
   }

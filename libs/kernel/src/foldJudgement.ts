@@ -2,14 +2,16 @@
  * What a judgement does to the state. Reads nothing but the state and the recorded body, so that a recorded judgement that this kernel would not
  * make is folded all the same and the verifier can go on (PROTOCOL §4.1).
  */
-import { canonicalText, type Json, parseJson } from '@openexec/canon';
+
 import { addAmount } from '@openexec/authority';
+import { canonicalText, type Json, parseJson } from '@openexec/canon';
 import type { Amount, ArtifactRef, Body, DeltaStep } from '@openexec/protocol';
+import { inlineOrParsed } from './blobs.ts';
 import { currentIntent, settle, settleAsk, withIntent } from './foldFact.ts';
-import type { Artifact, EventOf, IntentState, Part, RunEvent, RunState, StageState } from './state.ts';
 import { textPart } from './parts.ts';
 import { remember } from './resolve.ts';
 import { markOf } from './rewind.ts';
+import type { Artifact, EventOf, IntentState, Part, RunEvent, RunState, StageState } from './state.ts';
 import { applyDelta } from './world.ts';
 
 const NOTHING: Amount = { tokens: 0, usdMicros: 0, calls: 0 };
@@ -111,17 +113,6 @@ function foldDeclared(state: RunState, event: EventOf<'intent.declared'>): RunSt
       intents: [...state.stage.intents, intent],
     },
   };
-}
-
-/** The JSON that stands inline or in a hydrated blob; null where the blob is gone. */
-export function inlineOrParsed(
-  value: { readonly inline: Json } | { readonly blob: { readonly digest: string } },
-  blobs: ReadonlyMap<string, Uint8Array>,
-): Json {
-  if ('inline' in value) return value.inline;
-  const bytes = blobs.get(value.blob.digest);
-  const parsed = bytes === undefined ? undefined : parseJson(bytes, { maxBytes: 64 * 1024 * 1024, numbers: 'doubles' });
-  return parsed?.ok === true ? parsed.value : null;
 }
 
 function foldDecided(state: RunState, event: EventOf<'policy.decided'>): RunState {

@@ -30,6 +30,9 @@ export function neededBlobs(event: Pick<RunEvent, 'kind' | 'body'>): readonly Bl
       ];
     case 'model.answered':
       return [body.answer];
+    case 'selfTest.opened':
+      return [body.policySet, body.catalogue, body.profile, body.kit];
+    case 'intent.submitted':
     case 'intent.declared':
       return held(body.arguments);
     case 'execution.started':

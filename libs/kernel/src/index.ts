@@ -16,3 +16,4 @@ export { changedFiles, lookUp, recordOf, worldRoot } from './world.ts';
 export type { Resource, World } from './world.ts';
 export type { Judgement, KernelBlob } from './emit.ts';
 export type { EventOf, FactEvent, IntentState, OpenRequest, QueuedFact, RunEvent, RunLaw, RunState, StageState } from './state.ts';
+export { CANARY_TENANT } from './selfTest.ts';

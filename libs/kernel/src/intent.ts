@@ -10,6 +10,7 @@ import { chainInForce, compile, type Decision, ONE_CALL, type Wish } from './com
 import { inlineOrBlob, judgement, nextId } from './emit.ts';
 import { inputOf, profileOf, timeoutOf } from './execution.ts';
 import { type Pen, write } from './pen.ts';
+import { isSelfTest } from './selfTest.ts';
 import type { IntentState, StageState } from './state.ts';
 import { after, bounded, cut } from './text.ts';
 
@@ -105,7 +106,7 @@ export function wishOf(intent: IntentState): Wish {
     author: intent.author,
     malformed: intent.malformed,
     claims: { rationale: intent.claims.rationale, claimedRisk: intent.claims.claimedRisk },
-    hosts: [],
+    hosts: pen.state.selfTest?.canary?.hosts ?? [],
     reservation: ONE_CALL,
     granted: intent.granted,
   };
@@ -191,6 +192,7 @@ function stage(pen: Pen, intent: IntentState, decisionId: Digest, decision: Deci
       approval: intent.granted?.request ?? null,
     }),
   );
+  if (isSelfTest(pen.state)) return;
   start(pen, { intent, contract, proposal, idempotencyKey, attempt: 1, replaces: null, input: input.value });
 }
 

@@ -2,20 +2,22 @@
  * `judge`: the only writer of judgements. Takes the oldest queued fact and returns its complete, never empty, list of judgements. Pure and total:
  * no clock, no chance, no input but the state and the fold of `law` at one position (PROTOCOL §4.1, ARCHITECTURE §2).
  */
-import { checkChain, keyWithRole, runTrajectory, type LawView } from '@openexec/authority';
+import { checkChain, keyWithRole, type LawView, runTrajectory } from '@openexec/authority';
 import { canonicalText } from '@openexec/canon';
 import { compileProfile } from '@openexec/catalogue';
 import type { Reason, Writ } from '@openexec/protocol';
-import { asksAgain, askNext } from './ask.ts';
 import { resolveExpired, resolveVote, withdrawRequest } from './approve.ts';
+import { askNext, asksAgain } from './ask.ts';
+import { advanceCanary, reactToCanary } from './canary.ts';
 import { factTime, type Judgement, judgement } from './emit.ts';
+import { baseProblem } from './execution.ts';
+import { KERNEL_FLAGS, KERNEL_VERSION } from './flags.ts';
 import { takeFact } from './fold.ts';
 import { currentIntent } from './foldFact.ts';
 import { declareBlueprintIntent, declareCall, loseInterrupted, recordObserved, rejectWaiting, stepIntent } from './intent.ts';
-import { KERNEL_FLAGS, KERNEL_VERSION } from './flags.ts';
-import { baseProblem } from './execution.ts';
 import { type Pen, RESTLESS_JUDGEMENTS, write } from './pen.ts';
 import { reactToRewound } from './rewound.ts';
+import { CANARY_TENANT, isSelfTest, lawForCanary } from './selfTest.ts';
 import { closeRun, enterNext, leaveStage, requestStageApproval, skipReason } from './stage.ts';
 import type { RunState } from './state.ts';
 
@@ -32,7 +34,7 @@ export function judge(state: RunState, law: LawView): readonly Judgement[] {
   const fact = state.queue[0];
   if (fact === undefined) throw new Error('judge: no fact is queued');
   const taken = takeFact(state, fact.seq);
-  const pen: Pen = { law, at: factTime(taken), cause: fact.seq, state: taken, written: [] };
+  const pen: Pen = { law: lawForCanary(taken, law), at: factTime(taken), cause: fact.seq, state: taken, written: [] };
   react(pen);
   while (pen.written.length < RESTLESS_JUDGEMENTS && advance(pen)) {
     // Each step wrote at least one judgement.
@@ -63,6 +65,7 @@ function react(pen: Pen): void {
   if (refusal !== null)
     return write(pen, judgement('fact.noted', { why: refusal.why, message: refusal.message, violation: refusal.violation }));
   if (fact === null) return;
+  if (isSelfTest(pen.state)) reactToCanary(pen);
   if (fact.event.kind === 'run.opened') return reactToOpening(pen);
   if (fact.event.kind === 'approval.voted') return resolveVote(pen, fact.event.body);
   if (fact.event.kind === 'approval.expired') return resolveExpired(pen);
@@ -88,6 +91,7 @@ function openingProblem(pen: Pen): Reason | null {
   const chain = checkChain({ writs: opened.writs, law, at: pen.at, ledger: law.ledger });
   if (!chain.ok) return { code: chain.error.code, message: chain.error.message };
   if (writ.use !== 'run') return { code: 'writ.standing', message: 'a standing writ does not open a run; carve one from it' };
+  if (writ.tenant === CANARY_TENANT) return { code: 'writ.canary', message: 'the writ of a canary opens no run' };
   const named = runTrajectory({ issuer: writ.issuer, nonce: writ.nonce });
   if (named !== state.run) return { code: 'writ.otherRun', message: `the writ opens ${named}, not ${state.run}` };
   const base = baseProblem(state) ?? catalogueProblem(state) ?? profileProblem(state, writ) ?? scopeProblem(state, writ);
@@ -139,6 +143,7 @@ function advance(pen: Pen): boolean {
   const state = pen.state;
   // A parked run moves for one thing only: to be cancelled.
   if (state.status !== 'running' && !(state.status === 'parked' && state.cancel !== null)) return false;
+  if (isSelfTest(state)) return advanceCanary(pen);
   if (inFlight(state)) return false;
   // What was seen to happen is recorded before anything stops the run.
   if (recordObserved(pen)) return true;

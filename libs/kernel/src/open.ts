@@ -2,7 +2,7 @@
  * Reads `run.opened`: every blob that steers the run is parsed once, strictly, by the schemas of the protocol. Total: a bad blob is a reason,
  * never a throw, because recorded input may be anything (PROTOCOL §4.2).
  */
-import { type Bytes, type Digest, type Json, parseJson, type Result, err, ok, utf8Decode } from '@openexec/canon';
+import { type Bytes, type Digest, err, type Json, ok, parseJson, type Result, utf8Decode } from '@openexec/canon';
 import {
   type BlobRef,
   type Body,
@@ -38,7 +38,8 @@ function text(blobs: ReadonlyMap<Digest, Bytes>, ref: BlobRef, what: string): Re
   return decoded.ok ? decoded : err({ code: 'law.blobInvalid', message: `${what} is not UTF-8` });
 }
 
-function parsed<T>(blobs: ReadonlyMap<Digest, Bytes>, ref: BlobRef, what: string, schema: Parser<T>): Result<T, Reason> {
+/** A blob of `run.opened` or `selfTest.opened`, parsed once by its schema, or why it cannot be. */
+export function parsed<T>(blobs: ReadonlyMap<Digest, Bytes>, ref: BlobRef, what: string, schema: Parser<T>): Result<T, Reason> {
   const bytes = blobs.get(ref.digest);
   if (bytes === undefined) return parseOnce(blobs, ref, what, schema);
   const read = known.get(bytes) ?? new Map<object, Result<unknown, Reason>>();

@@ -3,12 +3,14 @@
  * (SEAM). Whatever is needed of blueprint, policy, catalogue and writ was parsed once from `run.opened`.
  */
 import type { Bytes, Digest, Instant, Json, KeyId, TrajectoryId } from '@openexec/canon';
+import type { Call, History } from '@openexec/catalogue';
 import type {
   ActionContract,
   Amount,
   ApprovalTerms,
   ArtifactRef,
   Body,
+  CanaryKit,
   Catalogue,
   CheckedBlueprint,
   CheckedStage,
@@ -24,11 +26,11 @@ import type {
   Reason,
   RunOpened,
   SandboxProfile,
+  SelfTestOpened,
   Toolsets,
   TreeEntry,
   Writ,
 } from '@openexec/protocol';
-import type { Call, History } from '@openexec/catalogue';
 import type { World } from './world.ts';
 
 /** An event as the kernel sees it: its body, and the blobs it needs (see `neededBlobs`), already read. */
@@ -193,6 +195,13 @@ export interface StageMark {
 export interface Artifact extends ArtifactRef {
   readonly json: Json | undefined;
 }
+/** What a self-test is judged under, and the canary in hand. */
+export interface SelfTestState {
+  readonly opened: SelfTestOpened;
+  readonly law: RunLaw;
+  readonly kit: CanaryKit;
+  readonly canary: SelfTestOpened['canaries'][number] | null;
+}
 /** All that the kernel knows of one run, a function of its entries alone. Immutable: every fold makes a new one. */
 export interface RunState {
   readonly run: TrajectoryId;
@@ -237,4 +246,6 @@ export interface RunState {
   readonly history: History | null;
   readonly closed: Body<'run.closed'> | null;
   readonly parked: Body<'run.parked'> | null;
+  /** Only in trajectories of canaries. */
+  readonly selfTest: SelfTestState | null;
 }

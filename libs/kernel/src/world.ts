@@ -2,8 +2,18 @@
  * The world: a pure fold of commits. (kind, id) → {version, value digest, retracted, lastCommit}, authenticated by a compact sparse Merkle map
  * (PROTOCOL §8). O(changed · log n) per commit.
  */
-import { canonicalText, type Bytes, type Digest, digestBytes, digestJson, type Json, sha256, toHex, utf8Encode } from '@openexec/canon';
-import { emptyMap, mapEntries, mapGet, mapRoot, mapSet, type SparseMap } from '@openexec/proof';
+import { type Digest, digestJson, type Json, toHex } from '@openexec/canon';
+import {
+  emptyMap,
+  mapEntries,
+  mapGet,
+  mapRoot,
+  mapSet,
+  type ResourceRecord,
+  recordHash,
+  resourceKey,
+  type SparseMap,
+} from '@openexec/proof';
 import type { DeltaStep, FileValue } from '@openexec/protocol';
 
 /** One resource. `value` is kept beside the record so that the fold answers questions; only the record is under the root. */
@@ -21,12 +31,8 @@ export type World = SparseMap<Resource>;
 /** The world before the first commit. */
 export const emptyWorld: World = emptyMap<Resource>();
 
-function keyOf(kind: string, id: string): Bytes {
-  return sha256(utf8Encode(canonicalText([kind, id])));
-}
-
 /** The record under the root (PROTOCOL §8). */
-export function recordOf(resource: Resource): Json {
+export function recordOf(resource: Resource): ResourceRecord {
   return {
     version: resource.version,
     value: resource.retracted ? null : digestJson(resource.value),
@@ -37,7 +43,7 @@ export function recordOf(resource: Resource): Json {
 
 /** The resource, retracted ones included, or undefined. */
 export function lookUp(world: World, kind: string, id: string): Resource | undefined {
-  return mapGet(world, keyOf(kind, id))?.value;
+  return mapGet(world, resourceKey(kind, id))?.value;
 }
 
 /** World root as a digest. */
@@ -53,7 +59,7 @@ export function applyDelta(
 ): { readonly world: World } | { readonly conflict: DeltaStep } {
   let next = world;
   for (const step of delta) {
-    const key = keyOf(step.kind, step.id);
+    const key = resourceKey(step.kind, step.id);
     const old = mapGet(next, key)?.value;
     const live = old !== undefined && !old.retracted;
     const version = old?.version ?? 0;
@@ -67,7 +73,7 @@ export function applyDelta(
       lastCommit,
       value: step.op === 'retract' ? null : step.value,
     };
-    next = mapSet(next, key, digestBytes(digestJson(recordOf(resource))), resource);
+    next = mapSet(next, key, recordHash(recordOf(resource)), resource);
   }
   return { world: next };
 }

@@ -4,6 +4,13 @@
  */
 
 export {
+  type AddCheckpoint,
+  type AddCheckpointAnswer,
+  formatAddCheckpoint,
+  judgeAddCheckpoint,
+  parseAddCheckpoint,
+} from './addCheckpoint.ts';
+export {
   type Checkpoint,
   formatCheckpointBody,
   formatTlogProof,
@@ -14,13 +21,6 @@ export {
   type TlogProof,
   verifyTlogProof,
 } from './checkpoint.ts';
-export {
-  type AddCheckpoint,
-  type AddCheckpointAnswer,
-  formatAddCheckpoint,
-  judgeAddCheckpoint,
-  parseAddCheckpoint,
-} from './addCheckpoint.ts';
 export type { CheckpointBody } from './checkpointBody.ts';
 export {
   addSignatureLines,
@@ -72,6 +72,14 @@ export {
   verifyInclusion,
 } from './proofs.ts';
 export {
+  type MapProofJson,
+  mapProofJson,
+  type ResourceRecord,
+  readMapProof,
+  recordHash,
+  resourceKey,
+} from './resource.ts';
+export {
   emptyMap,
   type MapEntry,
   type MapProof,
@@ -95,4 +103,4 @@ export {
   type TileFile,
   type TileReader,
 } from './tileTree.ts';
-export { judgeByPolicy, parseTlogPolicy, type PolicyVerdict, type TlogPolicy } from './tlogPolicy.ts';
+export { judgeByPolicy, type PolicyVerdict, parseTlogPolicy, type TlogPolicy } from './tlogPolicy.ts';

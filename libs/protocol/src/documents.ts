@@ -28,6 +28,7 @@ export const cliDocuments = {
     title: 'One event: a line of run, resume and timeline with --jsonl',
     printedBy: ['run --jsonl', 'resume --jsonl', 'timeline --jsonl'],
   },
+  'self-test': { schema: setup.selfTest, title: 'openexec self-test --json', printedBy: ['self-test --json'] },
   init: { schema: setup.init, title: 'openexec init --json', printedBy: ['init --json'] },
   run: {
     schema: runs.runSummary,
@@ -47,6 +48,9 @@ export const cliDocuments = {
   verify: { schema: ledger.verify, title: 'openexec verify --json', printedBy: ['verify --json'] },
   export: { schema: bundle.exported, title: 'openexec export --json', printedBy: ['export --json'] },
   'verify-bundle': { schema: bundle.verifyBundle, title: 'openexec verify-bundle --json', printedBy: ['verify-bundle --json'] },
+  'world-get': { schema: ledger.worldGet, title: 'openexec world get --json', printedBy: ['world get --json'] },
+  'world-proof': { schema: ledger.worldProof, title: 'The file of openexec world prove', printedBy: ['world prove --json'] },
+  'world-verify': { schema: ledger.worldVerify, title: 'openexec world verify --json', printedBy: ['world verify --json'] },
   replay: { schema: ledger.replay, title: 'openexec replay --json', printedBy: ['replay --json'] },
   'ledger-anchor': { schema: ledger.ledgerAnchor, title: 'openexec ledger anchor --json', printedBy: ['ledger anchor --json'] },
   'ledger-info': { schema: ledger.ledgerInfo, title: 'openexec ledger info --json', printedBy: ['ledger info --json'] },

@@ -6,6 +6,7 @@ import type { TrajectoryId } from '@openexec/canon';
 import type * as z from 'zod';
 import * as law from './law.ts';
 import * as run from './run.ts';
+import * as selfTestBodies from './selfTest.ts';
 
 /** Number of this registry; a reader refuses a ledger that names a higher one. */
 export const REGISTRY = 1;
@@ -218,12 +219,16 @@ export const KINDS = {
     'votes are counted until `until`',
     true,
   ),
-  'approval.voted': fact('run', run.approvalVoted, 'an approver key', 'approval.requested', 'counts once per key'),
+  'approval.voted': {
+    ...fact('run', run.approvalVoted, 'an approver key', 'approval.requested', 'counts once per key'),
+    families: ['run', 'selftest'],
+  },
   'approval.expired': fact('run', run.approvalExpired, 'the driver', 'approval.requested', 'the request is resolved {expired}'),
   'approval.resolved': judged(
     run.approvalResolved,
     'enough votes, one denial, or expiry',
     'the request is consumed; the compile runs again',
+    true,
   ),
   'execution.started': judged(run.executionStarted, 'proposal.staged', 'the effect may be performed, by the driver that appended it'),
   'execution.observed': fact('run', run.executionObserved, 'the driver', 'execution.started', 'what the effect did, seen from outside'),
@@ -243,12 +248,18 @@ export const KINDS = {
 
   'selfTest.opened': fact(
     'selftest',
-    run.selfTestOpened,
+    selfTestBodies.selfTestOpened,
     'the driver',
     'nothing; it is entry 0',
     'fixes what the canaries are judged under',
   ),
-  'selfTest.recorded': fact('selftest', run.selfTestRecorded, 'the runtime key', 'every canary was judged', 'last entry; not judged'),
+  'selfTest.recorded': fact(
+    'selftest',
+    selfTestBodies.selfTestRecorded,
+    'the runtime key',
+    'every canary was judged',
+    'last entry; not judged',
+  ),
   'pointer.recorded': fact('memory', run.pointerRecorded, 'the command line', 'nothing', 'the pointer stands'),
   'pointer.retired': fact('memory', run.pointerRetired, 'the command line', 'pointer.recorded', 'the pointer is gone'),
 } as const satisfies Record<string, KindRow>;

@@ -5,7 +5,6 @@
 import * as z from 'zod';
 import { signedWrit } from './law.ts';
 import { boundSkill } from './skill.ts';
-import { approvalTerms, assurance, delta, fileChange, modelChoice, reason, sandboxMode } from './work.ts';
 import {
   amount,
   blobRef,
@@ -26,6 +25,7 @@ import {
   signature,
   signed,
 } from './words.ts';
+import { approvalTerms, assurance, delta, fileChange, modelChoice, reason, sandboxMode } from './work.ts';
 
 const driven = { driver: driverId, epoch: count };
 
@@ -151,7 +151,7 @@ export const modelFailed = z.strictObject({
 
 /** What the model says about its own call; recorded, read by nothing (ARCHITECTURE invariant 8). */
 export const claims = z.strictObject({ rationale: sentence.nullable(), claimedRisk: z.string().max(200).nullable() });
-/** Body of `intent.submitted`: selftest. */
+/** Body of `intent.submitted`: `channel` names the gateway, or in a self-test the canary. */
 export const intentSubmitted = z.strictObject({ channel: name, action: z.string().max(128), arguments: inlineOrBlob, claims });
 /** Body of `intent.declared`: the intent waits its turn. */
 export const intentDeclared = z.strictObject({
@@ -371,7 +371,7 @@ export const skillBound = z.strictObject({ ...driven, skill: name, version: z.st
 /** `violation` marks a recorded fact that answers nothing open; everything else is an ordinary remark. */
 export const factNoted = z.strictObject({ why: code, message: sentence, violation: z.boolean() });
 
-// ---- ledger, writ, selftest, memory trajectories
+// ---- ledger, writ, memory trajectories
 
 /** Body of `anchor.recorded`: evidence that the head was seen elsewhere. */
 export const anchorRecorded = z.strictObject({ size: count, root: digest, type: name, evidence: blobRef });
@@ -399,19 +399,6 @@ export const ledgerSealed = z.strictObject({ successor: z.string().regex(/^[0-9a
 export const writCarved = z.strictObject({ run: z.string().max(128), writ: signedWrit, grant: amount });
 /** Body of `writ.settled`: what was not spent returns. */
 export const writSettled = z.strictObject({ run: z.string().max(128), spend: amount, returned: amount });
-/** Body of `selfTest.opened`: fixes what the canaries are judged under. */
-export const selfTestOpened = z.strictObject({
-  policySet: blobRef,
-  catalogue: blobRef,
-  flags: z.array(count),
-  profile: blobRef,
-  host: digest,
-  writs: z.array(signedWrit).min(1),
-});
-/** Body of `selfTest.recorded`: last entry; not judged. */
-export const selfTestRecorded = signed(
-  z.strictObject({ ledger: digest, nonce, passed: z.boolean(), canaries: count, until: instant, report: blobRef }),
-);
 /** Body of `pointer.recorded`: the pointer stands. */
 export const pointerRecorded = z.strictObject({
   pointer: name,

@@ -39,6 +39,12 @@ export type OwnCode =
   | 'rewind.ending'
   /** The kernel is neither at rest nor asks for anything: a defect. */
   | 'run.stuck'
+  /** A self-test of another runtime, policy, profile or machine. */
+  | 'selfTest.otherGround'
+  /** A canary was let through, or a control did not work. */
+  | 'selfTest.failed'
+  /** Older than a day. */
+  | 'selfTest.expired'
   /** The clock is before the last change of the law. */
   | 'clock.behind'
   /** Trajectory `law` does not fold. */

@@ -11,6 +11,7 @@ import type {
   ModelChoice,
   PolicySet,
   Prices,
+  Reference,
   SandboxProfile,
   SignedWrit,
   Skill,
@@ -75,7 +76,8 @@ export interface Opening {
     readonly listing: readonly TreeEntry[];
   };
   readonly approvals: 'ask' | 'never';
-  readonly selfTest: null;
+  /** The self-test that stands for this run; null where none was made, and then it is not governed (PROTOCOL §4.2). */
+  readonly selfTest: Reference | null;
   /** Templates with the values of their parameters; each narrows what the ones before it left. Left out where there are none. */
   readonly skills?: readonly { readonly template: Skill; readonly params: Readonly<Record<string, string>> }[];
 }

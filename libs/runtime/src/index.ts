@@ -10,4 +10,14 @@ export { type CastVote, castVote, type Noted, requestCancel, requestPause, type 
 export { type Opened, type OpenPorts, openRun } from './open.ts';
 export { loadLaw, loadRun } from './read.ts';
 export { type Rewind, type Rewound, rewindRun } from './rewind.ts';
+export {
+  keyOfGround,
+  type RecordedSelfTest,
+  readSelfTest,
+  recordSelfTest,
+  type SelfTestGround,
+  type SelfTestOrder,
+  type SelfTestPorts,
+  standsFor,
+} from './selfTest.ts';
 export { NEVER, type StopSwitch, stopSwitch } from './stop.ts';

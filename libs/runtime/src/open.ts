@@ -1,27 +1,28 @@
 /**
  * Opening a run: everything that will steer it becomes a blob of `run.opened`. Must never judge: the first driver does (PROTOCOL §4.2).
  */
+
+import { runTrajectory } from '@openexec/authority';
 import {
   type Bytes,
-  canonicalBytes,
   type Clock,
+  canonicalBytes,
   type Digest,
   digestOf,
   type Json,
   ok,
   type Randomness,
   type Result,
-  toHex,
   type TrajectoryId,
+  toHex,
   utf8Encode,
 } from '@openexec/canon';
-import { runTrajectory } from '@openexec/authority';
 import { KERNEL_FLAGS, KERNEL_VERSION } from '@openexec/kernel';
 import type { Blob, LedgerStore } from '@openexec/ledger';
 import type { BlobRef } from '@openexec/protocol';
 import { carve } from './carve.ts';
 import type { CrashPoint } from './crash.ts';
-import { ledgerRefusal, reading, refuse, type RuntimeFailure } from './failure.ts';
+import { ledgerRefusal, type RuntimeFailure, reading, refuse } from './failure.ts';
 import type { Opening } from './hands.ts';
 
 const TEXT = 'text/plain; charset=utf-8';
@@ -104,7 +105,7 @@ export async function openRun(opening: Opening, ports: OpenPorts): Promise<Resul
 }
 
 /** Refuses a clock that is before the last change of the law. */
-function checkClock({ ledger, clock }: OpenPorts): Promise<Result<void, RuntimeFailure>> {
+export function checkClock({ ledger, clock }: Pick<OpenPorts, 'ledger' | 'clock'>): Promise<Result<void, RuntimeFailure>> {
   return reading(async () => {
     const head = await ledger.trajectory(LAW);
     if (head === null) return ok(undefined);

@@ -37,3 +37,4 @@ export {
 } from './bundle/statement.ts';
 export { readTar, TAR_END, tarHeader, tarPadding } from './bundle/tar.ts';
 export { verifyBundle } from './bundle/verifyBundle.ts';
+export { WORLD_KINDS, type WorldClaim, type WorldProofError, verifyWorldProof } from './worldProof.ts';

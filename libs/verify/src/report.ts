@@ -18,6 +18,7 @@ export type FindingCode =
   | 'payload.commitment'
   | 'payload.missing'
   | 'erasure.signature'
+  | 'selfTest.signature'
   | 'law.body'
   | 'law.nonce'
   | 'law.ledger'

@@ -3,7 +3,7 @@
  * memory is one record per trajectory. Needs no validation library and nothing of the host. PROTOCOL §10.
  */
 import { type Bytes, type Digest, digestOf, fromBase64, isDigest, type Json, parseCanonical, toHex } from '@openexec/canon';
-import { commitmentOf, decodeEntry, type Entry, ERASURE_TYPE, entrySigningBytes, readPrunedList, type Row } from '@openexec/ledger/codec';
+import { commitmentOf, decodeEntry, type Entry, ERASURE_TYPE, entrySigningBytes, type Row, readPrunedList } from '@openexec/ledger/codec';
 import { CompactRange, formatVkey, leafHash, openCheckpoint, verifySignature, verifyTyped } from '@openexec/proof';
 import { LawKeys } from './lawKeys.ts';
 import type { Finding, FindingCode, LedgerSource, VerifyOptions, VerifyReport } from './report.ts';
@@ -15,7 +15,7 @@ const CHECKED = [
   'every entry: canonical bytes, leaf hash, place in its trajectory, previous leaf, kind, time, cause, law position',
   'every payload present: length and salted commitment',
   'the tree: root recomputed from the leaves, at every checkpoint and at the head kept elsewhere',
-  'every signature on law bodies, commits, closed runs and checkpoints, by a key that held its role there',
+  'every signature on law bodies, commits, closed runs, self-tests and checkpoints, by a key that held its role there',
   'law nonces: each used once',
   'every payload that is gone: named by a signed payload.erased, or by the list of a ledger.pruned and old enough',
 ];
@@ -24,7 +24,7 @@ const NOT_CHECKED = [
   'whether the kernel would judge the same again (verify --deep)',
   'whether facts are true: an observation is what the runtime saw',
   'anchors and witnesses: none is configured',
-  'signatures of votes, self-tests and the writs of runs (verify --deep)',
+  'signatures of votes and the writs of runs (verify --deep)',
 ];
 
 /** These keep their payloads for ever (PROTOCOL §3, erasure). */
@@ -130,6 +130,7 @@ export class LedgerVerification {
     this.#payload(entry, row, index);
     if (entry.trajectory === 'law') this.#lawBody(entry, leaf, row.payload, index);
     if (entry.kind === 'payload.erased' && row.payload !== null) this.#erasure(row.payload, entry, index);
+    if (entry.kind === 'selfTest.recorded' && row.payload !== null) this.#selfTest(row.payload, entry, index);
     if (entry.kind === 'ledger.pruned' && row.payload !== null) this.#pruning(row.payload, entry, index);
     if (entry.sig !== undefined) this.#entrySignature(entry, entry.sig, index);
   }
@@ -193,6 +194,22 @@ export class LedgerVerification {
       if (known === null || typeof value !== 'string' || !verifyTyped({ type: ERASURE_TYPE, body: signed, publicKey: known, value }))
         this.#say(index, 'erasure.signature', `payload.erased is not signed by a root or issuer key of this ledger`);
     }
+  }
+
+  /** What canaries came to is the word of a runtime key (PROTOCOL §4.2). */
+  #selfTest(payload: Bytes, entry: Entry, index: number): void {
+    const recorded = parseCanonical(payload);
+    const body = recorded.ok ? member(recorded.value, 'body') : undefined;
+    const signatures = recorded.ok ? member(recorded.value, 'signatures') : undefined;
+    const only = Array.isArray(signatures) && signatures.length === 1 ? (signatures[0] as Json) : undefined;
+    const [key, value] = [member(only, 'key'), member(only, 'value')];
+    const publicKey = typeof key === 'string' ? this.#law.holder(key, 'runtime', entry.at) : null;
+    this.#signatures += 1;
+    const type = 'application/vnd.openexec.selfTest.recorded.v1+json';
+    const good = body !== undefined && publicKey !== null && typeof value === 'string' && verifyTyped({ type, body, publicKey, value });
+    if (!good) this.#say(index, 'selfTest.signature', 'selfTest.recorded is not signed by a runtime key of this ledger');
+    else if (member(body, 'ledger') !== this.#law.ledger || member(body, 'trajectory') !== entry.trajectory)
+      this.#say(index, 'selfTest.signature', 'selfTest.recorded is of another ledger or trajectory');
   }
 
   #pruning(payload: Bytes, entry: Entry, index: number): void {

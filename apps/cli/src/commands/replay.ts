@@ -7,7 +7,7 @@ import { type ReplayReport, replayRun } from '@openexec/audit';
 import { ok } from '@openexec/canon';
 import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { EXIT, refuse } from '../exit.ts';
-import { safeLine, type Style } from '../output.ts';
+import { type Style, safeLine } from '../output.ts';
 import { divergenceLines, isLawfullyGone } from '../read/divergence.ts';
 import { withLedger } from '../read/guard.ts';
 import { amountText } from '../read/narrator.ts';
@@ -57,7 +57,7 @@ async function replay(context: CommandContext, wanted: string, options: ReplayOp
 function replayLines(report: ReplayReport, style: Style): string[] {
   const verdict = {
     agrees: style.green('agrees: every recorded judgement is the one that the kernel makes again'),
-    diverges: style.red(`diverges in ${report.divergences.length} places`),
+    diverges: style.red(`diverges in ${report.divergences.length + report.omitted} places`),
     notDerivable: style.yellow(`not derivable from seq ${report.from?.seq ?? 0}: ${safeLine(report.from?.message ?? '')}`),
   }[report.verdict];
   return [
@@ -69,5 +69,6 @@ function replayLines(report: ReplayReport, style: Style): string[] {
     `spend      ${amountText(report.spend)}`,
     ...report.violations.map(({ seq, why, message }) => `violation  seq ${seq}: ${why}: ${safeLine(message)}`),
     ...report.divergences.flatMap((divergence) => divergenceLines(divergence, style)),
+    ...(report.omitted === 0 ? [] : [`  and ${report.omitted} more`]),
   ];
 }

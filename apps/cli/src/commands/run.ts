@@ -7,8 +7,9 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { CommandContext, CommandResult, Project } from '../context.ts';
 import { shortRun } from '../findRun.ts';
 import type { Display } from '../run/display.ts';
-import { approverFor, displayFor, tell, type Telling } from '../run/drive.ts';
+import { approverFor, displayFor, type Telling, tell } from '../run/drive.ts';
 import type { Company } from '../run/open.ts';
+import { selfTestText } from '../run/selfTest.ts';
 import { startGoverned } from '../run/start.ts';
 
 interface RunOptions extends Telling {
@@ -123,6 +124,10 @@ function atTheTerminal(context: CommandContext, project: Project, telling: Telli
     opened(opened) {
       run = opened.run;
       if (telling.jsonl !== true) output.progress(`run ${shortRun(opened.run)} follows blueprint ${opened.blueprint}`);
+    },
+    proven: ({ recorded, reused }) => {
+      if (telling.jsonl !== true)
+        output.progress(reused ? `self-test of ${recorded.at} stands until ${recorded.until}` : `self-test: ${selfTestText(recorded)}`);
     },
     observe: (stored) => display?.observe(stored),
     warn: (text) => output.warn(text),

@@ -3,10 +3,10 @@
  * what was not; exit 20 when integrity fails, 21 when a judgement differs, 22 when a required anchor is not fresh, 0 with a statement when a run can no longer be derived
  * (CLI.md, PROTOCOL §10).
  */
-import type { RunReport } from '@openexec/audit';
+import type { DeepReport, RunReport } from '@openexec/audit';
 import { ok } from '@openexec/canon';
 import type { CommandContext, CommandResult, Register } from '../context.ts';
-import { safeLine, type Style } from '../output.ts';
+import { type Style, safeLine } from '../output.ts';
 import { divergenceLines, isLawfullyGone } from '../read/divergence.ts';
 import type { Integrity } from '../read/evidence.ts';
 import { checkedLists, diverged, documentOf, exitOf, levelOf, unlawful, type Verdict, verdictOf } from '../read/verdict.ts';
@@ -123,9 +123,11 @@ function deepLines({ deep, asked }: Verdict, style: Style): string[] {
   if (deep === null) return asked ? [`${style.yellow('not judged')}   what is not sound is not judged again`] : [];
   const { totals } = deep;
   const bad = diverged(deep) || unlawful(deep).length > 0;
-  const head = `${totals.judgements} judgements of ${totals.runs} runs derived again from ${totals.facts} facts`;
+  const tests = totals.selfTests === 0 ? '' : `, ${totals.selfTestJudgements} of ${totals.selfTests} self-tests`;
+  const head = `${totals.judgements} judgements of ${totals.runs} runs derived again from ${totals.facts} facts${tests}`;
   return [
-    bad ? `${style.red('✗ diverged')}: ${head}; ${totals.divergences} differ` : `${style.green('✓ every judgement agrees')}: ${head}`,
+    bad ? `${style.red('✗ diverged')}: ${head}; ${driftText(totals)}` : `${style.green('✓ every judgement agrees')}: ${head}`,
+    ...(totals.ungoverned > 0 ? [`             ${totals.ungoverned} runs cite no self-test`] : []),
     ...(totals.pending > 0 ? [`             ${totals.pending} facts are not judged yet`] : []),
     ...(totals.unsigned > 0 ? [`${style.yellow('!')} ${totals.unsigned} commits and closes carry no signature of a runtime key`] : []),
     ...deep.lawProblems.map(({ index, code, message }) => `${style.red('✗')} index ${index}: ${code}: ${safeLine(message)}`),
@@ -133,8 +135,18 @@ function deepLines({ deep, asked }: Verdict, style: Style): string[] {
       ({ index, code, message, expected, recorded }) =>
         `${style.red('✗')} index ${index}: ${code}: ${safeLine(message)}; expected ${safeLine(expected ?? 'none')}, recorded ${safeLine(recorded ?? 'none')}`,
     ),
-    ...deep.runs.flatMap((run) => runLines(run, style)),
+    ...[...deep.runs, ...deep.selfTests].flatMap((run) => runLines(run, style)),
   ];
+}
+
+function more({ omitted }: RunReport): string[] {
+  return omitted === 0 ? [] : [`  and ${omitted} more`];
+}
+
+/** `2 differ: 1 policy, 1 world`. */
+function driftText({ divergences, drift }: DeepReport['totals']): string {
+  const kinds = Object.entries(drift).filter(([, count]) => count > 0);
+  return `${divergences} differ${kinds.length === 0 ? '' : `: ${kinds.map(([kind, count]) => `${count} ${kind}`).join(', ')}`}`;
 }
 
 function runLines(run: RunReport, style: Style): string[] {
@@ -152,6 +164,6 @@ function runLines(run: RunReport, style: Style): string[] {
     ...violations,
     ...(run.divergences.length === 0
       ? []
-      : [`${run.run}:`, ...run.divergences.flatMap((divergence) => divergenceLines(divergence, style))]),
+      : [`${run.run}:`, ...run.divergences.flatMap((divergence) => divergenceLines(divergence, style)), ...more(run)]),
   ];
 }

@@ -3,10 +3,11 @@
  */
 import { err, ok, type Result } from '@openexec/canon';
 import { inspectRepository } from '@openexec/workspace';
-import type { CommandContext, Project } from '../context.ts';
-import { type Refusal, REFUSALS } from '../exit.ts';
+import type { CommandContext, OpenLedger, Project } from '../context.ts';
+import { REFUSALS, type Refusal } from '../exit.ts';
 import { KEY_LABELS, keysFolder, loadKey } from '../keyring.ts';
 import { configFor, planRun } from '../run/plan.ts';
+import { lastSelfTest, selfTestText } from '../run/selfTest.ts';
 import { type Finding, good, wanting } from './finding.ts';
 
 /** Everything about the checkout around, in the order of the report. */
@@ -52,9 +53,30 @@ async function ledgerFindings(context: CommandContext): Promise<readonly Finding
   if (!opened.ok) return [refused('ledger', opened.error, why)];
   const { store, stateFolder, fingerprint, place } = opened.value;
   const { size } = await store.head();
+  const selfTest = await selfTestFinding(context, opened.value);
   await opened.value.close();
   const said = `${size} entries, durable (${DURABLE[place.kind]}), head file agrees, fingerprint ${fingerprint}`;
-  return [good('ledger', said, why), keysFinding(keysFolder(stateFolder))];
+  return [good('ledger', said, why), keysFinding(keysFolder(stateFolder)), selfTest];
+}
+
+/** What is recorded; nothing is tried here, and a run makes its own where none stands. */
+async function selfTestFinding(context: CommandContext, ledger: OpenLedger): Promise<Finding> {
+  const why = 'no run opens unless what must be refused was seen to be refused, within a day, on this machine and under this policy';
+  const name = 'self-test';
+  const last = await lastSelfTest(ledger);
+  if (last === null) {
+    const remedy = 'the next run makes one; to see it by itself, run it';
+    return wanting('note', { name, said: 'none is recorded in this ledger by this machine', why, remedy, command: 'openexec self-test' });
+  }
+  const said = `${last.reference.trajectory} of ${last.at}: ${selfTestText(last)}; it stands until ${last.until}`;
+  if (context.clock.now() <= last.until) return good(name, said, why);
+  return wanting('note', {
+    name,
+    said: `${said}, which is over`,
+    why,
+    remedy: 'the next run makes another',
+    command: 'openexec self-test',
+  });
 }
 
 function refused(name: string, refusal: Refusal, why: string): Finding {

@@ -2,7 +2,7 @@
  * One divergence in lines: where, what, expected and recorded, and every member that differs. Must never leave one out.
  */
 import type { Divergence } from '@openexec/audit';
-import { safeLine, type Style } from '../output.ts';
+import { type Style, safeLine } from '../output.ts';
 
 const VALUE_MAX = 300;
 /** Why a run may lawfully be underivable (PROTOCOL §10). Anything else that is missing, or is not what it should be, is damage: exit 20. */
@@ -15,8 +15,8 @@ export function isLawfullyGone(from: { readonly code: string }): boolean {
 
 /** The lines of one divergence. */
 export function divergenceLines(divergence: Divergence, style: Style): string[] {
-  const { index, seq, kind, what, drift } = divergence;
-  const head = `${style.red('✗')} index ${index}, seq ${seq}, ${kind.recorded ?? 'nothing recorded'}: ${what}`;
+  const { index, seq, kind, what, about, drift } = divergence;
+  const head = `${style.red('✗')} index ${index}, seq ${seq}, ${kind.recorded ?? 'nothing recorded'}: ${what} (${about})`;
   if (drift.length === 0) return [head, ...both(divergence.expected, divergence.recorded)];
   return [
     head,

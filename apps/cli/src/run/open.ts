@@ -4,12 +4,12 @@
 import { resolve } from 'node:path';
 import { narrowWrit, runTrajectory } from '@openexec/authority';
 import { err, type KeyId, ok, type Result, type TrajectoryId } from '@openexec/canon';
-import { type Approver, type BaseTree, builtinToolsets, compileProfile, DEFAULT_LIMITS, type StopSignal } from '@openexec/catalogue';
-import type { Config, FileKey } from '@openexec/config';
+import { type Approver, type BaseTree, builtinToolsets, type StopSignal } from '@openexec/catalogue';
+import type { FileKey } from '@openexec/config';
 import type { Stored } from '@openexec/ledger';
 import type { PolicySet, SignedWrit } from '@openexec/protocol';
 import { type Opening, openRun } from '@openexec/runtime';
-import { describeToolchain, type Redactor, type RepositoryFacts, seccompArch, seccompDigest } from '@openexec/workspace';
+import type { Redactor, RepositoryFacts } from '@openexec/workspace';
 import { alongFor } from '../anchors/along.ts';
 import type { OpenLedger, Project, Surroundings } from '../context.ts';
 import { type Refusal, refuse } from '../exit.ts';
@@ -22,6 +22,7 @@ import type { RunSummary } from './finish.ts';
 import { openHands, provideOf, soundSandbox } from './hands.ts';
 import { type RunPlan, underLaw, writFor, writsFromFile } from './plan.ts';
 import { redactJson, redactorOf, refuseSecrets } from './redact.ts';
+import { groundFor, profileFor, type StandingSelfTest, standingSelfTest } from './selfTest.ts';
 
 /** The repository and the commit that the run starts from. */
 export type Base = RepositoryFacts & { readonly commit: string };
@@ -35,6 +36,8 @@ export interface Company {
   opened(opened: { readonly run: TrajectoryId; readonly blueprint: string; readonly ledger: OpenLedger; readonly operator: KeyId }): void;
   /** Handed the run's own count before anything is opened; it is kept up with what `observe` is told. */
   counted(tally: Tally): void;
+  /** The self-test that stands for the run, before it opens. */
+  proven(selfTest: StandingSelfTest): void;
   /** Told of each entry of the run once it is durable. */
   observe(stored: Stored): void;
   /** Something that does not stop the run, but that its caller should know. */
@@ -106,26 +109,39 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
   if (plan.model !== null && plan.model.script !== null) keepScript(ledger, run, redactJson(plan.model.script, redactor));
   const opening = openingOf(fresh, { operating: operating.value, redactor, writs: writs.value, writ, base, policySet: policySet.value });
   if (!opening.ok) return opening;
-  const clean = refuseSecrets(
-    {
-      'the list of files of the base commit': opening.value.base.listing,
-      'the configured commands': opening.value.catalogue,
-      'the blueprint': opening.value.blueprint,
-      'the policy': opening.value.policySet,
-      'the writ': opening.value.writs,
-      'a skill': plan.skills.map(({ template, params }) => ({ template, params })),
-      'the choice of the model': opening.value.model,
-      'the sandbox profile': opening.value.profile,
-    },
-    redactor,
-  );
+  const clean = refuseRecorded(opening.value, redactor);
   if (!clean.ok) return clean;
-  const started = await openRun(opening.value, hands);
+  const standing = await standingSelfTest({
+    context,
+    ledger,
+    operating: operating.value,
+    ground: groundFor(ledger, plan, { profile: opening.value.profile, sandbox: await sandbox.value.check() }),
+    sandbox: await sandbox.value.check(),
+  });
+  if (!standing.ok) return standing;
+  company.proven(standing.value);
+  const started = await openRun({ ...opening.value, selfTest: standing.value.recorded.reference }, hands);
   if (!started.ok) return err(storeRefusal(started.error));
   // Key files hold checked ids.
   company.opened({ run, blueprint: plan.blueprint.name, ledger, operator: operator.keyId as KeyId });
   for await (const stored of ledger.store.read(run, 0, 1)) observe(stored);
   return drive({ run, hands, stop, tally, along: along.value, driver: started.value.driver });
+}
+
+/** What is recorded as it is holds no known secret. */
+function refuseRecorded(opening: Opening, redactor: Redactor): Result<void, Refusal> {
+  return refuseSecrets(
+    {
+      'the list of files of the base commit': opening.base.listing,
+      'the configured commands': opening.catalogue,
+      'the blueprint': opening.blueprint,
+      'the policy': opening.policySet,
+      'the writ': opening.writs,
+      'the choice of the model': opening.model,
+      'the sandbox profile': opening.profile,
+    },
+    redactor,
+  );
 }
 
 async function writsOf(fresh: NewRun, { operator, runtime }: Operating): Promise<Result<readonly SignedWrit[], Refusal>> {
@@ -147,24 +163,10 @@ interface OpeningParts {
   readonly policySet: PolicySet;
 }
 
-/** Configuration may only make a bound smaller than the runtime's own. */
-function narrowed(limits: Config['limits']): Partial<typeof DEFAULT_LIMITS> {
-  const names = Object.keys(limits) as (keyof Config['limits'])[]; // Its own keys, which Object.keys forgets.
-  return Object.fromEntries(names.map((name) => [name, Math.min(limits[name] ?? Number.POSITIVE_INFINITY, DEFAULT_LIMITS[name])]));
-}
-
 function openingOf(fresh: NewRun, parts: OpeningParts): Result<Opening, Refusal> {
   const { plan, task } = fresh;
-  const arch = seccompArch();
-  if (arch === null) return refuse('sandbox.unavailable', 'there is no system-call filter for this CPU');
-  const profile = compileProfile({
-    writ: plan.skills.reduce((writ, { template }) => narrowWrit(writ, template), parts.writ.body),
-    mode: plan.grant.mode,
-    provide: plan.config.provide.map(provideOf),
-    toolchain: [describeToolchain().symbol],
-    seccompDigest: seccompDigest(arch),
-    limits: narrowed(plan.config.limits),
-  });
+  const profile = profileFor(plan, parts.writ.body);
+  if (!profile.ok) return profile;
   return ok({
     task: parts.redactor.redactText(task),
     session: null,
@@ -176,7 +178,7 @@ function openingOf(fresh: NewRun, parts: OpeningParts): Result<Opening, Refusal>
     catalogue: plan.catalogue,
     toolsets: builtinToolsets,
     prices: plan.prices,
-    profile,
+    profile: profile.value,
     model: plan.model?.choice ?? null,
     base: parts.base,
     approvals: plan.config.approvals,

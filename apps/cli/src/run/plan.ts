@@ -4,9 +4,9 @@
  */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type Instant, instantFromMs, instantToMs, type KeyId, ok, type Result } from '@openexec/canon';
 import { checkChain, issueWrit, type LawView } from '@openexec/authority';
 import type { BlueprintContext } from '@openexec/blueprint';
+import { type Instant, instantFromMs, instantToMs, type KeyId, ok, type Result } from '@openexec/canon';
 import { argumentProblem, builtinActions, builtinToolsets } from '@openexec/catalogue';
 import {
   type Config,
@@ -94,8 +94,11 @@ export function blueprintContext(commands: Config['commands']): BlueprintContext
   return { actions: builtinActions, toolsets: builtinToolsets, commands, argumentProblem };
 }
 
-/** Reads and checks everything; opens the model's adapter but asks nothing. */
-export function planRun(context: Surroundings, project: Project, flags: RunFlags): Result<RunPlan, Refusal> {
+/** The part of a plan that no model has a say in: what a self-test stands for. */
+export type GroundPlan = Omit<RunPlan, 'model' | 'prices'>;
+
+/** Reads and checks everything but the model. */
+export function groundPlan(context: Surroundings, project: Project, flags: RunFlags): Result<GroundPlan, Refusal> {
   const config = configFor(context, project, flags);
   if (!config.ok) return config;
   if (!existsSync(join(project.folder, 'config.yaml'))) return refuse('config.missing', 'this checkout has no .openexec/config.yaml');
@@ -110,26 +113,25 @@ export function planRun(context: Surroundings, project: Project, flags: RunFlags
   const policySet = policySetOf(context, project, { base: config.value.policy, files: flags.policies });
   if (!policySet.ok) return policySet;
   const grant = grantOf({ blueprint: blueprint.value, toolsets: builtinToolsets, actions: builtinActions });
-  const { modelFrom } = config.value;
+  const catalogue: Catalogue = { version: 1, actions: [...builtinActions], commands: { ...commands } };
+  return ok({ config: config.value, blueprint: blueprint.value, policySet: policySet.value, catalogue, grant });
+}
+
+/** Reads and checks everything; opens the model's adapter but asks nothing. */
+export function planRun(context: Surroundings, project: Project, flags: RunFlags): Result<RunPlan, Refusal> {
+  const ground = groundPlan(context, project, flags);
+  if (!ground.ok) return ground;
+  const { config, grant } = ground.value;
+  const { modelFrom } = config;
   const base = modelFrom === 'flag' || modelFrom === 'environment' ? context.cwd : project.root;
-  const places = { env: context.env, config: config.value, base, root: project.root };
-  const model = !grant.asksModel ? ok(null) : flags.own === undefined ? chooseModel(places) : ownModel(flags.own, config.value);
+  const places = { env: context.env, config, base, root: project.root };
+  const model = !grant.asksModel ? ok(null) : flags.own === undefined ? chooseModel(places) : ownModel(flags.own, config);
   if (!model.ok) return model;
-  const prices = pricesFor(config.value, model.value);
+  const prices = pricesFor(config, model.value);
   if (!prices.ok) return prices;
   const skills = planSkills(context, project, { wanted: flags.skills ?? [], params: flags.skillParams ?? {} });
   if (!skills.ok) return skills;
-  const catalogue: Catalogue = { version: 1, actions: [...builtinActions], commands: { ...commands } };
-  return ok({
-    config: config.value,
-    blueprint: blueprint.value,
-    policySet: policySet.value,
-    catalogue,
-    grant,
-    model: model.value,
-    prices: prices.value,
-    skills: skills.value,
-  });
+  return ok({ ...ground.value, model: model.value, prices: prices.value, skills: skills.value });
 }
 
 /** The shipped policy decides; project and run may only narrow it (PROTOCOL §7, GOALS E20). */

@@ -105,6 +105,8 @@ class Started implements StartedRun {
         this.#opened(run);
       },
       counted: () => undefined,
+      // Cited in the opening of the run, which a program reads.
+      proven: () => undefined,
       observe: (stored) => notify(onEvent, stored),
       warn: (text) => void this.#warnings.push(text),
     };

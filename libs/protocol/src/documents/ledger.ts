@@ -2,14 +2,16 @@
  * Documents about the ledger: its facts, its entries, what verifying and replaying come to. Must never hold a member that no command prints.
  */
 import * as z from 'zod';
-import { amount, count, digest, oid } from '../words.ts';
+import { amount, count, digest, json, oid } from '../words.ts';
 import { decimal, exit, outcome, run, shown, text, textOrNull, v } from './shared.ts';
 
+const hex32 = z.string().regex(/^[0-9a-f]{64}$/);
 const divergence = z.strictObject({
   index: decimal,
   seq: count,
   kind: z.strictObject({ expected: textOrNull, recorded: textOrNull }),
   what: text,
+  about: text,
   expected: textOrNull,
   recorded: textOrNull,
   drift: z.array(z.strictObject({ path: text, expected: textOrNull, recorded: textOrNull })),
@@ -22,11 +24,15 @@ const runReport = {
   pending: count,
   closed: z.boolean(),
   divergences: z.array(divergence),
+  /** Divergences beyond those listed. */
+  omitted: count,
   violations: z.array(z.strictObject({ seq: count, why: text, message: text })),
   from: z.strictObject({ seq: count, code: text, message: text }).optional(),
 };
 const deep = z.strictObject({
   runs: z.array(z.strictObject(runReport)),
+  /** Judged like runs; `passed` is what each says of itself. */
+  selfTests: z.array(z.strictObject({ ...runReport, passed: z.boolean().nullable() })),
   lawProblems: z.array(z.strictObject({ index: decimal, seq: count, kind: text, code: text, message: text })),
   carvingFaults: z
     .array(
@@ -49,12 +55,15 @@ const deep = z.strictObject({
     judgements: count,
     pending: count,
     divergences: count,
+    drift: z.record(z.string(), count),
     violations: count,
     notDerivable: count,
     mostOpen: count,
     unsigned: count.optional(),
     carved: count.optional(),
     carvedUnchecked: count.optional(),
+    selfTests: count,
+    ungoverned: count,
     selfTestJudgements: count,
   }),
 });
@@ -93,6 +102,46 @@ export const verify = z.strictObject({
   notChecked: z.array(text),
   deep: deep.nullable(),
   anchors: anchors.nullable().optional(),
+});
+const record = z.strictObject({ version: count, value: digest.nullable(), retracted: z.boolean(), lastCommit: count });
+const inline = z.strictObject({ inline: json });
+/** A resource as the last commit at or before a position left it; `value` is null once it is retracted. */
+export const worldGet = z.strictObject({ v, run, seq: count, kind: text, id: text, record, value: inline.nullable(), worldRoot: digest });
+/**
+ * What shows one resource to a stranger: the path of its record under the world root, the payload that states that root with the salt of its commitment,
+ * the entry that committed to it, and the tlog-proof of the entry. `record` is null where it shows that there is none.
+ */
+export const worldProof = z.strictObject({
+  v,
+  run,
+  seq: count,
+  kind: text,
+  id: text,
+  record: record.nullable(),
+  value: inline.nullable(),
+  proof: z.strictObject({
+    siblings: z.array(hex32).max(256),
+    end: z.strictObject({ key: hex32, valueHash: hex32 }).nullable(),
+  }),
+  worldRoot: digest,
+  entry: text,
+  payload: text,
+  salt: hex32,
+  tlogProof: text,
+});
+/** What a proof shows, once it holds. */
+export const worldVerify = z.strictObject({
+  v,
+  sound: z.literal(true),
+  run: text,
+  seq: count,
+  at: text,
+  kind: text,
+  id: text,
+  record: record.nullable(),
+  worldRoot: digest,
+  size: decimal,
+  origin: text,
 });
 /** Which places took the present tree head. */
 export const ledgerAnchor = z.strictObject({

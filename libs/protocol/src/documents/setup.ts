@@ -4,9 +4,9 @@
  */
 import * as z from 'zod';
 import { skill } from '../skill.ts';
-import { actionContract, configuredCommand, risk } from '../work.ts';
 import { count, digest, effect, json, keyId, name } from '../words.ts';
-import { exit, problem, text, textOrNull, v } from './shared.ts';
+import { actionContract, configuredCommand, risk } from '../work.ts';
+import { exit, problem, run, text, textOrNull, v } from './shared.ts';
 
 /** A refusal from the closed table of codes; `remedy` says what to do. */
 export const error = z.strictObject({
@@ -56,6 +56,25 @@ export const doctor = z.strictObject({
   findings: z.array(
     z.strictObject({ name: text, state: z.enum(['good', 'note', 'bad']), said: text, why: text, remedy: textOrNull, command: textOrNull }),
   ),
+});
+
+/** What canaries and probes came to, and where it is recorded; `shows` says what each one is for. */
+export const selfTest = z.strictObject({
+  v,
+  exit,
+  trajectory: run,
+  seq: count,
+  passed: z.boolean(),
+  at: text,
+  until: text,
+  set: count,
+  canaries: z.array(z.strictObject({ name, verdict: text, code: text, held: z.boolean(), shows: text })),
+  sandbox: z.strictObject({
+    kind: text,
+    version: text,
+    limiter: text,
+    probes: z.array(z.strictObject({ name: text, blocked: z.boolean(), control: z.boolean() })),
+  }),
 });
 
 const model = z.strictObject({
