@@ -16,7 +16,7 @@ import { keysFolder, loadSigners } from '../src/keyring.ts';
 import { logKeys } from '../src/read/proofs.ts';
 import { type Bundle, buildBundle, type Ended } from './cli.ts';
 import { makePlace, patchSum, type Place, type Provider, startProvider } from './place.ts';
-import { startTsa, type Tsa } from './tsa.ts';
+import { startTsa, type Tsa } from '@openexec/anchors/testServer';
 
 const TIME_MS = 180_000;
 const CHANCE = { bytes: (count: number) => randomFillSync(new Uint8Array(count)) };

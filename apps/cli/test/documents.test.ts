@@ -223,6 +223,10 @@ verifies(
     expect(explained.decisions?.length).toBeGreaterThan(0);
     writeFileSync(out('wish.json'), JSON.stringify({ action: 'apply_patch', arguments: patchSum('-', '+').arguments }));
     await document('policy-explain-action', 0, 'policy', 'explain', '--action', out('wish.json'));
+    await document('policy-sign', 0, 'policy', 'sign', out('good.json'), '--out', out('good.signed.json'));
+    await document('policy-show', 0, 'policy', 'show', out('good.signed.json'));
+    await document('policy-simulate', 0, 'policy', 'simulate', out('good.json'));
+    await document('policy-advise', 0, 'policy', 'advise', '--least', '1');
     await document('policy-adopt', 0, 'policy', 'adopt', out('good.json'));
     expect(await document('policy-explain-action', 0, 'policy', 'explain', '--action', out('wish.json'))).toMatchObject({
       verdict: 'approve',

@@ -2,10 +2,12 @@
  * The ledger in Postgres, through the bundle and against a real server: founding, runs, approvals by another process, taking and rewinding results,
  * kills, lost connections, two drivers, refusals, and what users of a file do not load.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { createReadStream, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { memoryLedger, readExport } from '@openexec/ledger';
 import { type PostgresServer, startPostgres } from '@openexec/stores/testServer';
+import { growthOf } from '../src/keep/tend.ts';
 import { type Bundle, buildBundle, type Ended } from './cli.ts';
 import { makePlace, patchScripts, patchSum, type Place, type Provider, startProvider } from './place.ts';
 
@@ -77,6 +79,18 @@ describe('a ledger in Postgres', () => {
       expect(await typed('apply', 'latest')).toMatchObject({ exit: 0 });
       expect(readFileSync(join(place.root, 'sum.js'), 'utf8')).toContain('a + b');
       expect(await typed('verify', '--deep')).toMatchObject({ exit: 0 });
+      // What grows, by kind, is the same in Postgres, in a file and in memory.
+      const growth = async (...more: readonly string[]): Promise<unknown> =>
+        (JSON.parse((await typed('ledger', 'info', '--growth', '--json', ...more)).stdout) as { readonly growth: unknown }).growth;
+      const [file, copy] = [join(place.folder, 'copy.oxl'), `sqlite:${join(place.folder, 'copy.db')}`];
+      expect(await typed('ledger', 'export', file)).toMatchObject({ exit: 0 });
+      expect(await typed('ledger', 'import', file, '--ledger', copy)).toMatchObject({ exit: 0 });
+      const grown = await growth();
+      expect(grown).toMatchObject({ 'run.opened': { entries: 1 }, 'run.closed': { entries: 1 } });
+      expect(await growth('--ledger', copy)).toEqual(grown);
+      const memory = memoryLedger({ randomness: { bytes: (count) => new Uint8Array(count) } });
+      expect(await memory.keeper.copyIn(await readExport(() => createReadStream(file)))).toMatchObject({ ok: true });
+      expect(await growthOf(memory)).toEqual(grown);
       // The same place by the environment, and by what DATABASE_URL says.
       const env = { ...place.env, OPENEXEC_LEDGER: 'postgres:', DATABASE_URL: address };
       expect(await bundle.run(['verify'], { cwd: place.folder, env })).toMatchObject({

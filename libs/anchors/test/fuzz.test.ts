@@ -13,7 +13,7 @@ import { allocatedBy, Chance, insist, mutateBytes, mutateText, Outcomes } from '
 import { verifyTimestamp, Witness, witnessAnchor } from '../src/index.ts';
 import { timestampRequest } from '../src/rfc3161/request.ts';
 import { LOG_VKEY, TestLog } from './fixture.ts';
-import { startTsa } from './tsa.ts';
+import { startTsa } from '../src/testServer.ts';
 
 // Against hanging, not a measure: machines are busy.
 jest.setTimeout(600_000);

@@ -51,7 +51,7 @@ function dueWish(state: RunState, intent: Digest | null): Wish | null {
   if (stage === null || law === null) return null;
   if (intent !== null) {
     const found = stage.intents.find((each) => each.intent === intent);
-    return found === undefined ? null : wishOf(found);
+    return found === undefined ? null : wishOf(state, found);
   }
   const contract = law.stages.get(stage.id);
   if (law.model === null || contract?.type !== 'agent') return null;

@@ -11,7 +11,7 @@ import { inlineOrBlob, judgement, nextId } from './emit.ts';
 import { inputOf, profileOf, timeoutOf } from './execution.ts';
 import { type Pen, write } from './pen.ts';
 import { isSelfTest } from './selfTest.ts';
-import type { IntentState, StageState } from './state.ts';
+import type { IntentState, RunState, StageState } from './state.ts';
 import { after, bounded, cut } from './text.ts';
 
 const NO_CLAIMS = { rationale: null, claimedRisk: null };
@@ -99,21 +99,21 @@ export function stepIntent(pen: Pen, intent: IntentState): boolean {
 }
 
 /** What an intent asks of the compiler. */
-export function wishOf(intent: IntentState): Wish {
+export function wishOf(state: RunState, intent: IntentState): Wish {
   return {
     action: intent.action,
     arguments: intent.arguments,
     author: intent.author,
     malformed: intent.malformed,
     claims: { rationale: intent.claims.rationale, claimedRisk: intent.claims.claimedRisk },
-    hosts: pen.state.selfTest?.canary?.hosts ?? [],
+    hosts: state.selfTest?.canary?.hosts ?? [],
     reservation: ONE_CALL,
     granted: intent.granted,
   };
 }
 
 function decide(pen: Pen, intent: IntentState): void {
-  const decision = compile(pen.state, pen.law, pen.at, wishOf(intent));
+  const decision = compile(pen.state, pen.law, pen.at, wishOf(pen.state, intent));
   const id = nextId(pen.state, 'decision');
   const trace = inlineOrBlob({ ...decision.trace });
   write(

@@ -46,8 +46,12 @@ function readLaw(opened: SelfTestOpened, event: EventOf<'selfTest.opened'>): Res
   const kit = parsed(blobs, opened.kit, 'the kit of the canaries', canaryKit);
   if (!kit.ok) return kit;
   const actions = new Map([...kit.value.actions, ...catalogue.value.actions].map((action) => [action.name, action]));
+  const writ = opened.grants[0]?.writs.at(-1)?.body;
+  if (writ === undefined) return err({ code: 'selfTest.noGrant', message: 'the self-test has no writ' });
   const law: RunLaw = {
     opened: asRun(opened),
+    writ,
+    instructions: [],
     task: '',
     blueprint: NO_BLUEPRINT,
     stages: new Map(),
@@ -108,10 +112,12 @@ export function foldCanary(state: RunState, event: EventOf<'intent.submitted'>):
   if (canary === undefined || grant === undefined)
     return err({ code: 'canary.unknown', message: `the self-test names no canary ${event.body.channel} with a grant` });
   const { law, kit } = known;
+  const writ = grant.writs.at(-1)?.body;
+  if (writ === undefined) return err({ code: 'canary.unknown', message: `the grant ${grant.name} has no writ` });
   const opened = { ...law.opened, writs: grant.writs };
   return ok({
     ...state,
-    law: { ...law, opened, policySet: canary.rules === 'canary' ? kit.policySet : law.policySet },
+    law: { ...law, opened, writ, policySet: canary.rules === 'canary' ? kit.policySet : law.policySet },
     selfTest: { ...known, canary },
     stage: STANDING,
     request: null,

@@ -106,4 +106,13 @@ export type {
 export { KINDS, REGISTRY, familyOf, isKind, kindRow } from './registry.ts';
 export type { Body, FactKind, Family, JudgementKind, Kind, KindRow } from './registry.ts';
 export { nearest } from './nearest.ts';
-export { canaryKit, selfTestOpened, selfTestRecorded, selfTestReport, type CanaryKit, type SelfTestOpened, type SelfTestRecorded, type SelfTestReport } from './selfTest.ts';
+export {
+  canaryKit,
+  selfTestOpened,
+  selfTestRecorded,
+  selfTestReport,
+  type CanaryKit,
+  type SelfTestOpened,
+  type SelfTestRecorded,
+  type SelfTestReport,
+} from './selfTest.ts';

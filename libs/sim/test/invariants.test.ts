@@ -21,7 +21,7 @@ let moments: readonly Moment[] = [];
 beforeAll(async () => {
   played = await play(SEED, CALM, OPTIONS);
   moments = played.moments;
-}, 120_000);
+}, 300_000);
 
 const is =
   (kind: string, more: (body: Members) => boolean = () => true) =>

@@ -56,13 +56,13 @@ describe('the command', () => {
     expect(one?.stdout).toMatch(/^faults: store\.conflict \d+, [^]*\nsim: 24 seeds from 301 on: [^]*, 0 failed\n$/);
     expect(two?.stdout).toBe(one?.stdout);
     expect([one?.status, two?.status]).toEqual([0, 0]);
-  }, 120_000);
+  }, 300_000);
 
   test('fails when fewer seeds were played than were asked for, and refuses what is no number', () => {
     const few = told('--count', '1', '--least', '2');
     expect([few.status, few.stdout]).toEqual([1, expect.stringContaining('fewer than 2 seeds were played')]);
     expect([told('--count', 'many').status, told('--seed', '-1').status]).toEqual([2, 2]);
-  }, 120_000);
+  }, 300_000);
 });
 
 describe('seeded chance', () => {

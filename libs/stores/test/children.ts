@@ -58,7 +58,7 @@ export function run(
         () => setTimeout(() => child.kill('SIGKILL'), options.killAfterMs),
         (caught: unknown) => {
           child.kill('SIGKILL');
-          fail(caught as Error);
+          fail(caught);
         },
       );
     });

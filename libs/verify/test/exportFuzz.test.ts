@@ -46,16 +46,21 @@ const CONTROL_EVERY = 100;
 const COPY = ['entry', 'payload', 'incomplete', 'blob', 'malformed', 'newer', 'tooLarge', 'truncated'].map((code) => `copy.${code}`);
 const FINDINGS = [
   ...['undecodable', 'position', 'prev', 'kind', 'time', 'cause', 'law', 'afterClose', 'signature'].map((code) => `entry.${code}`),
-  ...['payload.commitment', 'payload.missing', 'erasure.signature', 'law.body', 'law.nonce', 'law.ledger', 'law.signature', 'law.registry'],
-  ...[
-    'checkpoint.signature',
-    'checkpoint.root',
-    'checkpoint.size',
-    'ledger.unfounded',
-    'ledger.rolledBack',
-    'ledger.untrusted',
-    'blob.missing',
-  ],
+  'payload.commitment',
+  'payload.missing',
+  'erasure.signature',
+  'law.body',
+  'law.nonce',
+  'law.ledger',
+  'law.signature',
+  'law.registry',
+  'checkpoint.signature',
+  'checkpoint.root',
+  'checkpoint.size',
+  'ledger.unfounded',
+  'ledger.rolledBack',
+  'ledger.untrusted',
+  'blob.missing',
 ];
 const codes = new Set([...COPY, ...FINDINGS]);
 let lines: readonly string[];

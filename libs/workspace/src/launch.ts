@@ -282,12 +282,9 @@ class Running {
     this.#over = true;
     for (const timer of this.#timers) clearTimeout(timer);
     this.#unlisten();
-    let closed = false;
-    void this.#closed.then(() => {
-      closed = true;
-    });
+    const closed = this.#closed.then(() => true);
     // Counted in turns, not in time: after each sleep what lies in the pipes is read, however busy the machine is.
-    for (let turn = 0; turn < PIPE_TURNS && !closed; turn += 1) await Promise.race([this.#closed, sleep(PIPE_TURN_MS)]);
+    for (let turn = 0; turn < PIPE_TURNS; turn += 1) if (await Promise.race([closed, sleep(PIPE_TURN_MS, false)])) break;
     for (const pipe of this.#child.stdio) (pipe as Readable | null)?.destroy();
   }
 

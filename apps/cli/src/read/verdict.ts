@@ -12,6 +12,7 @@ import { EXIT, type Refusal, refuse } from '../exit.ts';
 import { findRun } from '../findRun.ts';
 import { stateFolderOf } from '../keyring.ts';
 import { isLawfullyGone } from './divergence.ts';
+import type { VerifyReport } from '@openexec/verify';
 import { type Evidence, type EvidenceContext, type Integrity, openEvidence } from './evidence.ts';
 
 /** What the check of blobs adds to what the verifier checks. */

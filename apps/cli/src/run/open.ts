@@ -165,7 +165,10 @@ interface OpeningParts {
 
 function openingOf(fresh: NewRun, parts: OpeningParts): Result<Opening, Refusal> {
   const { plan, task } = fresh;
-  const profile = profileFor(plan, parts.writ.body);
+  const profile = profileFor(
+    plan,
+    plan.skills.reduce((writ, { template }) => narrowWrit(writ, template), parts.writ.body),
+  );
   if (!profile.ok) return profile;
   return ok({
     task: parts.redactor.redactText(task),

@@ -113,8 +113,10 @@ export function groundPlan(context: Surroundings, project: Project, flags: RunFl
   const policySet = policySetOf(context, project, { base: config.value.policy, files: flags.policies });
   if (!policySet.ok) return policySet;
   const grant = grantOf({ blueprint: blueprint.value, toolsets: builtinToolsets, actions: builtinActions });
+  const skills = planSkills(context, project, { wanted: flags.skills ?? [], params: flags.skillParams ?? {} });
+  if (!skills.ok) return skills;
   const catalogue: Catalogue = { version: 1, actions: [...builtinActions], commands: { ...commands } };
-  return ok({ config: config.value, blueprint: blueprint.value, policySet: policySet.value, catalogue, grant });
+  return ok({ config: config.value, blueprint: blueprint.value, policySet: policySet.value, catalogue, grant, skills: skills.value });
 }
 
 /** Reads and checks everything; opens the model's adapter but asks nothing. */
@@ -129,9 +131,7 @@ export function planRun(context: Surroundings, project: Project, flags: RunFlags
   if (!model.ok) return model;
   const prices = pricesFor(config, model.value);
   if (!prices.ok) return prices;
-  const skills = planSkills(context, project, { wanted: flags.skills ?? [], params: flags.skillParams ?? {} });
-  if (!skills.ok) return skills;
-  return ok({ ...ground.value, model: model.value, prices: prices.value, skills: skills.value });
+  return ok({ ...ground.value, model: model.value, prices: prices.value });
 }
 
 /** The shipped policy decides; project and run may only narrow it (PROTOCOL §7, GOALS E20). */

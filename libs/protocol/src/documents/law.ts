@@ -251,7 +251,7 @@ const said = z.strictObject({
   terms: approvalTerms.nullable(),
 });
 const change = z.enum(['same', 'newlyDenies', 'newlyAsks', 'newlyPermits', 'asksOtherwise']);
-const changeCounts = z.record(change, count);
+const changeCounts = z.strictObject({ same: count, newlyDenies: count, newlyAsks: count, newlyPermits: count, asksOtherwise: count });
 const notDerivable = z.strictObject({ seq: count, code: text, message: text, missed: count }).nullable();
 const simulated = {
   decisions: count,
