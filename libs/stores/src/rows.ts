@@ -84,7 +84,7 @@ export class RowReader {
       for (const row of rows) {
         const stored = storedIn(row);
         // The row was found below that position; an entry that says otherwise is damaged, and would lead in circles.
-        if (stored.entry.seq >= below) throw new LedgerFault('store.corrupt', `entry ${row[0]} is not at its place; run verify`);
+        if (stored.entry.seq >= below) throw new LedgerFault('store.corrupt', `entry ${stored.index} is not at its place; run verify`);
         below = stored.entry.seq;
         yield stored;
       }
