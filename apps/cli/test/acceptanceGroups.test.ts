@@ -6,7 +6,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
-import { GROUPS, WEAKNESSES } from './acceptanceGroups.ts';
+import { GROUPS } from './acceptanceGroups.ts';
+import { WEAKNESSES } from './weaknesses.ts';
 
 const HOUSE = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 const numbered = (letter: string, last: number): readonly string[] => Array.from({ length: last }, (_, at) => `${letter}${at + 1}`);

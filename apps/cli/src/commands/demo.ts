@@ -130,6 +130,7 @@ class Stage {
       () => this.#diff(landed.value),
       () => this.#check(),
       () => this.#replay(landed.value),
+      () => this.#bundle(),
       () => this.#forge(),
     ]) {
       const played = await act();
@@ -213,12 +214,26 @@ class Stage {
     return ok(undefined);
   }
 
+  /** What an auditor gets, and how a stranger checks it. */
+  async #bundle(): Played {
+    const file = join(this.#folder, 'change.tar');
+    this.#act(
+      '8. The proof travels',
+      'One file for an auditor: the run, its law and every proof. Checked without the ledger, and judged again.',
+    );
+    const made = await this.#type(['export', 'latest', '--out', file, '--governed']);
+    if (!made.ok) return made;
+    const info = await this.#ask<{ readonly fingerprint: string }>(['ledger', 'info', '--json']);
+    if (!info.ok) return info;
+    return this.#type(['verify-bundle', file, '--trust', info.value.fingerprint, '--deep']);
+  }
+
   async #forge(): Played {
     const read = await this.#collect(['ledger', 'read', '--jsonl']);
     if (!read.ok) return read;
     const forged = forge(join(this.#repository, '.openexec', 'ledger.db'), join(this.#folder, 'forged'), parseEntries(read.value));
     if (forged === null) return wrong('the ledger file holds no refusal in one piece that could be forged');
-    this.#act('8. A forgery', `In a copy, entry ${forged.index} says ${forged.after} instead of ${forged.before}: one byte.`);
+    this.#act('9. A forgery', `In a copy, entry ${forged.index} says ${forged.after} instead of ${forged.before}: one byte.`);
     const args = ['verify', '--ledger', `sqlite:${forged.path}`];
     const shown = await this.#type(args, EXIT.integrity);
     if (!shown.ok) return shown;
@@ -238,7 +253,7 @@ class Stage {
         '',
         `${green('✓')} ${bold('All of it held.')} ${REFUSED_WISHES} wishes were refused with their reasons, a wrong patch was caught by the tests and repaired, the result`,
         `  stands on ${branch} as ${landed.commit}; the ledger verifies, every judgement agrees,`,
-        '  the replay ends at the same tree, and a forged byte was found and placed.',
+        '  the replay ends at the same tree, the audit bundle holds by itself, and a forged byte was found and placed.',
         '',
         '  in your own repository:  openexec init   then   openexec run "TASK" --model openai:NAME',
         '  to look around in this:  openexec demo --keep DIR',

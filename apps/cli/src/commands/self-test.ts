@@ -8,10 +8,11 @@ import { createSandbox } from '@openexec/workspace';
 import type { Command } from 'commander';
 import type { CommandContext, CommandResult, OpenLedger, Project } from '../context.ts';
 import { EXIT, type ExitCode, refuse } from '../exit.ts';
+import { lawOf } from '../law.ts';
 import { safe } from '../output.ts';
 import { loadOperating } from '../run/drive.ts';
 import { checkFolder } from '../run/hands.ts';
-import { groundPlan } from '../run/plan.ts';
+import { groundPlan, underLaw } from '../run/plan.ts';
 import { redactorOf } from '../run/redact.ts';
 import { failedSelfTest, groundFor, makeSelfTest, profileFor, selfTestText } from '../run/selfTest.ts';
 
@@ -55,7 +56,11 @@ async function tried(
   const { grant, config } = plan.value;
   const profile = profileFor(plan.value, { ceiling: [...grant.ceiling], writePaths: [...config.writePaths] });
   if (!profile.ok) return profile;
-  const ground = groundFor(ledger, plan.value, { profile: profile.value, sandbox });
+  const law = await lawOf(ledger);
+  if (!law.ok) return law;
+  const policySet = underLaw(plan.value.policySet, law.value.adopted);
+  if (!policySet.ok) return policySet;
+  const ground = groundFor(ledger, { policySet: policySet.value, catalogue: plan.value.catalogue }, { profile: profile.value, sandbox });
   const made = await makeSelfTest({ context, ledger, operating: operating.value, ground, sandbox });
   if (!made.ok) return made;
   const recorded = made.value;

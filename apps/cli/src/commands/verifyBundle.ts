@@ -111,7 +111,7 @@ function noteOf(context: CommandContext, file: string | undefined): Result<strin
 }
 
 function isUnlawful(deep: DeepReport): boolean {
-  return deep.runs.some(({ from, verdict }) => verdict === 'notDerivable' && from !== undefined && !isGone(from));
+  return [...deep.runs, ...deep.selfTests].some(({ from, verdict }) => verdict === 'notDerivable' && from !== undefined && !isGone(from));
 }
 
 /** A bundle may hold back what a run is judged by; then it says so, and that is no fault of the run. */
@@ -119,9 +119,14 @@ function isGone(from: { readonly code: string; readonly seq: number; readonly me
   return isLawfullyGone(from) || from.code === 'blob.withheld' || from.code === 'payload.erased';
 }
 
+/** Other runs spend from the same standing writs: what was left for each is shown by a whole ledger only. */
+function differs({ scope }: BundleReport, deep: DeepReport): boolean {
+  return deep.totals.divergences > 0 || deep.lawProblems.length > 0 || (scope?.is === 'ledger' && deep.carvingFaults.length > 0);
+}
+
 function exitOf({ report, deep }: Outcome): ExitCode {
   if (!report.sound || (deep !== null && isUnlawful(deep))) return EXIT.integrity;
-  return deep !== null && (deep.totals.divergences > 0 || deep.lawProblems.length > 0) ? EXIT.diverged : EXIT.ok;
+  return deep !== null && differs(report, deep) ? EXIT.diverged : EXIT.ok;
 }
 
 function documentOf(outcome: Outcome): CliDocument<'verify-bundle'> {
@@ -153,17 +158,20 @@ function documentOf(outcome: Outcome): CliDocument<'verify-bundle'> {
 
 function lines({ report, deep }: Outcome, asked: boolean, style: Style): string[] {
   const dress = { safe: safeLine, good: (text: string) => style.green(text), bad: (text: string) => style.red(text) };
-  return [...bundleLines(report, dress), ...deepLines(deep, asked, style), ...coverageLines(report, deep !== null)];
+  return [...bundleLines(report, dress), ...deepLines({ report, deep }, asked, style), ...coverageLines(report, deep !== null)];
 }
 
-function deepLines(deep: DeepReport | null, asked: boolean, style: Style): string[] {
+function deepLines({ report, deep }: Outcome, asked: boolean, style: Style): string[] {
   if (deep === null) return asked ? [`${style.yellow('not judged')}   what is not sound is not judged again`] : [];
   const { totals } = deep;
-  const bad = totals.divergences > 0 || deep.lawProblems.length > 0 || isUnlawful(deep);
-  const head = `${totals.judgements} judgements of ${totals.runs} runs derived again from ${totals.facts} facts`;
+  const bad = differs(report, deep) || isUnlawful(deep);
+  const tests = totals.selfTests === 0 ? '' : `, ${totals.selfTestJudgements} of ${totals.selfTests} self-tests`;
+  const head = `${totals.judgements} judgements of ${totals.runs} runs derived again from ${totals.facts} facts${tests}`;
+  const carved = report.scope?.is === 'ledger' ? [] : ['             what other runs left of standing writs is not in this bundle'];
   return [
     bad ? `${style.red('✗ diverged')}: ${head}; ${totals.divergences} differ` : `${style.green('✓ every judgement agrees')}: ${head}`,
-    ...deep.runs.flatMap(({ run, from, divergences }) => [
+    ...carved,
+    ...[...deep.runs, ...deep.selfTests].flatMap(({ run, from, divergences }) => [
       ...(from === undefined
         ? []
         : [`${style.yellow('?')} ${run}: not derivable from seq ${from.seq}: ${from.code}: ${safeLine(from.message)}`]),

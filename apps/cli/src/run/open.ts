@@ -111,12 +111,14 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
   if (!opening.ok) return opening;
   const clean = refuseRecorded(opening.value, redactor);
   if (!clean.ok) return clean;
+  const confined = await sandbox.value.check();
   const standing = await standingSelfTest({
     context,
     ledger,
     operating: operating.value,
-    ground: groundFor(ledger, plan, { profile: opening.value.profile, sandbox: await sandbox.value.check() }),
-    sandbox: await sandbox.value.check(),
+    // The set that the run opens with, which the law has a say in, not the one that the files alone make.
+    ground: groundFor(ledger, opening.value, { profile: opening.value.profile, sandbox: confined }),
+    sandbox: confined,
   });
   if (!standing.ok) return standing;
   company.proven(standing.value);
