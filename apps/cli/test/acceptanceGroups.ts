@@ -11,12 +11,8 @@ export const GROUPS: readonly GroupRow[] = [
     null,
     lib('canon', 'suites/digests.ts', 'the digest of a JSON value is the digest of its canonical bytes'),
     lib('canon', 'suites/canonical.ts', 'it does not depend on the order of members', 'what it writes is what parseCanonical reads'),
-    lib(
-      'authority',
-      'writs.test.ts',
-      'is refused when anything in it was changed after signing, in any member',
-      'every member of what is approved changes its digest',
-    ),
+    lib('authority', 'writs.test.ts', 'is refused when anything in it was changed after signing, in any member'),
+    lib('authority', 'votes.test.ts', 'every member of what is approved changes its digest'),
   ),
   row(
     'A2',
@@ -57,7 +53,7 @@ export const GROUPS: readonly GroupRow[] = [
       'a sum stays at the end of the safe integers; taking more than there is throws',
     ),
     cli(
-      'forgedAuthority',
+      'forgedAuthority.heavy',
       'a writ that is forged, widened, put under another parent, in nobody’s name, or by a small-order key is refused with its pinned code, and opens nothing',
     ),
   ),
@@ -77,7 +73,7 @@ export const GROUPS: readonly GroupRow[] = [
       'a chain made anew without the key is found by checkpoints, by signed entries, and by the law',
     ),
     cli(
-      'rotation',
+      'rotation.heavy',
       'is rotated between two runs: each commit counts by the key that held the role there, and one moved behind the retirement does not',
     ),
   ),
@@ -169,7 +165,7 @@ export const GROUPS: readonly GroupRow[] = [
       'a run judged under law that was not in force any more is found',
       'with any one judgement altered in any one member is found at the first index',
     ),
-    cli('demo', 'is sound, but a judgement that the kernel would not make is found: verify --deep and replay exit 21 and say where'),
+    cli('forged', 'is sound, but a judgement that the kernel would not make is found: verify --deep and replay exit 21 and say where'),
   ),
   row(
     'A14',
@@ -191,7 +187,7 @@ export const GROUPS: readonly GroupRow[] = [
     lib('runtime', 'carve.test.ts', 'falls whole with any writ of it, stops a run that is open, and stands again once restored'),
     cli('writs', 'that is revoked while the run waits starts nothing more, and counts again once restored'),
     cli(
-      'forgedAuthority',
+      'forgedAuthority.heavy',
       'is narrowed offline, runs, is spent at every step, falls with its middle and stands again; deep verification folds its spending',
     ),
   ),
@@ -238,7 +234,7 @@ export const GROUPS: readonly GroupRow[] = [
       'the same key counts once',
       'one denial ends it, the model is told and the run goes on',
     ),
-    lib('authority', 'writs.test.ts', 'add up by distinct keys; the first denial ends it; what comes after the end changes nothing'),
+    lib('authority', 'votes.test.ts', 'add up by distinct keys; the first denial ends it; what comes after the end changes nothing'),
     cli(
       'law',
       'lands with two others who hold their keys under passphrases, and with nobody less: not the opener, not one key twice, not a stranger, not a bare file',
@@ -294,9 +290,9 @@ export const GROUPS: readonly GroupRow[] = [
       'policy.test.ts',
       'loses to a stricter one of its layer, whatever their order',
       'property: De Morgan holds for every nesting, and every unknown truth names a field',
-      'property: whatever JSON comes, it is accepted or refused with a path, never thrown',
       'a set is compiled once and frozen, and its digest covers everything it says',
     ),
+    lib('policy', 'bundles.test.ts', 'property: whatever JSON comes, it is accepted or refused with a path, never thrown'),
     lib(
       'authority',
       'law.test.ts',

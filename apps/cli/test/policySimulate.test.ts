@@ -195,7 +195,7 @@ describe('policy simulate', () => {
       const asked = decisions.find(({ verdict }) => verdict === 'approve');
       expect(decisions.map(({ why }) => why)).toEqual(decisions.map(() => null));
       const text = (await fine('policy', 'explain', 'latest', String(asked?.seq))).stdout;
-      expect(text).toMatch(/true: paths\.write anyNamed \[.*\]; it is \["package\.json"\]/);
+      expect(text).toMatch(/true: paths\.write anyNamed \[.*; it is \["package\.json"\]/);
       expect(text).toContain('rule shipped/permit-reading: false, says permit, not applied');
       expect(text).toContain('to be permitted: shipped/ask-auto-run would have to be false');
       const one = JSON.parse((await fine('policy', 'explain', 'latest', String(asked?.seq), '--json')).stdout) as object;

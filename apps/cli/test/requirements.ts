@@ -98,7 +98,7 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
     cli('run', 'by a policy that narrows it ends with 10, names the rule, and lands nothing'),
     cli('run', 'by an interrupt stops cleanly with 130, says how to go on, and goes on'),
     cli('approvals', 'that is denied at the landing ends the run with 12 and lands nothing'),
-    cli('demo', 'one byte changed in the raw file under a payload is found at its entry'),
+    cli('forged', 'one byte changed in the raw file under a payload is found at its entry'),
   ),
   E13: later('fewer prompts without less safety', 'prompts per run and canary recall are measured in the issue of the evaluation suite'),
   E14: later('old histories keep replaying', 'there is no release yet whose ledgers could be kept'),

@@ -17,7 +17,7 @@ export const WEAKNESSES: readonly GroupRow[] = [
       'under a chain that is revoked, widened, of the wrong parent or out of its window is found, with the reason',
     ),
     cli(
-      'forgedAuthority',
+      'forgedAuthority.heavy',
       'a writ that is forged, widened, put under another parent, in nobody’s name, or by a small-order key is refused with its pinned code, and opens nothing',
     ),
   ),
@@ -45,7 +45,7 @@ export const WEAKNESSES: readonly GroupRow[] = [
       'it is used up: the same call asked for again is a request of its own',
     ),
     cli(
-      'forgedAuthority',
+      'forgedAuthority.heavy',
       'by a stranger, a runtime key, for another digest, run, request or ledger, expired or changed after signing is recorded, counts for nothing, and starts nothing',
       'is refused by the command with its pinned code: a stranger, a key without the role, the runtime, twice, and late',
     ),
@@ -160,7 +160,7 @@ export const WEAKNESSES: readonly GroupRow[] = [
     lib('runtime', 'carve.test.ts', 'falls whole with any writ of it, stops a run that is open, and stands again once restored'),
     cli('law', 'waits through a kill -9 of whoever drove: given by another person with another state folder, the run goes on'),
     cli(
-      'forgedAuthority',
+      'forgedAuthority.heavy',
       'is narrowed offline, runs, is spent at every step, falls with its middle and stands again; deep verification folds its spending',
     ),
   ),

@@ -112,14 +112,9 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
   const clean = refuseRecorded(opening.value, redactor);
   if (!clean.ok) return clean;
   const confined = await sandbox.value.check();
-  const standing = await standingSelfTest({
-    context,
-    ledger,
-    operating: operating.value,
-    // The set that the run opens with, which the law has a say in, not the one that the files alone make.
-    ground: groundFor(ledger, opening.value, { profile: opening.value.profile, sandbox: confined }),
-    sandbox: confined,
-  });
+  // Of the set that the run opens with, which the law has a say in, not the one that the files alone make.
+  const ground = groundFor(ledger, opening.value, { profile: opening.value.profile, sandbox: confined });
+  const standing = await standingSelfTest({ context, ledger, operating: operating.value, ground, sandbox: confined });
   if (!standing.ok) return standing;
   company.proven(standing.value);
   const started = await openRun({ ...opening.value, selfTest: standing.value.recorded.reference }, hands);
