@@ -4,6 +4,7 @@
  * (PROTOCOL §4).
  */
 import {
+  auditReport,
   blueprint,
   catalogue,
   checkedBlueprint,
@@ -31,6 +32,7 @@ const OBJECTS: Readonly<Record<string, { readonly schema: z.ZodType; readonly ti
   blueprint: { schema: blueprint, title: 'A blueprint as written, version 1' },
   'checked-blueprint': { schema: checkedBlueprint, title: 'A blueprint with every default filled in and every route resolved' },
   catalogue: { schema: catalogue, title: 'The catalogue of actions and configured commands of a run' },
+  'audit-report': { schema: auditReport, title: 'The part report.json of an audit bundle (bundle.md)' },
   'sandbox-profile': { schema: sandboxProfile, title: 'The sandbox profile compiled from a writ' },
 };
 

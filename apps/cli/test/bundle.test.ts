@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type AuditReport, auditReport } from '@openexec/protocol';
 import { type Bundle, buildBundle, type Ended } from './cli.ts';
 import { makePlace, patchSum, type Place, type Provider, startProvider } from './place.ts';
 
@@ -117,6 +118,74 @@ describe('a bundle of one run', () => {
   );
 });
 
+describe('the reports in a bundle', () => {
+  const reportIn = (name: string): AuditReport => auditReport.parse(JSON.parse(readFileSync(join(at(name), 'report.json'), 'utf8')));
+
+  test(
+    'tell of the run what the ledger has, in JSON, HTML, SARIF and JUnit, and are under the manifest',
+    async () => {
+      const run = await runOf('first');
+      const [told, ...others] = reportIn('run').runs;
+      expect(others).toEqual([]);
+      expect(told).toMatchObject({ run, outcome: 'done', governed: true, selfTest: { passed: true }, judgedAgain: { verdict: 'agrees' } });
+      expect(told?.task?.text).toContain(CANARY);
+      expect(told?.files).toMatchObject([{ path: 'sum.js', change: 'modified' }]);
+      expect(told?.counts.checksPassed).toBeGreaterThan(0);
+      expect(told?.result?.tree).toBe(place.git('rev-parse', `${told?.result?.commit ?? ''}^{tree}`).trim());
+      const html = readFileSync(join(at('run'), 'report.html'), 'utf8');
+      expect(html).toContain(CANARY);
+      expect(html).toContain('+  return a + b;');
+      expect(readFileSync(join(at('run'), 'junit.xml'), 'utf8')).toMatch(
+        /<testsuites name="openexec" tests="[1-9]\d*" failures="0" errors="0"/,
+      );
+      expect(JSON.parse(readFileSync(join(at('run'), 'results.sarif'), 'utf8'))).toMatchObject({ version: '2.1.0', runs: [{ tool: {} }] });
+      const manifest = readFileSync(join(at('run'), 'MANIFEST'), 'utf8');
+      for (const name of ['report.json', 'report.html', 'results.sarif', 'junit.xml', `changes/${run.slice(4)}.reverse.patch`])
+        expect(manifest).toContain(`  ${name}\n`);
+    },
+    TIME_MS,
+  );
+
+  test(
+    'carry the change as git takes it: forward gives the tree that the run landed, the reverse gives the base again',
+    () => {
+      const [told] = reportIn('run').runs;
+      if (told === undefined || told.patch === null || told.base === null) throw new Error('no patch');
+      const clone = at('clone');
+      execFileSync('git', ['clone', '-q', place.root, clone]);
+      const git = (...args: readonly string[]): string => execFileSync('git', ['-C', clone, ...args], { encoding: 'utf8' }).trim();
+      git('checkout', '-q', '--detach', told.base.commit);
+      const treeAfter = (patch: string): string => {
+        git('apply', '--index', join(at('run'), patch));
+        return git('write-tree');
+      };
+      expect(treeAfter(told.patch.forward)).toBe(told.result?.tree);
+      expect(treeAfter(told.patch.reverse)).toBe(told.base.tree);
+      expect(git('status', '--porcelain')).toBe('');
+    },
+    TIME_MS,
+  );
+
+  test(
+    'are left out on demand, and hold nothing of what is withheld',
+    async () => {
+      const run = await runOf('first');
+      await done('export', run, '--out', at('bare'), '--no-reports');
+      expect(readdirSync(at('bare')).filter((name) => /^(?:report|results|junit|changes)/.test(name))).toEqual([]);
+      await done('export', run, '--out', at('held'), '--withhold', 'blob:*');
+      for (const name of ['bare', 'held']) expect((await verdictOf(at(name), '--trust', fingerprint)).exit).toBe(0);
+      const texts = ['report.json', 'report.html', 'results.sarif', 'junit.xml'].map((name) =>
+        readFileSync(join(at('held'), name), 'utf8'),
+      );
+      expect(texts.join('\n')).not.toContain(CANARY);
+      expect(existsSync(join(at('held'), 'changes'))).toBe(false);
+      expect(reportIn('held').withheld.blobs.length).toBeGreaterThan(3);
+      expect(await done('verify')).toContain('✓ sound');
+    },
+    TIME_MS,
+  );
+});
+
 describe('a bundle of the whole ledger', () => {
   test(
     'is one tar file, the same bytes twice, continues a checkpoint that was kept, and unpacks to what it is',
@@ -152,7 +221,7 @@ describe('a bundle that was changed', () => {
     ['a byte of an event', (f: string) => flip(join(f, 'events.jsonl'), 600), 'bundle.digest', 'events.jsonl'],
     ['a byte of the checkpoint', (f: string) => flip(join(f, 'checkpoint'), 30), 'bundle.digest', 'checkpoint'],
     ['a missing proof', (f: string) => rmSync(join(f, 'proofs/law.tlog-proof')), 'bundle.missing', 'proofs/law.tlog-proof'],
-    ['a part that nobody listed', (f: string) => writeFileSync(join(f, 'report.html'), ''), 'bundle.extra', 'report.html'],
+    ['a part that nobody listed', (f: string) => writeFileSync(join(f, 'README.txt'), ''), 'bundle.extra', 'README.txt'],
     ['a missing statement', (f: string) => rmSync(join(f, 'export.sigstore.json')), 'bundle.missing', 'export.sigstore.json'],
     ['a statement of other bytes', (f: string) => flip(join(f, 'export.sigstore.json'), 40), 'bundle.malformed', 'export.sigstore.json'],
     ['a manifest that is cut', (f: string) => truncateSync(join(f, 'MANIFEST'), 100), 'bundle.truncated', 'MANIFEST'],

@@ -54,6 +54,7 @@ export async function orderOf(house: House, scope: BundleScope, more: Partial<Bu
     coverage: 'full',
     governed: false,
     signer: LOG,
+    reports: null,
     more: [],
     ...more,
   };

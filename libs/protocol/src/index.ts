@@ -58,9 +58,10 @@ export type {
   Toolsets,
   TreeEntry,
 } from './work.ts';
-export { fileChange, delta } from './work.ts';
+export { delta, fileChange, fileValue, treeEntry } from './work.ts';
 export { skill } from './skill.ts';
 export type { BoundSkill, Skill } from './skill.ts';
+export { auditReport, type AuditReport, type ReportedRun } from './auditReport.ts';
 export { runAccount } from './account.ts';
 export type {
   ActionCount,

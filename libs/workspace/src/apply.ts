@@ -11,7 +11,7 @@
 import { ok, type Result } from '@openexec/canon';
 import type { WorkspaceFailure } from '@openexec/catalogue';
 import { guarded, refuse, shown } from './failure.ts';
-import { type GitPlace, git, gitAnswer, gitLine } from './git.ts';
+import { type GitPlace, git, gitAnswer, gitLine, gitObjects } from './git.ts';
 import { type ApplyConflict, blockingFiles, type ChangedFile, copyMerge, mergeTrees, withMergeStore } from './merge.ts';
 import { inspectRepository, readCheckout, type RepositoryFacts, resolveCommit } from './repository.ts';
 
@@ -159,6 +159,17 @@ export async function diffCommits(
   const args = ['diff-tree', '-r', '-p', '--no-renames', '--no-ext-diff', '--no-textconv', '--full-index', '--no-color', from, to];
   const patch = await git({ at, args, maxOutputBytes: MAX_PATCH_BYTES });
   return patch.ok ? ok({ files: files.value, patch: patch.value.toString('utf8') }) : patch;
+}
+
+/** The bytes of one stored file by its git id; refuses one that is missing or larger than `maxBytes`. */
+export async function readBlob(
+  place: Pick<RepositoryFacts, 'gitDir'>,
+  oid: string,
+  maxBytes: number,
+): Promise<Result<Buffer, WorkspaceFailure>> {
+  const parts: Buffer[] = [];
+  const read = await gitObjects({ gitDir: place.gitDir }, [oid], maxBytes, (_, part) => void parts.push(part));
+  return read.ok ? ok(Buffer.concat(parts)) : read;
 }
 
 async function changedBetween(at: GitPlace, from: string, to: string): Promise<Result<readonly ChangedFile[], WorkspaceFailure>> {

@@ -2,7 +2,7 @@
  * The hands of a run: its own tree, git behind one door, the sandbox, redaction. Must never decide anything. ARCHITECTURE §3, SECURITY.
  */
 
-export { type Applied, type ApplyOptions, applyBranch, diffCommits } from './apply.ts';
+export { type Applied, type ApplyOptions, applyBranch, diffCommits, readBlob } from './apply.ts';
 export { type Identity, sandboxIdentity } from './identity.ts';
 export type { KnownSecret } from './known.ts';
 export { BRANCH_PREFIX } from './land.ts';

@@ -3,12 +3,13 @@
  */
 import { existsSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
-import { type Digest, ok, parseDecimal, type Result, type TrajectoryId } from '@openexec/canon';
+import { type Bytes, type Digest, ok, parseDecimal, type Result, type TrajectoryId } from '@openexec/canon';
 import { knownKinds } from '@openexec/ledger';
 import type { BundleOrder, Withholding } from '@openexec/audit';
 import type { StoredCheckpoint } from '@openexec/ledger';
 import type { Signer } from '@openexec/proof';
 import type { BundleScope } from '@openexec/verify';
+import { inspectRepository, readBlob, type RepositoryFacts } from '@openexec/workspace';
 import { exportBundle, type Exported } from '../bundle/out.ts';
 import type { CommandContext, CommandResult, OpenLedger, Register } from '../context.ts';
 import { EXIT, type Refusal, refuse } from '../exit.ts';
@@ -26,10 +27,13 @@ interface ExportOptions {
   readonly since?: readonly string[];
   readonly withhold?: readonly string[];
   readonly governed?: boolean;
+  readonly reports: boolean;
   readonly json?: boolean;
   readonly ledger?: string;
 }
 
+/** A larger file is left out of patches in any case. */
+const MAX_BASE_FILE_BYTES = 4 * 1024 * 1024;
 const RANGE = /^(0|[1-9][0-9]*)-(0|[1-9][0-9]*)$/;
 const BLOB = /^blob:([a-z]+\/[A-Za-z0-9.+-]*|\*)$/;
 
@@ -45,6 +49,7 @@ export const register: Register = (program, context) => {
     .option('--since <size...>', 'also prove that the tree continues the kept checkpoints of these sizes')
     .option('--withhold <what...>', 'keep back payloads of an event kind, or blobs by media type: model.answered, blob:text/plain, blob:*')
     .option('--governed', 'refuse unless every run ran under a passed self-test and without an undeclared effect')
+    .option('--no-reports', 'leave out what is made from the entries: reports for people and tools, patches')
     .option('--json', 'one JSON document')
     .option('--ledger <url>', 'another ledger: sqlite:PATH or postgres://HOST/DATABASE')
     .addHelpText(
@@ -121,9 +126,26 @@ async function orderOf(
     coverage: 'full',
     governed: options.governed === true,
     signer: signer.value,
+    reports: options.reports ? { baseFile: baseFiles(context) } : null,
     more: [],
     onProgress: progress(context),
   });
+}
+
+/** Files of a base out of the repository around, where there is one: the ledger holds of a base nothing but git ids. */
+function baseFiles(context: CommandContext): (oid: string) => Promise<Bytes | null> {
+  let around: Promise<RepositoryFacts | null> | null = null;
+  const find = async (): Promise<RepositoryFacts | null> => {
+    const project = await context.project();
+    const repository = project.ok ? await inspectRepository(project.value.root) : null;
+    return repository?.ok === true ? repository.value : null;
+  };
+  return async (oid) => {
+    around ??= find();
+    const repository = await around;
+    const file = repository === null ? null : await readBlob(repository, oid, MAX_BASE_FILE_BYTES);
+    return file?.ok === true ? file.value : null;
+  };
 }
 
 function progress(context: CommandContext): (entries: number) => void {

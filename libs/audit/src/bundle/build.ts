@@ -7,11 +7,13 @@ import {
   compareBytes,
   type Digest,
   digestFromBytes,
+  digestOf,
   err,
   type Json,
   ok,
   parseCanonical,
   type Result,
+  type TrajectoryId,
   utf8Encode,
 } from '@openexec/canon';
 import type { LedgerStore, Stored, StoredCheckpoint } from '@openexec/ledger';
@@ -47,6 +49,8 @@ import {
   STATEMENT,
   statementSigningBytes,
 } from '@openexec/verify';
+import { makeReports, type ReportOrder } from '../report/make.ts';
+import type { AuditSource } from '../report.ts';
 import { BlobNames } from './blobs.ts';
 import { type Selection, selectionFor } from './select.ts';
 import type { BundleSink } from './sink.ts';
@@ -74,7 +78,9 @@ export interface BundleOrder {
   readonly governed: boolean;
   /** The log key of this ledger. */
   readonly signer: Signer;
-  /** Parts that are made elsewhere, each under a path of its own: reports, patches, receipts. */
+  /** Whether reports and patches go in, and where a base file that no entry holds may be read; null: no reports. */
+  readonly reports: ReportOrder | null;
+  /** Parts that are made elsewhere, each under a path of its own: receipts, tokens. */
   readonly more: readonly { readonly path: string; readonly bytes: Bytes }[];
   readonly onProgress?: (entries: number) => void;
 }
@@ -121,6 +127,7 @@ class Build {
   readonly #closed = new Set<string>();
   readonly #blobs: BlobNames;
   readonly #withheldPayloads: { trajectory: string; seq: number }[] = [];
+  readonly #gonePayloads: { trajectory: TrajectoryId; seq: number }[] = [];
   readonly #included: bigint[] = [];
   #fingerprint: Digest | null = null;
   #entries = 0;
@@ -154,10 +161,12 @@ class Build {
     const blobs = await this.#writeBlobs();
     if (!blobs.ok) return blobs;
     const { withheld, gone, count } = blobs.value;
+    const description = this.#description(withheld, gone);
+    if (this.#order.reports !== null) await this.#writeReports(this.#order.reports, description, selection);
     for (const { path, bytes } of this.#order.more) await this.#write(path, [bytes]);
     await this.#write(CHECKPOINT, [utf8Encode(this.#order.checkpoint.note)]);
     await this.#write(LOG_VKEY, [utf8Encode(`${this.#vkey()}\n`)]);
-    await this.#write(DESCRIPTION, [formatDescription(this.#description(withheld, gone))]);
+    await this.#write(DESCRIPTION, [formatDescription(description)]);
     const statement = await this.#sign();
     return ok({
       entries: this.#entries,
@@ -191,6 +200,7 @@ class Build {
     const { trajectory, kind, seq } = entry;
     const withheld = stored.payload !== null && maySpare(trajectory, kind) && this.#order.withhold.payload(entry);
     if (withheld) this.#withheldPayloads.push({ trajectory, seq });
+    if (stored.payload === null) this.#gonePayloads.push({ trajectory, seq });
     const row = withheld ? { entryBytes, payload: null, salt: null } : { entryBytes, payload: stored.payload, salt: stored.salt };
     this.#entries += 1;
     this.#ends.set(trajectory, index);
@@ -259,6 +269,38 @@ class Build {
       else return problem('bundle.blob', bytes.error.message);
     }
     return ok({ withheld, gone, count });
+  }
+
+  /** Made from what the bundle shows, so that nothing is in them that is withheld. */
+  async #writeReports(order: ReportOrder, description: BundleDescription, selection: Selection): Promise<void> {
+    const view = this.#view(description, selection);
+    const withheld = new Set(description.withheldBlobs);
+    const baseFile: ReportOrder['baseFile'] = async (oid) => {
+      // The same bytes may be withheld as something else; and whoever keeps files back keeps those of the base back too.
+      const bytes = this.#order.withhold.blob('application/octet-stream') ? null : await order.baseFile(oid);
+      return bytes === null || withheld.has(digestOf(bytes)) ? null : bytes;
+    };
+    const [stated, gonePayloads] = [this.#stated(), this.#gonePayloads];
+    const parts = makeReports({ view, description, stated, gonePayloads, order: { baseFile } });
+    for await (const { path, bytes } of parts) await this.#write(path, [bytes]);
+  }
+
+  #view({ withheldPayloads, withheldBlobs }: BundleDescription, selection: Selection): AuditSource {
+    const [ledger, { size }, blobs] = [this.#ledger, this.#checkpoint, this.#blobs];
+    const payloads = new Set(withheldPayloads.map(({ trajectory, seq }) => `${trajectory} ${seq}`));
+    const withheld = new Set(withheldBlobs);
+    return {
+      async *all(from = 0n) {
+        for await (const stored of ledger.all(from, size)) {
+          const { trajectory, seq } = stored.entry;
+          if (selection(stored)) yield payloads.has(`${trajectory} ${seq}`) ? { ...stored, payload: null, salt: null } : stored;
+        }
+      },
+      async blob(digest) {
+        if (!blobs.named.has(digest) || withheld.has(digest)) return err({ code: 'blob.withheld', message: 'the bundle does not hold it' });
+        return ledger.blob(digest);
+      },
+    };
   }
 
   #stated(): BundleStatement['runs'] {
