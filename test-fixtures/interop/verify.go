@@ -1,5 +1,5 @@
 // A verifier that shares no code with the project: Go's sumdb/note and sumdb/tlog over what the command wrote. Used by
-// apps/cli/test/interop.heavy.test.ts; built offline from Debian's golang-golang-x-mod-dev.
+// apps/cli/test/interop.heavy.test.ts and bundleInterop.heavy.test.ts; built offline from Debian's golang-golang-x-mod-dev.
 package main
 
 import (
@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,7 +23,7 @@ const height = 8
 
 func main() {
 	if len(os.Args) < 2 {
-		fail("usage: verify checkpoint|tiles|proof|consistency|cosignature ...")
+		fail("usage: verify checkpoint|tiles|events|proof|consistency|cosignature ...")
 	}
 	args := os.Args[2:]
 	switch os.Args[1] {
@@ -37,6 +38,8 @@ func main() {
 			stride = n
 		}
 		tiles(args[0], stride)
+	case "events": // BUNDLE
+		events(args[0])
 	case "proof": // TLOG-PROOF VKEYS ENTRY
 		proof(string(read(args[0])), read(args[1]), read(args[2]))
 	case "consistency": // ADD-CHECKPOINT VKEYS OLD-NOTE
@@ -131,6 +134,29 @@ func tiles(path string, stride int64) {
 		trees++
 	}
 	fmt.Printf("tiles of %s: %d records and %d earlier trees proved\n", origin, records, trees)
+}
+
+// Every line of events.jsonl in its place in the signed tree, by the tiles of the bundle alone.
+func events(path string) {
+	tree, origin := open(read(filepath.Join(path, "checkpoint")), read(filepath.Join(path, "log.vkey")))
+	reader := tlog.TileHashReader(tree, folder{path})
+	count := 0
+	for _, line := range strings.Split(strings.TrimSuffix(string(read(filepath.Join(path, "events.jsonl"))), "\n"), "\n") {
+		var event struct {
+			Sequence string
+			Data     struct{ Entry string }
+		}
+		check(json.Unmarshal([]byte(line), &event))
+		n, err := strconv.ParseInt(event.Sequence, 10, 64)
+		check(err)
+		found, err := reader.ReadHashes([]int64{tlog.StoredHashIndex(0, n)})
+		check(err)
+		if found[0] != tlog.RecordHash([]byte(event.Data.Entry)) {
+			fail(fmt.Sprintf("the tree has another record at %d", n))
+		}
+		count++
+	}
+	fmt.Printf("%d events of %s stand in the tree of %d\n", count, origin, tree.N)
 }
 
 func hashes(lines []string) []tlog.Hash {

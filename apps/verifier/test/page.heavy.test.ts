@@ -56,7 +56,7 @@ beforeAll(async () => {
     let said = '';
     driver?.stdout?.setEncoding('utf8').on('data', (text: string) => {
       said += text;
-      const found = /on port (\d+)/.exec(said)?.[1];
+      const found = /successfully on port (\d+)/.exec(said)?.[1];
       if (found !== undefined) resolve(found);
     });
     driver?.on('exit', () => reject(new Error(`chromedriver ended: ${said}`)));

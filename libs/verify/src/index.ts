@@ -19,6 +19,7 @@ export {
   MANIFEST,
   manifestLine,
   MAX_EVENT_LINE_BYTES,
+  mayWithhold,
   parseEvent,
   proofPath,
   STATEMENT,

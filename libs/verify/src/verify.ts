@@ -104,11 +104,6 @@ export class LedgerVerification {
     else this.#say(index, 'entry.undecodable', decoded.error.message);
   }
 
-  /** A trajectory's end, as far as was seen. */
-  isClosed(trajectory: string): boolean {
-    return this.#trajectories.isClosed(trajectory);
-  }
-
   /** The keys that may sign checkpoints, as of the last law entry seen. */
   logVkeys(): readonly string[] {
     const { origin, lastAt } = this.#law;

@@ -44,6 +44,7 @@ import {
   LOG_VKEY,
   MANIFEST,
   manifestLine,
+  mayWithhold,
   proofPath,
   RunEnds,
   STATEMENT,
@@ -74,7 +75,7 @@ export interface BundleOrder {
   readonly since: readonly bigint[];
   readonly withhold: Withholding;
   readonly coverage: BundleDescription['coverage'];
-  /** Refuse unless every run ran under a finished self-test and without an undeclared effect. */
+  /** Refuse unless every run is over, and ran under a passed self-test and without an undeclared effect. */
   readonly governed: boolean;
   /** The log key of this ledger. */
   readonly signer: Signer;
@@ -124,7 +125,6 @@ class Build {
   readonly #manifest = new Map<string, Bytes>();
   readonly #ends = new Map<string, bigint>();
   readonly #runs = new RunEnds();
-  readonly #closed = new Set<string>();
   readonly #blobs: BlobNames;
   readonly #withheldPayloads: { trajectory: string; seq: number }[] = [];
   readonly #gonePayloads: { trajectory: TrajectoryId; seq: number }[] = [];
@@ -151,7 +151,7 @@ class Build {
     if (this.#order.governed && ungoverned.length > 0)
       return problem(
         'bundle.ungoverned',
-        `${ungoverned.map(({ run }) => run).join(', ')}: no passed self-test is cited, or an effect was not declared`,
+        `${ungoverned.map(({ run }) => run).join(', ')}: no passed self-test is cited, an effect was not declared, or the run is open`,
       );
     await this.#tiles();
     const proved = await this.#proofs();
@@ -198,7 +198,7 @@ class Build {
   async #line(stored: Stored, ledger: Digest): Promise<Bytes> {
     const { entry, index, entryBytes } = stored;
     const { trajectory, kind, seq } = entry;
-    const withheld = stored.payload !== null && maySpare(trajectory, kind) && this.#order.withhold.payload(entry);
+    const withheld = stored.payload !== null && mayWithhold(trajectory, kind) && this.#order.withhold.payload(entry);
     if (withheld) this.#withheldPayloads.push({ trajectory, seq });
     if (stored.payload === null) this.#gonePayloads.push({ trajectory, seq });
     const row = withheld ? { entryBytes, payload: null, salt: null } : { entryBytes, payload: stored.payload, salt: stored.salt };
@@ -207,8 +207,7 @@ class Build {
     if (this.#order.scope.is !== 'ledger') this.#included.push(index);
     const body = row.payload === null ? null : parseCanonical(row.payload);
     const json: Json | null = body?.ok === true ? body.value : null;
-    this.#runs.take(trajectory, kind, json);
-    if (kind === 'selfTest.recorded') this.#closed.add(trajectory);
+    this.#runs.take(entry, json);
     if (json !== null) await this.#blobs.take(kind, json);
     return utf8Encode(`${formatEvent({ ledger, index: Number(index), entry, row })}\n`);
   }
@@ -304,7 +303,7 @@ class Build {
   }
 
   #stated(): BundleStatement['runs'] {
-    return this.#runs.stated((trajectory) => this.#closed.has(trajectory));
+    return this.#runs.stated();
   }
 
   #vkey(): string {
@@ -372,11 +371,6 @@ function tilesFor(indexes: readonly bigint[], size: bigint): ReadonlySet<string>
     }
   }
   return paths;
-}
-
-/** Law, the ledger's own lines and `run.opened` are never kept back: without them nothing else can be checked. */
-function maySpare(trajectory: string, kind: string): boolean {
-  return (trajectory.startsWith('run/') && kind !== 'run.opened' && kind !== 'run.closed') || trajectory === 'memory';
 }
 
 function problem(code: BuildProblem['code'], message: string): { readonly ok: false; readonly error: BuildProblem } {

@@ -8,7 +8,16 @@ import { leafHash, TileBuilder, type TileFile } from '@openexec/proof';
 import { eachBlobRef } from '../blobRefs.ts';
 import type { LedgerVerification } from '../verify.ts';
 import type { Findings } from './findings.ts';
-import { type BundleDescription, type BundleFaultCode, EVENTS, formatEvent, MAX_EVENT_LINE_BYTES, parseEvent } from './format.ts';
+import {
+  type BundleDescription,
+  type BundleFaultCode,
+  DESCRIPTION,
+  EVENTS,
+  formatEvent,
+  MAX_EVENT_LINE_BYTES,
+  mayWithhold,
+  parseEvent,
+} from './format.ts';
 import type { HashTiles } from './hashTiles.ts';
 import { RunEnds } from './runEnds.ts';
 import type { BundlePart } from './source.ts';
@@ -52,6 +61,10 @@ export class EventsPass {
   readonly #findings: Findings;
   readonly #builder: TileBuilder | null;
   #last = -1;
+  /** The next entry that a range must have. */
+  #rangeNext: number;
+  /** Places that are said to be withheld and were not met yet. */
+  readonly #withheld: Set<string>;
 
   constructor(of: {
     readonly verification: LedgerVerification;
@@ -65,6 +78,9 @@ export class EventsPass {
     this.#hashes = of.hashes;
     this.#findings = of.findings;
     this.#builder = of.hashes === null ? new TileBuilder() : null;
+    const { scope, withheldPayloads } = of.description;
+    this.#rangeNext = scope.is === 'range' ? scope.from : 0;
+    this.#withheld = new Set(withheldPayloads.map(({ trajectory, seq }) => `${trajectory} ${seq}`));
   }
 
   async read(part: BundlePart, onProgress: ((entries: number) => void) | undefined): Promise<void> {
@@ -82,6 +98,7 @@ export class EventsPass {
       this.#findings.say({ part: EVENTS, index: null, code: error.code, message: `line ${this.entries + 1}: ${error.message}` });
     }
     onProgress?.(this.entries);
+    this.#missed();
     if (this.#builder === null) return;
     this.root = this.#builder.root();
     this.#keep(this.#builder.finish());
@@ -126,14 +143,52 @@ export class EventsPass {
   }
 
   #gather(entry: Entry, row: Row, index: number): void {
-    const { trajectory, kind, seq, law } = entry;
+    const { trajectory, seq, law } = entry;
     this.ends.set(trajectory, { index, leaf: leafHash(row.entryBytes) });
     if (trajectory === 'law') this.#lawSeen = seq;
     if (law !== null && law > this.lawCited) this.lawCited = law;
     const body = row.payload === null ? null : parseCanonical(row.payload);
     for (const digest of row.payload === null ? [] : mentionedIn(row.payload)) this.mentioned.add(digest);
     if (body?.ok === true) eachBlobRef(body.value, (digest) => void (this.blobs.has(digest) || this.blobs.set(digest, index)));
-    this.runs.take(trajectory, kind, body?.ok === true ? body.value : null);
+    this.runs.take(entry, body?.ok === true ? body.value : null);
+    this.#inRange(trajectory, index);
+    if (this.#withheld.delete(`${trajectory} ${seq}`)) this.#keptBack(entry, row, index);
+  }
+
+  /** A range is all of its entries; outside of it there is law and nothing else. */
+  #inRange(trajectory: string, index: number): void {
+    const { scope } = this.#description;
+    if (scope.is !== 'range') return;
+    if (index < scope.from || index >= scope.to) {
+      if (trajectory !== 'law')
+        this.#say(index, 'event.order', `it is outside of the entries ${scope.from} to ${scope.to - 1} that the bundle holds`);
+      return;
+    }
+    if (index !== this.#rangeNext)
+      this.#say(this.#rangeNext, 'event.order', `it belongs to the range, and is not there; the next one is ${index}`);
+    this.#rangeNext = index + 1;
+  }
+
+  #keptBack({ trajectory, kind, seq }: Entry, row: Row, index: number): void {
+    const message = !mayWithhold(trajectory, kind)
+      ? `it withholds the payload of ${kind} in ${trajectory}, without which the rest cannot be checked`
+      : `it says that the payload of ${trajectory} seq ${seq} is withheld; it is there`;
+    if (!mayWithhold(trajectory, kind) || row.payload !== null)
+      this.#findings.say({ part: DESCRIPTION, index, code: 'bundle.malformed', message });
+  }
+
+  /** What was promised and did not come. */
+  #missed(): void {
+    const { scope } = this.#description;
+    if (scope.is === 'range' && this.#rangeNext < scope.to)
+      this.#say(this.#rangeNext, 'event.order', 'it belongs to the range, and is not there');
+    for (const place of this.#withheld)
+      this.#findings.say({
+        part: DESCRIPTION,
+        index: null,
+        code: 'bundle.malformed',
+        message: `it withholds the payload of ${place}, which is no entry of the bundle`,
+      });
   }
 
   #say(index: number, code: 'event.order' | 'event.misstated' | 'event.notInTree', message: string): void {

@@ -205,7 +205,14 @@ export function parseEvent(line: Bytes): Result<{ readonly index: number; readon
     payload: payload === null ? null : utf8Encode(payload),
     salt: raw === null ? null : raw.value,
   };
+  if (row.entryBytes.length > MAX_ENTRY_BYTES || (row.payload?.length ?? 0) > MAX_PAYLOAD_BYTES)
+    return err(`an entry has at most ${MAX_ENTRY_BYTES} bytes, a payload at most ${MAX_PAYLOAD_BYTES}`);
   return ok({ index, row });
+}
+
+/** Law, the ledger's own lines, self-tests, the opening and the end of a run are never kept back: without them nothing else can be checked. */
+export function mayWithhold(trajectory: string, kind: string): boolean {
+  return (trajectory.startsWith('run/') && kind !== 'run.opened' && kind !== 'run.closed') || trajectory === 'memory';
 }
 
 /** Where a blob lies. */

@@ -8,6 +8,7 @@ import {
   canonicalBytes,
   canonicalText,
   type Digest,
+  equalBytes,
   fromBase64,
   type Json,
   ok,
@@ -117,8 +118,21 @@ export function openStatement(
     return refuse('its signature is not over this statement');
   const statement = readStatement(payload.value);
   if (statement === null) return refuse('it is signed, but is no statement about a bundle');
-  const times = isMembers(material['timestampVerificationData']) ? material['timestampVerificationData']['rfc3161Timestamps'] : undefined;
-  return ok({ statement, timestamps: Array.isArray(times) ? times.length : 0 });
+  const timestamps = timestampsOf(material);
+  const own = formatEnvelope({ payload: payload.value, key: keyid, signature: signature.value, timestamps });
+  if (!equalBytes(own, bytes))
+    return refuse('it is not in the one spelling that a bundle has: something beside what is signed was changed');
+  return ok({ statement, timestamps: timestamps.length });
+}
+
+/** Tokens that are not of their form are left out: the spelling shows it. */
+function timestampsOf(material: Members): readonly Bytes[] {
+  const data = material['timestampVerificationData'];
+  const list = isMembers(data) ? data['rfc3161Timestamps'] : undefined;
+  return (Array.isArray(list) ? (list as readonly Json[]) : []).flatMap((each) => {
+    const token = isMembers(each) && typeof each['signedTimestamp'] === 'string' ? fromBase64(each['signedTimestamp']) : null;
+    return token?.ok === true ? [token.value] : [];
+  });
 }
 
 function readStatement(payload: Bytes): BundleStatement | null {
@@ -142,5 +156,5 @@ function readStatement(payload: Bytes): BundleStatement | null {
     runs,
   };
   const again = formatStatement(statement);
-  return again.length === payload.length && again.every((byte, at) => byte === payload[at]) ? statement : null;
+  return equalBytes(again, payload) ? statement : null;
 }
