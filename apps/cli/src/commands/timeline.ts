@@ -3,6 +3,7 @@
  * the ledger, so that a reader that was cut off goes on without a gap and without a repeat (CLI.md, GOALS E11).
  */
 import { ok, parseDecimal, type TrajectoryId } from '@openexec/canon';
+import type { StopSignal } from '@openexec/catalogue';
 import type { LedgerStore, Stored } from '@openexec/ledger';
 import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { EXIT, refuse } from '../exit.ts';
@@ -49,6 +50,8 @@ async function timeline(context: CommandContext, wanted: string, options: Timeli
       const line = narrator.line(read, output.style);
       if (!quiet) output.result(line);
     };
+    // Before the first line: whoever sees one may interrupt at once.
+    const stop = options.follow === true ? context.stopOnInterrupt() : null;
     let next = 0n;
     let closed = false;
     for await (const stored of store.read(run.value)) {
@@ -57,17 +60,16 @@ async function timeline(context: CommandContext, wanted: string, options: Timeli
       next = stored.index + 1n;
       closed = stored.entry.kind === 'run.closed';
     }
-    if (options.follow !== true || closed) return ok(EXIT.ok);
-    return follow(context, { store, run: run.value, from: next > after.value ? next : after.value + 1n, show });
+    if (stop === null || closed) return ok(EXIT.ok);
+    return follow(stop, { store, run: run.value, from: next > after.value ? next : after.value + 1n, show });
   });
 }
 
 async function follow(
-  context: CommandContext,
+  stop: StopSignal,
   where: { readonly store: LedgerStore; readonly run: TrajectoryId; readonly from: bigint; readonly show: (stored: Stored) => void },
 ): Promise<CommandResult> {
   const subscription = where.store.follow(where.from);
-  const stop = context.stopOnInterrupt();
   const release = stop.onStop(() => void subscription.return());
   try {
     for await (const stored of subscription) {
