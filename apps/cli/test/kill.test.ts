@@ -40,7 +40,8 @@ test(
     try {
       expect(await scene.drive('run', null)).toMatchObject({ exit: 0 });
       const db = new Database(join(scene.repository, '.openexec/ledger.db'));
-      expect(db.prepare('DELETE FROM checkpoints').run().changes).toBe(1);
+      // One at the close, and before it at most one a second while the run is busy.
+      expect(db.prepare('DELETE FROM checkpoints').run().changes).toBeGreaterThan(0);
       db.close();
       expect(JSON.parse(await scene.type('verify', '--json'))).toMatchObject({ level: 'chained' });
       expect(await scene.drive('resume', null)).toMatchObject({ exit: 2, stderr: expect.stringContaining('run.closed') });

@@ -12,6 +12,7 @@ import {
   driveRun,
   type Hands,
   type Lease,
+  loadLaw,
   loadRun,
   NEVER,
   openRun,
@@ -184,15 +185,19 @@ async function intervene(state: Play): Promise<void> {
 
 /** Somebody else opens a run under the same standing writ: what does not fit is refused, what fits is closed again. */
 async function sibling(state: Play): Promise<void> {
-  const { store: ledger, clock, chance, opening, repository, tally } = state;
+  const { store: ledger, clock, chance, opening, repository, tally, root } = state;
   const fits = chance.once(2);
   const part = (amount: number): number => Math.floor(amount * (fits ? 0.4 : 1));
   const { tokens, usdMicros, calls } = opening.budget;
   const budget = { tokens: part(tokens), usdMicros: part(usdMicros), calls: part(calls) };
   const made = openingOf({ ...opening, budget, chance: chance.fork('sibling') }, repository);
+  const law = await loadLaw(ledger);
+  const isRevoked = root !== null && law.ok && law.value.revoked.has(writId(root.body));
   const opened = await openRun(made, { ledger, clock, randomness: chance });
+  if (opened.ok && isRevoked) state.findings.push('sibling: it was opened under a writ that was revoked');
   if (!opened.ok && opened.error.code !== 'clock.behind') {
     if (opened.error.code === 'writ.overdrawn' && !fits) count(tally, 'writ.overdrawn');
+    else if (opened.error.code === 'writ.notCarved' && isRevoked) count(tally, 'writ.sibling');
     else state.findings.push(`sibling: ${opened.error.code}: ${opened.error.message}`);
   }
   if (!opened.ok) return;

@@ -37,6 +37,9 @@ describe('opening', () => {
     other.close();
     expect(await refusalOf(join(at, 'other.db'))).toBe('store.notALedger');
     expect(readFileSync(join(at, 'other.db')).includes('entries_place')).toBe(false);
+    // A folder where the file should be: there, writable, and nothing that SQLite can open.
+    mkdirSync(join(at, 'folder.db'));
+    expect(await refusalOf(join(at, 'folder.db'))).toBe('store.unreadable');
     await (await opened(join(at, 'new.db'))).close();
     const newer = new Database(join(at, 'new.db'));
     newer.pragma(`user_version = ${FORMAT_VERSION + 1}`);
