@@ -119,10 +119,13 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
   E19: proven(
     'a need for network is asked, not invented',
     cli(
-      'policyAdvise',
+      'policyAdvise.heavy',
       'drafts the narrowest rule for what people approved twice, shows what else it would allow, and leaves the adopting to a person',
     ),
-    cli('policyAdvise', 'drafts nothing from what somebody denied, and for what the sandbox stopped a question about that very stage'),
+    cli(
+      'policyAdvise.heavy',
+      'drafts nothing from what somebody denied, and for what the sandbox stopped a question about that very stage',
+    ),
     cli(
       'undeclared',
       'that needs the network gets a typed reason which says what to ask for; the model is told and the run goes on without it',
