@@ -8,10 +8,11 @@ import { canonicalText, type Json, parseJson } from '@openexec/canon';
 import type { Amount, ArtifactRef, Body, DeltaStep } from '@openexec/protocol';
 import { inlineOrParsed } from './blobs.ts';
 import { currentIntent, settle, settleAsk, withIntent } from './foldFact.ts';
+import { freshStage } from './freshStage.ts';
 import { textPart } from './parts.ts';
 import { remember } from './resolve.ts';
 import { markOf } from './rewind.ts';
-import type { Artifact, EventOf, IntentState, Part, RunEvent, RunState, StageState } from './state.ts';
+import type { Artifact, EventOf, IntentState, Part, RunEvent, RunState } from './state.ts';
 import { applyDelta } from './world.ts';
 
 const NOTHING: Amount = { tokens: 0, usdMicros: 0, calls: 0 };
@@ -51,27 +52,8 @@ function withArtifacts(state: RunState, refs: readonly ArtifactRef[], blobs: Rea
 }
 
 function foldStageEntered(state: RunState, seq: number, body: Body<'stage.entered'>): RunState {
-  const stage: StageState = {
-    id: body.stage,
-    visit: body.visit,
-    enteredSeq: seq,
-    worldAtEntry: state.world,
-    inputs: body.inputs,
-    failures: 0,
-    turn: 0,
-    malformedInRow: 0,
-    permission: null,
-    asked: [],
-    unasked: [],
-    lastAsk: null,
-    ask: null,
-    calls: [],
-    intents: [],
-    declared: false,
-    finalText: null,
-    result: null,
-    resultApproved: false,
-  };
+  const { stage: id, visit, inputs } = body;
+  const stage = freshStage({ id, visit, enteredSeq: seq, worldAtEntry: state.world, inputs });
   const { world, artifacts, failure, lastStage, commits } = state;
   const mark = { stage: body.stage, visit: body.visit, seq, world, artifacts, failure, lastStage, commits, earlier: state.marks };
   return { ...state, stage, next: null, visits: { ...state.visits, [body.stage]: body.visit }, marks: mark };

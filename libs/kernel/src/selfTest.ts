@@ -18,8 +18,9 @@ import {
   sandboxProfile,
 } from '@openexec/protocol';
 import { KERNEL_FLAGS, KERNEL_VERSION } from './flags.ts';
+import { freshStage } from './freshStage.ts';
 import { parsed } from './open.ts';
-import type { EventOf, RunLaw, RunState, StageState } from './state.ts';
+import type { EventOf, RunLaw, RunState } from './state.ts';
 import { emptyWorld } from './world.ts';
 
 /** The one stage that canaries stand in; no blueprint has it, so nothing of a stage narrows or widens what is said of them. */
@@ -127,27 +128,8 @@ export function foldCanary(state: RunState, event: EventOf<'intent.submitted'>):
 }
 
 const NOTHING = { tokens: 0, usdMicros: 0, calls: 0 };
-const STANDING: StageState = {
-  id: STAGE,
-  visit: 0,
-  enteredSeq: 0,
-  worldAtEntry: emptyWorld,
-  inputs: [],
-  failures: 0,
-  turn: 0,
-  malformedInRow: 0,
-  permission: null,
-  asked: [],
-  unasked: [],
-  lastAsk: null,
-  ask: null,
-  calls: [],
-  intents: [],
-  declared: false,
-  finalText: null,
-  result: null,
-  resultApproved: false,
-};
+/** Canaries stand in a stage that is no blueprint's. */
+const STANDING = freshStage({ id: STAGE, visit: 0, enteredSeq: 0, worldAtEntry: emptyWorld, inputs: [] });
 
 /** The law for the canary in hand: rules of its own are not joined with what the ledger adopted, so that they say the same everywhere. */
 export function lawForCanary(state: RunState, law: LawView): LawView {

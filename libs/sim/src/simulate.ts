@@ -69,8 +69,9 @@ function comparable({ checked, tally }: Played, { small }: PlayOptions): boolean
   return !small && !changedTheStory(tally) && !checked.events.some((event) => changes(event));
 }
 
+/** What is recorded counts, also where its driver died before it could count it. */
 function changes(event: Checked['events'][number]): boolean {
-  if (event.kind === 'execution.lost') return true;
+  if (event.kind === 'execution.lost' || event.kind === 'run.rewound' || event.kind === 'run.cancelRequested') return true;
   const left =
     event.kind === 'stage.left' ? (event.body as { readonly outcome: string; readonly because: { readonly code: string } }) : null;
   return left?.outcome === 'failed' && left.because.code.startsWith('model.');
