@@ -4,11 +4,10 @@
  */
 import { type Bytes, err, ok, type Result } from '@openexec/canon';
 import type { AnchorError } from '@openexec/proof';
+import { MAX_BODY_BYTES, readBody } from './body.ts';
 
 /** Default bound of one exchange. */
 export const TIMEOUT_MS = 30_000;
-/** A cosignature is a line; a token with its certificates a few kilobytes. */
-const MAX_BODY_BYTES = 128 * 1024;
 /** Faults of a connection that was never made: nothing arrived. */
 const NEVER_ARRIVED: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
@@ -43,31 +42,12 @@ export async function post(options: {
       redirect: 'error',
       signal: AbortSignal.timeout(timeoutMs),
     });
-    const body = await bounded(response);
+    const body = await readBody(response.body ?? []);
     if (body === null) return err({ code: 'anchor.unknown', message: `${url} answered with more than ${MAX_BODY_BYTES} bytes` });
     return ok({ status: response.status, type: response.headers.get('content-type') ?? '', body });
   } catch (error) {
     return err(faultOf(url, error));
   }
-}
-
-async function bounded(response: Response): Promise<Bytes | null> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body ?? []) {
-    // A web stream of a response hands out bytes.
-    const bytes = chunk as Uint8Array;
-    size += bytes.length;
-    if (size > MAX_BODY_BYTES) return null;
-    chunks.push(bytes);
-  }
-  const body = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-  }
-  return body;
 }
 
 function faultOf(url: string, error: unknown): AnchorError {

@@ -64,4 +64,5 @@ export type {
 export { CANARIES, CANARY_KIT, CANARY_SET, SELF_VOTES, canaryGrants, canaryRows, type Canary } from './canaries.ts';
 export { SELF_TEST_VALID_MS, canaryOutcomes, failures, keyOfOpening, passedOf, selfTestKey, type SelfTestEvent } from './outcome.ts';
 export { DRIFT_KINDS, type DriftKind } from './report.ts';
+export { diverged, type Extent, isLawfullyGone, unlawful } from './standing.ts';
 export { proveResource, type RunSource, type WorldAt, type WorldError, type WorldProof, worldAt } from './worldAt.ts';

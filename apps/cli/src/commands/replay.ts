@@ -3,12 +3,12 @@
  * that follow. Exit 21 when anything differs; every difference is listed. Exit 20 when something it needs is missing or damaged, unless it was erased
  * under a rule (PROTOCOL §10).
  */
-import { type ReplayReport, replayRun } from '@openexec/audit';
+import { isLawfullyGone, type ReplayReport, replayRun } from '@openexec/audit';
 import { ok } from '@openexec/canon';
 import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { EXIT, refuse } from '../exit.ts';
 import { type Style, safeLine } from '../output.ts';
-import { divergenceLines, isLawfullyGone } from '../read/divergence.ts';
+import { divergenceLines } from '../read/divergence.ts';
 import { withLedger } from '../read/guard.ts';
 import { amountText } from '../read/narrator.ts';
 

@@ -3,13 +3,13 @@
  * what was not; exit 20 when integrity fails, 21 when a judgement differs, 22 when a required anchor is not fresh, 0 with a statement when a run can no longer be derived
  * (CLI.md, PROTOCOL §10).
  */
-import type { DeepReport, RunReport } from '@openexec/audit';
+import { type DeepReport, diverged, isLawfullyGone, type RunReport, unlawful } from '@openexec/audit';
 import { ok } from '@openexec/canon';
 import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { type Style, safeLine } from '../output.ts';
-import { divergenceLines, isLawfullyGone } from '../read/divergence.ts';
+import { divergenceLines } from '../read/divergence.ts';
 import type { Integrity } from '../read/evidence.ts';
-import { checkedLists, diverged, documentOf, exitOf, levelOf, unlawful, type Verdict, verdictOf } from '../read/verdict.ts';
+import { checkedLists, documentOf, exitOf, levelOf, type Verdict, verdictOf } from '../read/verdict.ts';
 
 const PROGRESS_ENTRIES = 50_000;
 

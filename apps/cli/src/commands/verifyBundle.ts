@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
-import { bundleSource, type DeepReport, deepVerify } from '@openexec/audit';
+import { bundleSource, type DeepReport, deepVerify, diverged, type Extent, unlawful } from '@openexec/audit';
 import { type Digest, ok, parseDigest, type Result } from '@openexec/canon';
 import type { CliDocument } from '@openexec/protocol';
 import { bundleLines, type BundleReport, coverageLines, verifyBundle } from '@openexec/verify';
@@ -12,7 +12,7 @@ import { openBundle } from '@openexec/verify/files';
 import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { EXIT, type ExitCode, type Refusal, refuse } from '../exit.ts';
 import { safeLine, type Style } from '../output.ts';
-import { divergenceLines, isLawfullyGone } from '../read/divergence.ts';
+import { divergenceLines } from '../read/divergence.ts';
 
 interface CheckOptions {
   readonly trust?: string;
@@ -110,23 +110,14 @@ function noteOf(context: CommandContext, file: string | undefined): Result<strin
   }
 }
 
-function isUnlawful(deep: DeepReport): boolean {
-  return [...deep.runs, ...deep.selfTests].some(({ from, verdict }) => verdict === 'notDerivable' && from !== undefined && !isGone(from));
-}
-
-/** A bundle may hold back what a run is judged by; then it says so, and that is no fault of the run. */
-function isGone(from: { readonly code: string; readonly seq: number; readonly message: string }): boolean {
-  return isLawfullyGone(from) || from.code === 'blob.withheld' || from.code === 'payload.erased';
-}
-
-/** Other runs spend from the same standing writs: what was left for each is shown by a whole ledger only. */
-function differs({ scope }: BundleReport, deep: DeepReport): boolean {
-  return deep.totals.divergences > 0 || deep.lawProblems.length > 0 || (scope?.is === 'ledger' && deep.carvingFaults.length > 0);
+/** A bundle may hold back what a run is judged by, and of a run's bundle other runs are not there. */
+function extentOf({ scope }: BundleReport): Extent {
+  return { whole: scope?.is === 'ledger', withholds: true };
 }
 
 function exitOf({ report, deep }: Outcome): ExitCode {
-  if (!report.sound || (deep !== null && isUnlawful(deep))) return EXIT.integrity;
-  return deep !== null && differs(report, deep) ? EXIT.diverged : EXIT.ok;
+  if (!report.sound || (deep !== null && unlawful(deep, extentOf(report)).length > 0)) return EXIT.integrity;
+  return deep !== null && diverged(deep, extentOf(report)) ? EXIT.diverged : EXIT.ok;
 }
 
 function documentOf(outcome: Outcome): CliDocument<'verify-bundle'> {
@@ -164,7 +155,7 @@ function lines({ report, deep }: Outcome, asked: boolean, style: Style): string[
 function deepLines({ report, deep }: Outcome, asked: boolean, style: Style): string[] {
   if (deep === null) return asked ? [`${style.yellow('not judged')}   what is not sound is not judged again`] : [];
   const { totals } = deep;
-  const bad = differs(report, deep) || isUnlawful(deep);
+  const bad = diverged(deep, extentOf(report)) || unlawful(deep, extentOf(report)).length > 0;
   const tests = totals.selfTests === 0 ? '' : `, ${totals.selfTestJudgements} of ${totals.selfTests} self-tests`;
   const head = `${totals.judgements} judgements of ${totals.runs} runs derived again from ${totals.facts} facts${tests}`;
   const carved = report.scope?.is === 'ledger' ? [] : ['             what other runs left of standing writs is not in this bundle'];

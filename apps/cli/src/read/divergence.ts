@@ -5,13 +5,6 @@ import type { Divergence } from '@openexec/audit';
 import { type Style, safeLine } from '../output.ts';
 
 const VALUE_MAX = 300;
-/** Why a run may lawfully be underivable (PROTOCOL §10). Anything else that is missing, or is not what it should be, is damage: exit 20. */
-const LAWFULLY_GONE = ['payload.erased', 'blob.erased'];
-
-/** Whether what stops a derivation was erased under a rule. */
-export function isLawfullyGone(from: { readonly code: string }): boolean {
-  return LAWFULLY_GONE.includes(from.code);
-}
 
 /** The lines of one divergence. */
 export function divergenceLines(divergence: Divergence, style: Style): string[] {

@@ -2,7 +2,7 @@
  * What verifying a ledger comes to: integrity of the whole, and where asked every judgement derived again. The same verdict for the command and for
  * programs. Must never print, nor judge again what is not sound (PROTOCOL §10).
  */
-import { type DeepReport, deepVerify, type RunReport } from '@openexec/audit';
+import { type DeepReport, deepVerify, diverged, unlawful } from '@openexec/audit';
 import { type Digest, instantToMs, ok, parseDigest, type Result, type TrajectoryId } from '@openexec/canon';
 import type { CliDocument } from '@openexec/protocol';
 import { readAttempts } from '../anchors/attempts.ts';
@@ -11,7 +11,6 @@ import { openPlaces } from '../anchors/places.ts';
 import { EXIT, type Refusal, refuse } from '../exit.ts';
 import { findRun } from '../findRun.ts';
 import { stateFolderOf } from '../keyring.ts';
-import { isLawfullyGone } from './divergence.ts';
 import type { VerifyReport } from '@openexec/verify';
 import { type Evidence, type EvidenceContext, type Integrity, openEvidence } from './evidence.ts';
 
@@ -116,16 +115,6 @@ export interface Verdict {
   readonly anchors: Anchored | null;
   readonly deep: DeepReport | null;
   readonly asked: boolean;
-}
-
-/** Runs that cannot be derived for another reason than a lawful erasure: bytes are missing or are not what they should be. */
-export function unlawful(deep: DeepReport): readonly RunReport[] {
-  return deep.runs.filter(({ from, verdict }) => verdict === 'notDerivable' && from !== undefined && !isLawfullyGone(from));
-}
-
-/** Whether something recorded is not what follows from the rest: a judgement, a law, a grant. */
-export function diverged({ totals, lawProblems, carvingFaults }: DeepReport): boolean {
-  return totals.divergences > 0 || lawProblems.length > 0 || carvingFaults.length > 0;
 }
 
 /** The exit code of a verdict. */

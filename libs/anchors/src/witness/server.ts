@@ -4,11 +4,11 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { err, ok, type Result, utf8Decode } from '@openexec/canon';
+import { MAX_BODY_BYTES, readBody } from '../body.ts';
 import { faultCode } from '../files.ts';
 import type { Witness } from './witness.ts';
 
 const PATH = '/add-checkpoint';
-const MAX_BODY_BYTES = 128 * 1024;
 const REQUEST_MS = 10_000;
 const MAX_CONNECTIONS = 256;
 const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]']);
@@ -51,31 +51,13 @@ async function handle(witness: Witness, known: ReadonlySet<string>, request: Inc
   if (!known.has(host)) return answer(response, 421, 'this is not the host that was asked for');
   if (request.url !== PATH) return answer(response, 404, `there is only ${PATH}`);
   if (request.method !== 'POST') return answer(response, 405, 'POST is the one method');
-  const body = await read(request);
+  const body = await readBody(request);
   if (body === null) return answer(response, 413, `a request has at most ${MAX_BODY_BYTES} bytes`);
   const text = utf8Decode(body);
   if (!text.ok) return answer(response, 400, text.error.message);
   const said = await witness.add(text.value);
   response.writeHead(said.status, { 'content-type': said.type, 'cache-control': 'no-store' });
   response.end(said.body);
-}
-
-async function read(request: IncomingMessage): Promise<Uint8Array | null> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of request) {
-    const bytes = chunk as Uint8Array; // No encoding was set, so that a request hands out bytes.
-    size += bytes.length;
-    if (size > MAX_BODY_BYTES) return null;
-    chunks.push(bytes);
-  }
-  const body = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-  }
-  return body;
 }
 
 /** After a refusal before the end of a body the connection is of no more use. */
