@@ -5,26 +5,16 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { type AuditReport, auditReport } from '@openexec/protocol';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, patchSum, type Place, type Provider, startProvider } from './place.ts';
+import { patchSum } from './place.ts';
+import { bundle, done, inOnePlace, openexec, place, provider } from './scene.ts';
 
 const TIME_MS = 120_000;
 const CANARY = 'canary-of-the-other-run-41';
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
 let fingerprint = '';
 let kept = '';
 
-const openexec = (...args: readonly string[]): Promise<Ended> =>
-  bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-async function done(...args: readonly string[]): Promise<string> {
-  const ended = await openexec(...args);
-  if (ended.exit !== 0) throw new Error(`${args.join(' ')}: ${ended.exit}: ${ended.stdout}${ended.stderr}`);
-  return ended.stdout;
-}
 const at = (name: string): string => join(place.folder, name);
 interface Verdict {
   readonly sound: boolean;
@@ -38,10 +28,7 @@ async function verdictOf(path: string, ...more: readonly string[]): Promise<{ ex
   return { exit, verdict: JSON.parse(stdout) as Verdict };
 }
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-  place = makePlace();
-  provider = await startProvider();
+inOnePlace(async () => {
   await done('init', '--model', 'openai:gpt-test');
   provider.say({ calls: [patchSum('-', '+')] }, { text: 'done' }, { text: 'done' }, { text: 'done' });
   await done('run', `Make sum add ${CANARY}`);
@@ -50,11 +37,6 @@ beforeAll(async () => {
   await openexec('run', 'Look once more');
   fingerprint = (JSON.parse(await done('ledger', 'info', '--json')) as { fingerprint: string }).fingerprint;
   writeFileSync(at('kept.checkpoint'), kept);
-}, TIME_MS);
-afterAll(async () => {
-  await provider.close();
-  place.remove();
-  bundle.remove();
 });
 /** The run that was asked to add, and the one that was not. */
 async function runOf(which: 'first' | 'other'): Promise<string> {

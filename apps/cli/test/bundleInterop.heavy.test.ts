@@ -13,8 +13,8 @@ import { bundleFromJSON } from '@sigstore/bundle';
 import { toSignedEntity, toTrustMaterial, Verifier } from '@sigstore/verify';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { type CloudEvent, HTTP } from 'cloudevents';
-import { type Bundle, buildBundle } from './cli.ts';
-import { makePlace, patchSum, type Place, type Provider, startProvider } from './place.ts';
+import { patchSum } from './place.ts';
+import { bundle, done, inOnePlace, place, provider } from './scene.ts';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 const GO_PATH = '/usr/share/gocode';
@@ -27,25 +27,14 @@ const tools = {
   openssl: has('openssl', 'version'),
 };
 
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
 /** A bundle of the whole ledger with a consistency proof, one of a single run; neither is ever written to. */
 let whole: string;
 let run: string;
 
 const at = (name: string): string => join(place.folder, name);
 const text = (folder: string, path: string): string => readFileSync(join(folder, path), 'utf8');
-async function done(...args: readonly string[]): Promise<string> {
-  const ended = await bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-  if (ended.exit !== 0) throw new Error(`${args.join(' ')}: ${ended.exit}: ${ended.stdout}${ended.stderr}`);
-  return ended.stdout;
-}
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-  place = makePlace();
-  provider = await startProvider();
+inOnePlace(async () => {
   [whole, run] = [at('whole'), at('run')];
   await done('init', '--model', 'openai:gpt-test');
   provider.say({ calls: [patchSum('-', '+')] }, { text: 'done' }, { text: 'done' }, { text: 'done' });
@@ -62,11 +51,6 @@ beforeAll(async () => {
   const { runs } = JSON.parse(await done('runs', '--json')) as { runs: readonly { run: string }[] };
   await done('export', '--out', whole, '--since', size);
   await done('export', runs[0]?.run ?? '', '--out', run, '--since', size);
-}, TIME_MS);
-afterAll(async () => {
-  await provider.close();
-  place.remove();
-  bundle.remove();
 });
 
 /** A copy of a bundle with one byte of a part turned. */

@@ -5,45 +5,32 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startPostgres } from '@openexec/stores/testServer';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
+import type { Ended } from './cli.ts';
 import { type EventStoreNode, startNode } from './eventstoreNode.ts';
-import { makePlace, patchSum, type Place, type Provider, startProvider } from './place.ts';
+import { patchSum } from './place.ts';
+import { bundle, inEachPlace, openexec, place, provider } from './scene.ts';
 
-let bundle: Bundle;
 let node: EventStoreNode;
-let place: Place;
-let provider: Provider;
 let stream = '';
 let address = '';
 let serial = 0;
 const TIME_MS = 180_000;
 
 beforeAll(async () => {
-  bundle = await buildBundle();
   node = await startNode();
 }, TIME_MS);
 afterAll(async () => {
   await node.stop();
-  bundle.remove();
 }, TIME_MS);
-beforeEach(async () => {
-  place = makePlace();
-  provider = await startProvider();
+inEachPlace(() => {
   stream = `cli-${++serial}`;
   address = `esdb://127.0.0.1:${node.port}/?stream=${stream}&tls=false`;
   place.git('config', 'user.name', 'A Person');
   place.git('config', 'user.email', 'person@example.org');
-}, TIME_MS);
-afterEach(async () => {
-  await provider.close();
-  place.remove();
 });
 
-function openexec(...args: readonly string[]): Promise<Ended> {
-  return bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-}
 async function founded(): Promise<void> {
   expect(await openexec('init', '--model', 'openai:gpt-test', '--ledger', address, '--companion', 'sqlite:')).toMatchObject({
     exit: 0,

@@ -4,15 +4,16 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, test } from '@jest/globals';
 import { issueWrit, signBody, VOTE_TYPE, writId } from '@openexec/authority';
 import { type Bytes, instantFromMs, instantToMs, type Json, type TrajectoryId } from '@openexec/canon';
 import { readKey } from '@openexec/config';
 import type { SignedWrit, Vote, Writ } from '@openexec/protocol';
 import { openSqliteLedger } from '@openexec/stores';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
+import type { Ended } from './cli.ts';
 import { rewrite } from './forger.ts';
-import { makePlace, patchScripts, patchSum, type Place, type Provider, startProvider } from './place.ts';
+import { patchScripts, patchSum } from './place.ts';
+import { fine, inOnePlace, openexec, place, provider, refused } from './scene.ts';
 
 interface Waiting {
   readonly id: string;
@@ -22,43 +23,18 @@ interface Waiting {
 }
 const TIME_MS = 180_000;
 const DAY_MS = 86_400_000;
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
 let fingerprint = '';
 let keys = '';
 let host = '';
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-  place = makePlace();
-  provider = await startProvider();
+inOnePlace(async () => {
   host = new URL(provider.env['OPENAI_BASE_URL'] ?? '').host;
   await fine('init', '--model', 'openai:gpt-test');
   fingerprint = json<{ fingerprint: string }>(await fine('ledger', 'info', '--json')).fingerprint;
   keys = join(place.state, fingerprint.slice('sha256:'.length, 'sha256:'.length + 32), 'keys');
-}, TIME_MS);
-afterAll(async () => {
-  await provider.close();
-  place.remove();
-  bundle.remove();
 });
 
-const openexec = (...args: readonly string[]): Promise<Ended> =>
-  bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-async function fine(...args: readonly string[]): Promise<Ended> {
-  const ended = await openexec(...args);
-  expect({ args, exit: ended.exit, stderr: ended.exit === 0 ? '' : ended.stderr }).toEqual({ args, exit: 0, stderr: '' });
-  return ended;
-}
 const json = <T>(ended: Ended): T => JSON.parse(ended.stdout) as T;
-async function refused(
-  ...args: readonly string[]
-): Promise<{ readonly exit: number | null; readonly code: string; readonly message: string }> {
-  const ended = await openexec(...args, '--json');
-  const { error } = json<{ error?: { code: string; message: string } }>(ended);
-  return { exit: ended.exit, code: error?.code ?? 'none', message: error?.message ?? '' };
-}
 const out = (name: string): string => join(place.folder, name);
 const run = (file: string): readonly string[] => ['run', 'Make sum add', '--writ', out(file)];
 function key(label: string): { readonly seed: Bytes; readonly keyId: Writ['issuer'] } {

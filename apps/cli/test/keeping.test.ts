@@ -5,18 +5,13 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { patchSum } from './place.ts';
-import { inOnePlace, openexec, place, provider } from './scene.ts';
+import { done, inOnePlace, openexec, place, provider } from './scene.ts';
 import { verifies } from './verifies.ts';
 
 const TIME_MS = 240_000;
 const CANARY = 'canary-7d1f-of-the-task';
 let fingerprint = '';
 
-async function done(...args: readonly string[]): Promise<string> {
-  const ended = await openexec(...args);
-  if (ended.exit !== 0) throw new Error(`${args.join(' ')}: ${ended.exit}: ${ended.stdout}${ended.stderr}`);
-  return ended.stdout;
-}
 interface Verdict {
   readonly sound: boolean;
   readonly root: string;

@@ -4,35 +4,15 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect } from '@jest/globals';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, patchSum, type Place, type Provider, type Reply, startProvider } from './place.ts';
+import { describe, expect } from '@jest/globals';
+import { patchSum, type Reply } from './place.ts';
+import { bundle, fine, inEachPlace, openexec, place, provider } from './scene.ts';
 import { verifies } from './verifies.ts';
 
 const TIME_MS = 240_000;
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-  place = makePlace();
-  provider = await startProvider();
-}, TIME_MS);
-afterAll(async () => {
-  await provider.close();
-  place.remove();
-  bundle.remove();
-});
+inEachPlace(() => undefined);
 
-function openexec(...args: readonly string[]): Promise<Ended> {
-  return bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-}
-async function fine(...args: readonly string[]): Promise<Ended> {
-  const ended = await openexec(...args);
-  expect({ args, exit: ended.exit, stderr: ended.exit === 0 ? '' : ended.stderr }).toEqual({ args, exit: 0, stderr: '' });
-  return ended;
-}
 const writeWhole = (path: string, content: string): NonNullable<Reply['calls']>[number] => ({
   name: 'apply_patch',
   arguments: { format: 'whole_file', path, content, rationale: 'SECRET-WORDS of the model', claimedRisk: 'none' },
@@ -127,44 +107,36 @@ describe('policy advise', () => {
     'E19',
     'drafts nothing from what somebody denied, and for what the sandbox stopped a question about that very stage',
     async () => {
-      const other = makePlace();
-      const before = place;
-      place = other;
-      try {
-        const line = "await fetch('http://192.0.2.1/').catch(() => undefined);";
-        place.write('also.test.js', `${line}\n`);
-        place.git('add', '-A');
-        place.git('-c', 'user.name=Test', '-c', 'user.email=test@example.org', 'commit', '-q', '-m', 'also');
-        await fine('init', '--model', 'openai:gpt-test');
-        await asked('package.json', PACKAGE, 'approve');
-        await asked('package.json', PACKAGE, 'approve');
-        await asked('package.json', PACKAGE, 'deny');
-        const gone = { format: 'unified', patch: `--- a/also.test.js\n+++ /dev/null\n@@ -1 +0,0 @@\n-${line}\n` };
-        provider.say(
-          { calls: [patchSum('-', '+')] },
-          { text: 'done' },
-          { calls: [{ name: 'apply_patch', arguments: gone }] },
-          { text: 'out' },
-        );
-        await fine('run', 'Make sum add', '--json');
-        const { advice, notAdvised, bundle: drafted, also } = await advised('--out', 'ask.json');
-        expect(notAdvised).toEqual([expect.objectContaining({ code: 'advice.denied' })]);
-        expect(advice).toEqual([expect.objectContaining({ id: 'ask-network-1', kind: 'ask' })]);
-        expect(advice[0]?.fields).toMatchObject({
-          'action.name': 'run_tests',
-          'stage.id': expect.any(String),
-          'run.blueprint': expect.any(String),
-        });
-        const rule = drafted?.rules.find(({ id }) => id === 'ask-network-1');
-        expect(rule?.decide).toMatchObject({ approve: { openerMayApprove: false } });
-        expect(also).toEqual([]);
-        expect(existsSync(join(place.root, 'ask.json'))).toBe(true);
-        const sum = JSON.parse((await fine('policy', 'simulate', 'ask.json', '--json')).stdout) as { counts: object; decisions: number };
-        expect(sum.counts).toMatchObject({ same: sum.decisions });
-      } finally {
-        other.remove();
-        place = before;
-      }
+      const line = "await fetch('http://192.0.2.1/').catch(() => undefined);";
+      place.write('also.test.js', `${line}\n`);
+      place.git('add', '-A');
+      place.git('-c', 'user.name=Test', '-c', 'user.email=test@example.org', 'commit', '-q', '-m', 'also');
+      await fine('init', '--model', 'openai:gpt-test');
+      await asked('package.json', PACKAGE, 'approve');
+      await asked('package.json', PACKAGE, 'approve');
+      await asked('package.json', PACKAGE, 'deny');
+      const gone = { format: 'unified', patch: `--- a/also.test.js\n+++ /dev/null\n@@ -1 +0,0 @@\n-${line}\n` };
+      provider.say(
+        { calls: [patchSum('-', '+')] },
+        { text: 'done' },
+        { calls: [{ name: 'apply_patch', arguments: gone }] },
+        { text: 'out' },
+      );
+      await fine('run', 'Make sum add', '--json');
+      const { advice, notAdvised, bundle: drafted, also } = await advised('--out', 'ask.json');
+      expect(notAdvised).toEqual([expect.objectContaining({ code: 'advice.denied' })]);
+      expect(advice).toEqual([expect.objectContaining({ id: 'ask-network-1', kind: 'ask' })]);
+      expect(advice[0]?.fields).toMatchObject({
+        'action.name': 'run_tests',
+        'stage.id': expect.any(String),
+        'run.blueprint': expect.any(String),
+      });
+      const rule = drafted?.rules.find(({ id }) => id === 'ask-network-1');
+      expect(rule?.decide).toMatchObject({ approve: { openerMayApprove: false } });
+      expect(also).toEqual([]);
+      expect(existsSync(join(place.root, 'ask.json'))).toBe(true);
+      const sum = JSON.parse((await fine('policy', 'simulate', 'ask.json', '--json')).stdout) as { counts: object; decisions: number };
+      expect(sum.counts).toMatchObject({ same: sum.decisions });
     },
     TIME_MS,
   );

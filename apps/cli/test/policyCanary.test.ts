@@ -2,30 +2,15 @@
  * One written denial against every way in which this build's actions reach a file: reading it, each patch format, deleting it, moving it, landing it.
  * Through the bundle. GOALS E01, E20.
  */
-import { afterAll, beforeAll, describe, expect } from '@jest/globals';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, patchSum, type Place, type Provider, type Reply, startProvider } from './place.ts';
+import { describe, expect } from '@jest/globals';
+import { patchSum, type Reply } from './place.ts';
+import { inOnePlace, openexec, place, provider } from './scene.ts';
 import { verifies } from './verifies.ts';
 
 const TIME_MS = 180_000;
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-  place = makePlace();
-  provider = await startProvider();
-}, TIME_MS);
-afterAll(async () => {
-  await provider.close();
-  place.remove();
-  bundle.remove();
-});
+inOnePlace(() => undefined);
 
-function openexec(...args: readonly string[]): Promise<Ended> {
-  return bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-}
 const CANARY = 'keep/canary.txt';
 const DENY = `version: 1
 name: keep

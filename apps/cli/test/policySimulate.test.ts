@@ -5,16 +5,13 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { Ajv } from 'ajv';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, patchScripts, patchSum, type Place, type Provider, startProvider } from './place.ts';
+import { patchScripts, patchSum } from './place.ts';
+import { fine, initialised, inOnePlace, openexec, place, provider } from './scene.ts';
 
 const HOUSE = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 const TIME_MS = 180_000;
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
 
 interface Simulated {
   readonly decisions: number;
@@ -26,32 +23,16 @@ interface Simulated {
   readonly changed: readonly { readonly run: string; readonly seq: number; readonly subject: string; readonly change: string }[];
 }
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-  place = makePlace();
-  provider = await startProvider();
-  await fine('init', '--model', 'openai:gpt-test');
+inOnePlace(async () => {
+  await initialised();
   provider.say({ calls: [patchSum('-', '+')] }, { text: 'done' });
   await fine('run', 'Make sum add', '--json');
   provider.say({ calls: [patchScripts()] });
   expect((await openexec('run', 'Give it a script', '--json')).exit).toBe(11);
   place.write('no-scripts.yaml', NO_SCRIPTS);
   place.write('loose.yaml', LOOSE);
-}, TIME_MS);
-afterAll(async () => {
-  await provider.close();
-  place.remove();
-  bundle.remove();
 });
 
-function openexec(...args: readonly string[]): Promise<Ended> {
-  return bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-}
-async function fine(...args: readonly string[]): Promise<Ended> {
-  const ended = await openexec(...args);
-  expect({ args, exit: ended.exit, stderr: ended.exit === 0 ? '' : ended.stderr }).toEqual({ args, exit: 0, stderr: '' });
-  return ended;
-}
 async function simulated(...args: readonly string[]): Promise<Simulated> {
   return JSON.parse((await openexec('policy', 'simulate', ...args, '--json')).stdout) as Simulated;
 }

@@ -4,43 +4,30 @@
  */
 import { createReadStream, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { memoryLedger, readExport } from '@openexec/ledger';
 import { type PostgresServer, startPostgres } from '@openexec/stores/testServer';
 import { growthOf } from '../src/keep/tend.ts';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, patchScripts, patchSum, type Place, type Provider, startProvider } from './place.ts';
+import type { Ended } from './cli.ts';
+import { patchScripts, patchSum } from './place.ts';
+import { bundle, inEachPlace, openexec, place, provider } from './scene.ts';
 
-let bundle: Bundle;
 let server: PostgresServer;
-let place: Place;
-let provider: Provider;
 let address = '';
 const TIME_MS = 240_000;
 
 beforeAll(async () => {
-  bundle = await buildBundle();
   server = await startPostgres();
 }, TIME_MS);
 afterAll(async () => {
   await server.stop();
-  bundle.remove();
 }, TIME_MS);
-beforeEach(async () => {
-  place = makePlace();
-  provider = await startProvider();
+inEachPlace(async () => {
   address = await server.database();
   place.git('config', 'user.name', 'A Person');
   place.git('config', 'user.email', 'person@example.org');
-}, TIME_MS);
-afterEach(async () => {
-  await provider.close();
-  place.remove();
 });
 
-function openexec(...args: readonly string[]): Promise<Ended> {
-  return bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-}
 async function founded(): Promise<void> {
   expect(await openexec('init', '--model', 'openai:gpt-test', '--ledger', address)).toMatchObject({ exit: 0, stderr: '' });
 }

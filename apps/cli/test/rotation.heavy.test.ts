@@ -4,11 +4,12 @@
  */
 import { copyFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import Database from 'better-sqlite3';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
+import type { Ended } from './cli.ts';
 import { rewrite } from './forger.ts';
-import { makePlace, patchScripts, patchSum, type Place, type Provider, startProvider } from './place.ts';
+import { patchScripts, patchSum } from './place.ts';
+import { fine, initialised, inOnePlace, openexec, place, provider, refused } from './scene.ts';
 
 interface Rotated {
   readonly keyId: string;
@@ -18,41 +19,15 @@ interface Rotated {
   readonly aside: string;
 }
 const TIME_MS = 180_000;
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
 let stateFolder = '';
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-  place = makePlace();
-  provider = await startProvider();
-  await fine('init', '--model', 'openai:gpt-test');
+inOnePlace(async () => {
+  await initialised();
   const { fingerprint } = json<{ fingerprint: string }>(await fine('ledger', 'info', '--json'));
   stateFolder = join(place.state, fingerprint.slice('sha256:'.length, 'sha256:'.length + 32));
-}, TIME_MS);
-afterAll(async () => {
-  await provider.close();
-  place.remove();
-  bundle.remove();
 });
 
-function openexec(...args: readonly string[]): Promise<Ended> {
-  return bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-}
-async function fine(...args: readonly string[]): Promise<Ended> {
-  const ended = await openexec(...args);
-  expect({ args, exit: ended.exit, stderr: ended.exit === 0 ? '' : ended.stderr }).toEqual({ args, exit: 0, stderr: '' });
-  return ended;
-}
 const json = <T>(ended: Ended): T => JSON.parse(ended.stdout) as T;
-async function refused(
-  ...args: readonly string[]
-): Promise<{ readonly exit: number | null; readonly code: string; readonly message: string }> {
-  const ended = await openexec(...args, '--json');
-  const { error } = json<{ error?: { code: string; message: string } }>(ended);
-  return { exit: ended.exit, code: error?.code ?? 'none', message: error?.message ?? '' };
-}
 async function rotated(...args: readonly string[]): Promise<Rotated> {
   return json<Rotated>(await fine('key', 'rotate', ...args, '--because', 'once a year', '--json'));
 }

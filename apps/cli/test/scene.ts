@@ -23,6 +23,24 @@ export function start(...args: readonly string[]): ReturnType<Bundle['start']> {
 export function openexec(...args: readonly string[]): Promise<Ended> {
   return start(...args).ended;
 }
+/** Runs the command, which has to succeed; else the words of the failure stand in the test's. */
+export async function fine(...args: readonly string[]): Promise<Ended> {
+  const ended = await openexec(...args);
+  expect({ args, exit: ended.exit, stderr: ended.exit === 0 ? '' : ended.stderr }).toEqual({ args, exit: 0, stderr: '' });
+  return ended;
+}
+/** The same, and what it printed. */
+export async function done(...args: readonly string[]): Promise<string> {
+  return (await fine(...args)).stdout;
+}
+/** Runs the command, which is expected to refuse: its exit code, and the code and words of the refusal. */
+export async function refused(
+  ...args: readonly string[]
+): Promise<{ readonly exit: number | null; readonly code: string; readonly message: string }> {
+  const ended = await openexec(...args, '--json');
+  const { error } = JSON.parse(ended.stdout) as { readonly error?: { readonly code: string; readonly message: string } };
+  return { exit: ended.exit, code: error?.code ?? 'none', message: error?.message ?? '' };
+}
 /** Runs the command elsewhere, or with more in its environment. */
 export function openexecWith(args: readonly string[], more: { readonly cwd?: string; readonly env?: Env } = {}): Promise<Ended> {
   return bundle.run(args, { cwd: more.cwd ?? place.root, env: { ...environment(), ...more.env } });

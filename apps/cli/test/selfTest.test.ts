@@ -7,31 +7,18 @@ import { execFile } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { CANARIES } from '@openexec/audit';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, type Place, type Provider, patchSum, startProvider } from './place.ts';
+import type { Ended } from './cli.ts';
+import { patchSum } from './place.ts';
+import { bundle, inOnePlace, openexec, place, provider } from './scene.ts';
 import { verifies } from './verifies.ts';
 
 const TIME_MS = 180_000;
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-  place = makePlace();
-  provider = await startProvider();
-  expect(await openexec('init', '--model', 'openai:gpt-test')).toMatchObject({ exit: 0 });
-}, TIME_MS);
-afterAll(async () => {
-  await provider.close();
-  place.remove();
-  bundle.remove();
-});
+inOnePlace();
 
 const env = (): Record<string, string> => ({ ...place.env, ...provider.env });
-const openexec = (...args: readonly string[]): Promise<Ended> => bundle.run(args, { cwd: place.root, env: env() });
 interface Row {
   readonly trajectory: string;
   readonly kind: string;

@@ -3,11 +3,12 @@
  * verification. Bad files and parameters are refused before anything is opened. Through the bundle.
  */
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { writeFileSync } from 'node:fs';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
+import type { Ended } from './cli.ts';
 import { rewrite } from './forger.ts';
-import { makePlace, patchSum, type Place, type Provider, startProvider } from './place.ts';
+import { patchSum } from './place.ts';
+import { fine, initialised, inOnePlace, openexec, place, provider } from './scene.ts';
 
 const TIME_MS = 120_000;
 const DOCS = `name: docs
@@ -22,32 +23,12 @@ params:
   - {key: reader, default: beginners, values: [beginners, experts], description: who reads it}
 `;
 
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
-
-beforeAll(async () => {
-  bundle = await buildBundle();
-  place = makePlace();
-  provider = await startProvider();
-  await fine('init', '--model', 'openai:gpt-test');
+inOnePlace(async () => {
+  await initialised();
   place.write('.openexec/skills/docs.yaml', DOCS);
   place.write('.openexec/skills/quiet.yaml', 'name: quiet\nversion: 1\ntitle: Says nothing\nceiling: [read, write]\n');
-}, TIME_MS);
-afterAll(async () => {
-  await provider.close();
-  place.remove();
-  bundle.remove();
 });
 
-function openexec(...args: readonly string[]): Promise<Ended> {
-  return bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
-}
-async function fine(...args: readonly string[]): Promise<Ended> {
-  const ended = await openexec(...args);
-  expect({ args, exit: ended.exit, stderr: ended.exit === 0 ? '' : ended.stderr }).toEqual({ args, exit: 0, stderr: '' });
-  return ended;
-}
 const json = <T>(ended: Ended): T => JSON.parse(ended.stdout) as T;
 
 describe('a run that is bound to a skill', () => {

@@ -4,20 +4,15 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { canonicalText, digestOf, type Json } from '@openexec/canon';
 import { verifyWorldProof } from '@openexec/verify';
-import { type Bundle, buildBundle, type Ended } from './cli.ts';
-import { makePlace, type Place, type Provider, patchSum, startProvider } from './place.ts';
+import { patchSum } from './place.ts';
+import { bundle, inOnePlace, openexec, place, provider } from './scene.ts';
 
 const TIME_MS = 180_000;
-let bundle: Bundle;
-let place: Place;
-let provider: Provider;
 let logKey = '';
 
-const openexec = (...args: readonly string[]): Promise<Ended> =>
-  bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env } });
 async function json(exit: number, ...args: readonly string[]): Promise<{ readonly [name: string]: Json }> {
   const ended = await openexec(...args, '--json');
   expect({ args, exit: ended.exit, stderr: ended.exit === exit ? '' : ended.stderr }).toEqual({ args, exit, stderr: '' });
@@ -32,10 +27,7 @@ interface Commit {
   readonly seq: number;
 }
 
-beforeAll(async () => {
-  bundle = await buildBundle();
-  place = makePlace();
-  provider = await startProvider();
+inOnePlace(async () => {
   expect(await openexec('init', '--model', 'openai:gpt-test')).toMatchObject({ exit: 0 });
   provider.say(
     { calls: [patchSum('-', '+'), whole('note.txt', 'one\n')] },
@@ -47,11 +39,6 @@ beforeAll(async () => {
   expect({ exit: ended.exit, stderr: ended.exit === 0 ? '' : ended.stderr }).toEqual({ exit: 0, stderr: '' });
   logKey = /log key\s+(\S+)/.exec((await openexec('ledger', 'info')).stdout)?.[1] ?? '';
   expect(logKey).toContain('+');
-}, TIME_MS);
-afterAll(async () => {
-  await provider.close();
-  place.remove();
-  bundle.remove();
 });
 
 /** Positions of the commits of the run that changed files. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import type { Ended } from './cli.ts';
 import { patchScripts, patchSum } from './place.ts';
-import { inEachPlace, openexec, place, provider } from './scene.ts';
+import { fine, inEachPlace, openexec, place, provider, refused } from './scene.ts';
 
 interface Chain {
   readonly v: 1;
@@ -22,18 +22,6 @@ inEachPlace(async () => {
   await fine('init', '--model', 'openai:gpt-test');
 });
 
-async function fine(...args: readonly string[]): Promise<Ended> {
-  const ended = await openexec(...args);
-  expect({ args, exit: ended.exit, stderr: ended.exit === 0 ? '' : ended.stderr }).toEqual({ args, exit: 0, stderr: '' });
-  return ended;
-}
-async function refused(
-  ...args: readonly string[]
-): Promise<{ readonly exit: number | null; readonly code: string; readonly message: string }> {
-  const ended = await openexec(...args, '--json');
-  const { error } = JSON.parse(ended.stdout) as { error?: { code: string; message: string } };
-  return { exit: ended.exit, code: error?.code ?? 'none', message: error?.message ?? '' };
-}
 /** The refusal of a command without `--json`. */
 async function refusedPlainly(...args: readonly string[]): Promise<{ readonly exit: number | null; readonly stderr: string }> {
   const { exit, stderr } = await openexec(...args);
