@@ -96,14 +96,14 @@ async function latency(place: BenchPlace, name: string, perAnswer: number): Prom
   );
 }
 
-/** Where the bytes of a ledger are, per step: what was recorded, and what the file needs around it. */
+/** Where the bytes of a ledger are, per step: what was recorded, as the rows keep it, and what the file needs around it. */
 function whereBytesAre(folder: string, bytes: number, steps: number): string {
   const db = new Database(join(folder, 'ledger.db'), { readonly: true });
   const total = (sql: string): number => Number(db.prepare(sql).pluck().get()) / steps;
   const parts = {
     entries: total('SELECT sum(length(entry) + length(salt)) FROM entries'),
     payloads: total('SELECT sum(length(payload)) FROM entries'),
-    blobs: total('SELECT sum(length) FROM blobs'),
+    blobs: total('SELECT sum(length(bytes)) FROM blobs'),
   };
   db.close();
   const around = bytes / steps - parts.entries - parts.payloads - parts.blobs;

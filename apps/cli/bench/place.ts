@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomFillSync } from 'node:crypto';
 import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { bodyType, foundLedger, issueWrit, signBody } from '@openexec/authority';
 import {
   type Bytes,
@@ -63,6 +64,8 @@ export interface Seen {
   readonly performedMs: readonly number[];
   /** Appends handed to the store, the opening aside. */
   readonly appends: number;
+  /** Appends that were under way at the same time, at most. */
+  readonly mostAtOnce: number;
   readonly entries: number;
 }
 export interface BenchPlace {
@@ -75,7 +78,8 @@ export interface BenchPlace {
 }
 
 /** Founds a ledger at full durability. BENCH_DIR picks the disk. */
-export async function benchPlace(): Promise<BenchPlace> {
+/** `slowMs`: how long every append waits before the store gets it. */
+export async function benchPlace({ slowMs = 0 }: { readonly slowMs?: number } = {}): Promise<BenchPlace> {
   const folder = mkdtempSync(join(process.env['BENCH_DIR'] ?? tmpdir(), 'openexec-bench-'));
   mkdirSync(folder, { recursive: true });
   const signer = { keyId: idOf(SEEDS.runtime), sign: (message: Bytes) => sign(SEEDS.runtime, message) };
@@ -94,7 +98,7 @@ export async function benchPlace(): Promise<BenchPlace> {
   await found(ledger);
   return {
     folder,
-    drive: (load) => driveLoad(ledger, load),
+    drive: (load) => driveLoad(ledger, load, slowMs),
     close: async () => {
       await ledger.close();
       return bytesBelow(folder);
@@ -266,15 +270,25 @@ const WORKSPACE: Workspace = {
   land: unused,
 };
 
-async function driveLoad(ledger: LedgerStore, load: Load): Promise<Seen> {
+async function driveLoad(ledger: LedgerStore, load: Load, slowMs: number): Promise<Seen> {
   const opened = await openRun(await openingOf(ledger, load), { ledger, clock, randomness });
   if (!opened.ok) throw new Error(opened.error.message);
   const performedMs: number[] = [];
   let appends = 0;
+  let underWay = 0;
+  let mostAtOnce = 0;
+  const append = async (batch: AppendBatch): ReturnType<LedgerStore['append']> => {
+    appends += 1;
+    mostAtOnce = Math.max(mostAtOnce, ++underWay);
+    if (slowMs > 0) await sleep(slowMs);
+    const answer = await ledger.append(batch);
+    underWay -= 1;
+    return answer;
+  };
   const counting = new Proxy(ledger, {
     get: (target, name) => {
       const member: unknown = Reflect.get(target, name, target);
-      if (name === 'append') return (batch: AppendBatch) => ((appends += 1), target.append(batch));
+      if (name === 'append') return append;
       return typeof member === 'function' ? member.bind(target) : member;
     },
   });
@@ -294,5 +308,5 @@ async function driveLoad(ledger: LedgerStore, load: Load): Promise<Seen> {
   if (!done.ok) throw new Error(`${done.error.code}: ${done.error.message}`);
   const { closed } = done.value.state;
   if (closed?.outcome !== 'done') throw new Error(`the run ended ${closed?.outcome ?? 'not at all'}: ${closed?.because.message ?? ''}`);
-  return { performedMs, appends, entries: Number((await ledger.head()).size - before) };
+  return { performedMs, appends, mostAtOnce, entries: Number((await ledger.head()).size - before) };
 }

@@ -200,6 +200,22 @@ export const REFUSALS = {
     where: 'ledger',
     remedy: 'look whether the server runs and can be reached; what was acknowledged is there, openexec resume RUN goes on',
   },
+  'ledger.readOnly': {
+    exit: 2,
+    where: 'ledger',
+    remedy:
+      'nothing was stored: make what the message names writable for this user (owner, mode, mount; for a role INSERT and UPDATE), then try again',
+  },
+  'ledger.denied': {
+    exit: 2,
+    where: 'ledger',
+    remedy: 'nothing was changed: work as the user that the ledger belongs to, or give this one the right to use it (chown, chmod; GRANT)',
+  },
+  'ledger.busy': {
+    exit: 1,
+    where: 'ledger',
+    remedy: 'nothing was stored: wait until the other process is done, then try again; openexec resume RUN goes on with a run',
+  },
   'ledger.full': { exit: 1, where: 'ledger', remedy: 'free disk space, then openexec resume RUN' },
   'ledger.failed': { exit: 1, where: 'ledger', remedy: 'openexec doctor looks at the ledger and the disk' },
   'ledger.sealed': { exit: 2, where: 'ledger', remedy: 'go on where it moved to; openexec ledger info shows the store that goes on' },

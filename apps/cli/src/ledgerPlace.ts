@@ -2,7 +2,7 @@
  * Where a ledger is: a file, a schema of a Postgres database, a stream of EventStoreDB. Who may name it, what it is called, how it is opened and how its
  * runs are leased. Must never show a password, connect to what only a repository named, nor load a driver that is not needed. CLI.md "Files", PROTOCOL §5.
  */
-import { existsSync, mkdirSync, realpathSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { type Clock, err, ok, type Randomness, type Result, type TrajectoryId } from '@openexec/canon';
 import { type LedgerWord, loadLedgerSetting, type Places } from '@openexec/config';
@@ -155,10 +155,19 @@ async function acquire(place: LedgerPlace, run: TrajectoryId, folder: string): P
   return acquirePostgresLease({ address, name: run });
 }
 
+/** Whether nothing is there; where the system does not let this user look, the store says so when it is opened. */
+function isAbsent(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) === undefined;
+  } catch {
+    return false;
+  }
+}
+
 /** Refuses a place where there is nothing to open, or that is not to be connected to. */
 export function checkPlace(place: LedgerPlace, pinned: boolean): Result<void, Refusal> {
   if (place.kind === 'sqlite')
-    return existsSync(place.path) ? ok(undefined) : refuse('ledger.missing', `there is no ledger at "${safeLine(place.path)}"`);
+    return isAbsent(place.path) ? refuse('ledger.missing', `there is no ledger at "${safeLine(place.path)}"`) : ok(undefined);
   if (!place.guest || pinned) return ok(undefined);
   return err({
     code: 'ledger.unpinned',

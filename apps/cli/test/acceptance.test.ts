@@ -5,6 +5,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'no
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { inflated } from '@openexec/stores';
 import Database from 'better-sqlite3';
 import { type Bundle, buildBundle, type Ended } from './cli.ts';
 import { makePlace, type Place, patchScripts, patchSum } from './place.ts';
@@ -267,9 +268,9 @@ function outputOf(path: string, observed: Line | undefined): string {
   if (observed === undefined) throw new Error('no command was observed');
   const { digest } = observed.body['output'] as { readonly digest: string };
   const db = new Database(path, { readonly: true });
-  const bytes = db.prepare('SELECT bytes FROM blobs WHERE digest = ?').pluck().get(digest) as Uint8Array;
+  const [length, bytes] = db.prepare('SELECT length, bytes FROM blobs WHERE digest = ?').raw().get(digest) as [number, Uint8Array];
   db.close();
-  return Buffer.from(bytes).toString('utf8');
+  return Buffer.from(inflated(bytes, length)).toString('utf8');
 }
 
 describe('the table of expectations', () => {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { patchSum } from './place.ts';
 import { done, inOnePlace, openexec, place, provider } from './scene.ts';
+import { searchFolder } from './searcher.ts';
 import { verifies } from './verifies.ts';
 
 const TIME_MS = 240_000;
@@ -137,6 +138,8 @@ describe('a ledger after a run', () => {
       for (const name of ['ledger.db', 'ledger.db-wal', 'ledger.db-shm'])
         if (existsSync(join(place.root, '.openexec', name)))
           expect(readFileSync(join(place.root, '.openexec', name)).includes(CANARY)).toBe(false);
+      const { leaks, seen } = searchFolder(join(place.root, '.openexec'), [CANARY]);
+      expect([leaks, seen.cells > 100]).toEqual([[], true]);
       await done('runs');
       await done('timeline', 'latest');
     },

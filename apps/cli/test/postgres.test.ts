@@ -259,6 +259,43 @@ describe('refusals', () => {
   );
 
   test(
+    'a role that may not read, or not write, is told what it lacks and nothing is stored; with the rights that the page names it reads, and runs',
+    async () => {
+      await founded();
+      const role = `plain_${databaseOf(address)}`;
+      const grant = (rights: string): Promise<unknown> => server.admin(`GRANT ${rights} TO ${role}`, databaseOf(address));
+      const as = (...args: readonly string[]): Promise<Ended> =>
+        bundle.run(args, { cwd: place.root, env: { ...place.env, ...provider.env, PGUSER: role } });
+      const told = async (code: string, said: string, ...args: readonly string[]): Promise<void> => {
+        const { exit, stderr } = await as(...args);
+        expect([exit, stderr]).toEqual([2, expect.stringContaining(`${code} (`)]);
+        expect(stderr).toContain(said);
+      };
+      await server.admin(`CREATE ROLE ${role} LOGIN`);
+      await told('ledger.denied', 'the role may not use the schema', 'verify');
+      await grant('USAGE ON SCHEMA openexec');
+      await told('ledger.denied', 'permission denied for table migrations', 'runs');
+      await grant('SELECT ON openexec.migrations');
+      await told('ledger.denied', `the role ${role} may not read blob_parts, blobs, checkpoints, entries, head`, 'verify');
+      await grant('SELECT ON ALL TABLES IN SCHEMA openexec');
+      const entries = async (): Promise<unknown> =>
+        (JSON.parse((await as('verify', '--json')).stdout) as { readonly entries: number }).entries;
+      const before = await entries();
+      expect(before).toBeGreaterThan(0);
+      await told('ledger.readOnly', `the role ${role} may not write blob_parts, blobs, checkpoints, entries, head`, 'run', 'Make sum add');
+      await grant('UPDATE ON openexec.head');
+      await told('ledger.readOnly', `may not write blob_parts, blobs, checkpoints, entries, subtrees, trajectories`, 'run', 'Make sum add');
+      expect(await entries()).toBe(before);
+      await grant('INSERT ON ALL TABLES IN SCHEMA openexec');
+      await grant('UPDATE ON openexec.trajectories, openexec.blobs');
+      provider.say({ calls: [patchSum('-', '+')] }, { text: 'done' });
+      expect(await as('run', 'Make sum add', '--json')).toMatchObject({ exit: 0 });
+      expect(await as('verify', '--deep')).toMatchObject({ exit: 0 });
+    },
+    TIME_MS,
+  );
+
+  test(
     'a server that only the repository names is not connected to before it is pinned',
     async () => {
       await founded();

@@ -111,7 +111,13 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
     ),
     lib('stores', 'keeper', 'window 7: killed after it committed, all of it has happened, and no file holds what went (E16)'),
   ),
-  E17: partial('back-pressure, not a leak', 'memory under a slow store is not measured, and slow readers are not tested'),
+  E17: proven(
+    'back-pressure, not a leak',
+    cli('backPressure.heavy', 'waits for it, one append at a time, and goes to its end in bounded memory (E17)'),
+    cli('backPressure.heavy', 'the control: one that keeps what the model said dies of the same bound'),
+    lib('stores', 'backPressure.heavy', 'of a ledger in %s reads all of it, each entry once, in bounded memory (E17)'),
+    lib('stores', 'backPressure.heavy', 'the control: one that keeps what it is given dies of the same bound'),
+  ),
   E18: proven(
     'audit loss stops work',
     lib('runtime', 'recovery', '%s stops the work at once, whichever append it meets, and a later drive goes on'),

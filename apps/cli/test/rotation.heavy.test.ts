@@ -5,6 +5,7 @@
 import { copyFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import { unpacked } from '@openexec/stores';
 import Database from 'better-sqlite3';
 import type { Ended } from './cli.ts';
 import { rewrite } from './forger.ts';
@@ -41,7 +42,7 @@ function signers(): readonly string[] {
   const db = new Database(join(place.root, '.openexec/ledger.db'), { readonly: true });
   const rows = db.prepare('SELECT entry FROM entries ORDER BY idx').all() as { entry: Buffer }[];
   db.close();
-  const keys = rows.map(({ entry }) => (JSON.parse(entry.toString('utf8')) as { sig?: { key: string } }).sig?.key);
+  const keys = rows.map(({ entry }) => (JSON.parse(Buffer.from(unpacked(entry)).toString('utf8')) as { sig?: { key: string } }).sig?.key);
   return keys.filter((key): key is string => key !== undefined);
 }
 const keyFile = (label: string): string => join(stateFolder, 'keys', `${label}.key`);

@@ -5,7 +5,8 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { inflateSync } from 'node:zlib';
+import { inflateRawSync, inflateSync } from 'node:zlib';
+import { unpacked } from '@openexec/stores';
 import Database from 'better-sqlite3';
 
 /** A secret, or a part of one, where it should not be. */
@@ -89,7 +90,7 @@ export function searchFolder(root: string, secrets: readonly string[], except: r
         seen.files += 1;
         const bytes = readFileSync(path);
         look(where, bytes);
-        if (bytes[0] === 0x78) look(`${where} inflated`, inflated(bytes));
+        if (bytes[0] === 0x78) look(`${where} inflated`, inflated(inflateSync, bytes));
         if (bytes.subarray(0, 15).toString('latin1') === 'SQLite format 3') seen.cells += searchDatabase(path, where, look);
       }
     }
@@ -98,9 +99,9 @@ export function searchFolder(root: string, secrets: readonly string[], except: r
   return { leaks, seen };
 }
 
-function inflated(bytes: Buffer): Buffer {
+function inflated(inflate: typeof inflateSync, bytes: Buffer): Buffer {
   try {
-    return inflateSync(bytes);
+    return inflate(bytes);
   } catch {
     return Buffer.alloc(0);
   }
@@ -119,6 +120,14 @@ function searchGit(gitDir: string, look: (where: string, bytes: Buffer) => void)
   return count;
 }
 
+/** Bytes of a cell as they stand, and as a ledger may mean them: packed, or deflated. */
+function lookInto(where: string, cell: Buffer, look: (where: string, bytes: Buffer) => void): void {
+  look(where, cell);
+  const plain = Buffer.from(unpacked(cell));
+  if (!plain.equals(cell)) look(`${where} unpacked`, plain);
+  look(`${where} inflated`, inflated(inflateRawSync, cell));
+}
+
 function searchDatabase(path: string, where: string, look: (where: string, bytes: Buffer) => void): number {
   let cells = 0;
   const database = new Database(path, { readonly: true });
@@ -130,7 +139,7 @@ function searchDatabase(path: string, where: string, look: (where: string, bytes
         for (const cell of row) {
           cells += 1;
           if (typeof cell === 'string') look(`${where} table ${String(table)}`, Buffer.from(cell));
-          else if (Buffer.isBuffer(cell)) look(`${where} table ${String(table)}`, cell);
+          else if (Buffer.isBuffer(cell)) lookInto(`${where} table ${String(table)}`, cell, look);
         }
   } finally {
     database.close();

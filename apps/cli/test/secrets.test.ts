@@ -5,6 +5,8 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { deflateRawSync } from 'node:zlib';
+import { packed } from '@openexec/stores';
 import Database from 'better-sqlite3';
 import { describe, expect, test } from '@jest/globals';
 import type { Ended } from './cli.ts';
@@ -236,6 +238,12 @@ describe('the search itself', () => {
     const empty = searchFolder(place.folder, [planted], KEPT);
     expect(empty.leaks).toEqual([]);
     const git = (...args: readonly string[]): string => place.git(...args).trim();
+    const cell = (path: string, bytes: Buffer): void => {
+      const database = new Database(path);
+      database.exec('CREATE TABLE t (b BLOB)');
+      database.prepare('INSERT INTO t VALUES (?)').run(bytes);
+      database.close();
+    };
     const plants: Readonly<Record<string, () => void>> = {
       'a file of the state': () => writeFileSync(join(place.state, 'x'), `a ${planted} b`),
       'a temporary file': () => writeFileSync(join(temporary, 'x'), Buffer.concat([Buffer.alloc(5000, 1), Buffer.from(planted)])),
@@ -262,6 +270,14 @@ describe('the search itself', () => {
           database.prepare('INSERT INTO t VALUES (?)').run(Buffer.concat([Buffer.alloc(from, 1), Buffer.from(planted)]));
         database.close();
       },
+      'a packed payload': () => {
+        const column = packed(
+          Buffer.from(JSON.stringify({ because: { code: 'x', message: planted }, digest: `sha256:${'0'.repeat(64)}` })),
+        );
+        expect(column[0]).toBe(1);
+        cell(join(place.state, 'packed.db'), Buffer.from(column));
+      },
+      'a deflated blob': () => cell(join(place.state, 'deflated.db'), deflateRawSync(Buffer.from(`${planted} `.repeat(50)))),
       'a log of writes': () => {
         const database = new Database(join(place.state, 'log.db'));
         database.pragma('journal_mode = WAL');

@@ -4,8 +4,9 @@
  */
 import { closeSync, copyFileSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { err, ok, type Result } from '@openexec/canon';
+import { type Digest, err, ok, type Result } from '@openexec/canon';
 import Database from 'better-sqlite3';
+import { digestIn, integerIn } from './columns.ts';
 import { isOutcome, type OpenFailure, openRefusal } from './errors.ts';
 
 /** What a backup holds. */
@@ -33,9 +34,7 @@ export async function backUpSqliteLedger(options: { readonly path: string; reado
       source.close();
     }
     const copy = new Database(unfinished);
-    const names = copy.prepare('SELECT digest FROM blobs WHERE length >= 0 AND bytes IS NULL').pluck().all() as string[];
-    const entries = Number(copy.prepare('SELECT size FROM head').pluck().get());
-    copy.close();
+    const { names, entries } = namedIn(copy);
     for (const digest of names) copyBlob(dirname(path), dirname(to), digest.slice('sha256:'.length));
     sync(unfinished);
     renameSync(unfinished, to);
@@ -45,6 +44,17 @@ export async function backUpSqliteLedger(options: { readonly path: string; reado
     for (const end of ['', '-wal', '-shm']) rmSync(`${unfinished}${end}`, { force: true });
     if (!isOutcome(error)) throw error;
     return err(openRefusal(error, path, true));
+  }
+}
+
+/** The blobs that lie in files, and the size. Each name becomes a path: what is no digest is damage. */
+function namedIn(copy: Database.Database): { readonly names: readonly Digest[]; readonly entries: number } {
+  try {
+    const names = copy.prepare('SELECT digest FROM blobs WHERE length >= 0 AND bytes IS NULL').pluck().all();
+    const entries = integerIn(copy.prepare('SELECT size FROM head').pluck().get(), 'the size in the head');
+    return { names: names.map((name) => digestIn(name, 'the name of a blob')), entries };
+  } finally {
+    copy.close();
   }
 }
 

@@ -5,6 +5,7 @@ import type { Bytes, Digest } from '@openexec/canon';
 import type Database from 'better-sqlite3';
 import type { BlobFiles } from './blobFiles.ts';
 import { bytesOrNull, integerIn } from './columns.ts';
+import { inflated } from './packed.ts';
 
 /**
  * Lengths that are no lengths, beside ERASED. LEAVING and TO_ERASED: the transaction is over, the file is not gone
@@ -17,6 +18,8 @@ export const TO_ERASED = -3;
 export function readBlobNow(from: { readonly db: Database.Database; readonly blobFiles: BlobFiles }, digest: Digest): Bytes | null {
   const row = from.db.prepare('SELECT length, bytes FROM blobs WHERE digest = ?').raw().get(digest) as readonly unknown[] | undefined;
   const what = `the blob ${digest}`;
-  if (row === undefined || integerIn(row[0], what) < 0) return null;
-  return bytesOrNull(row[1], what) ?? from.blobFiles.readNow(digest);
+  const length = row === undefined ? -1 : integerIn(row[0], what);
+  if (row === undefined || length < 0) return null;
+  const kept = bytesOrNull(row[1], what);
+  return kept === null ? from.blobFiles.readNow(digest) : inflated(kept, length);
 }

@@ -14,6 +14,8 @@ export interface OpenFailure {
     | 'store.newerFormat'
     | 'store.notDurable'
     | 'store.readOnly'
+    /** The system, or the server, does not let this user look. */
+    | 'store.denied'
     | 'store.busy'
     | 'store.full'
     | 'store.corrupt'

@@ -6,6 +6,7 @@ import type { EventId, TrajectoryId } from '@openexec/canon';
 import { LedgerFault, type Row, type Stored } from '@openexec/ledger';
 import type Database from 'better-sqlite3';
 import { bytesIn, bytesOrNull, integerIn, textIn } from './columns.ts';
+import { unpacked } from './packed.ts';
 import { type EntryColumns, storedOf } from './storedRow.ts';
 
 /** Larger pages are no faster (TOOLCHAIN §5.5), smaller ones are. */
@@ -116,5 +117,11 @@ function storedIn(row: RawRow): Stored {
 function columnsOf([idx, entry, payload, salt]: RawRow): EntryColumns {
   const index = integerIn(idx, 'the index of an entry');
   const what = `entry ${index}`;
-  return { index: BigInt(index), entryBytes: bytesIn(entry, what), payload: bytesOrNull(payload, what), salt: bytesOrNull(salt, what) };
+  const kept = bytesOrNull(payload, what);
+  return {
+    index: BigInt(index),
+    entryBytes: unpacked(bytesIn(entry, what)),
+    payload: kept === null ? null : unpacked(kept),
+    salt: bytesOrNull(salt, what),
+  };
 }

@@ -8,7 +8,7 @@ import type Database from 'better-sqlite3';
 import type { OpenFailure } from './errors.ts';
 
 /** `PRAGMA user_version`: raised by every migration. */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 /** `PRAGMA application_id`: the letters OXL and a format family. */
 export const APPLICATION_ID = 0x4f584c01;
 /** How long a writer waits for another process's commit. */
@@ -33,7 +33,11 @@ const MIGRATIONS: readonly string[] = [
    -- bytes is null when they lie in a file of that name.
    CREATE TABLE blobs (digest TEXT PRIMARY KEY, length INTEGER NOT NULL, bytes BLOB) STRICT;
    INSERT INTO head VALUES (0, 0, x'', NULL, NULL);`,
+  // Format 2 may pack entries and payloads and deflate blobs (packed.ts). What format 1 wrote is read as it stands and never rewritten.
+  '',
 ];
+/** The oldest format whose tables are those of today: it can be read without being migrated. */
+export const OLDEST_READ_VERSION = 1;
 
 /** Brings a fresh or older database to {@link FORMAT_VERSION}; refuses a newer one, and one that is no ledger. */
 export function migrate(

@@ -2,7 +2,7 @@
  * A ledger in one SQLite database, with a folder of large blobs beside it. Durable before it answers; many processes may append. Must never
  * delete or change an entry; what forgets payloads is its keeper. PROTOCOL §3; the life of one append stands in the README.
  */
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { dirname, join } from 'node:path';
 import { err, instantToMs, ok, type Result } from '@openexec/canon';
@@ -14,8 +14,9 @@ import type { Answer } from './group.ts';
 import type { Later } from './reading.ts';
 import { RowReader } from './rows.ts';
 import { inPortions } from './salts.ts';
-import { checkDurable, checkVersion, FORMAT_VERSION, migrate, setDurable } from './schema.ts';
+import { checkDurable, checkVersion, migrate, OLDEST_READ_VERSION, setDurable } from './schema.ts';
 import { SqliteKeeper } from './sqliteKeeper.ts';
+import { hindranceAt } from './sqlitePlace.ts';
 import { SqliteReading } from './sqliteReading.ts';
 import { KeptStoredLedger, type OpenOptions } from './storedLedger.ts';
 import { rootOf } from './tree.ts';
@@ -33,9 +34,8 @@ export interface SqliteLedgerOptions extends OpenOptions {
 /** Opens a ledger, or says why not; see {@link OpenFailure}. Nothing is repaired. */
 export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Result<KeptLedger, OpenFailure>> {
   const { path } = options;
-  if (!existsSync(dirname(path)))
-    return err({ code: 'store.missingDirectory', message: `the folder ${dirname(path)} does not exist; make it first` });
-  if (!existsSync(path) && options.missing !== 'create') return err({ code: 'store.missing', message: `there is no ledger at ${path}` });
+  const hindrance = hindranceAt(path, { write: options.access !== 'readOnly', create: options.missing === 'create' });
+  if (hindrance !== null) return err(hindrance);
   let db: Database.Database | undefined;
   try {
     db = new Database(path, { readonly: options.access === 'readOnly' });
@@ -73,8 +73,8 @@ function prepareDatabase(db: Database.Database, options: SqliteLedgerOptions): R
   if (options.access === 'readOnly') {
     const version = checkVersion(db, options.path);
     if (!version.ok) return version;
-    if (version.value === FORMAT_VERSION) return ok(undefined);
-    return err({ code: 'store.notALedger', message: `${options.path} holds no ledger of this format yet; open it for writing once` });
+    if (version.value >= OLDEST_READ_VERSION) return ok(undefined);
+    return err({ code: 'store.notALedger', message: `${options.path} is empty and holds no ledger yet; open it for writing once` });
   }
   // Before anything is written to a file that may be somebody else's.
   const version = checkVersion(db, options.path);

@@ -9,6 +9,7 @@ import type { BlobFiles } from './blobFiles.ts';
 import { integerIn } from './columns.ts';
 import { Findings } from './findings.ts';
 import { readBlobNow } from './blobRows.ts';
+import { unpacked } from './packed.ts';
 import { Frontier, leavesUnder, type Subtree } from './tree.ts';
 import { headIn } from './sqliteReading.ts';
 
@@ -91,8 +92,8 @@ class SqliteExamination {
 
   #row([idx, entryBytes, payload, salt, name, seq, event]: RawRow): void {
     const row = {
-      entryBytes: plain(entryBytes),
-      payload: payload === null ? null : plain(payload),
+      entryBytes: unpacked(plain(entryBytes)),
+      payload: payload === null ? null : unpacked(plain(payload)),
       salt: salt === null ? null : plain(salt),
     };
     const taken = this.#retrace.take(row);

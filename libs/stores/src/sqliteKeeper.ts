@@ -25,9 +25,10 @@ import Database from 'better-sqlite3';
 import { type BlobFiles, MAX_ROW_BLOB_BYTES } from './blobFiles.ts';
 import { ERASED } from './blobParts.ts';
 import { LEAVING, readBlobNow, TO_ERASED } from './blobRows.ts';
-import { digestIn, integerIn, textIn } from './columns.ts';
+import { bytesIn, bytesOrNull, digestIn, integerIn, textIn } from './columns.ts';
 import { isOutcome, type Refusal, writeRefusal } from './errors.ts';
 import { copyFailure, forgetBy, Going, hindrance, NOT_EMPTY, noteIn, type REFUSED } from './keeping.ts';
+import { deflated, packed, unpacked } from './packed.ts';
 import type { RowReader } from './rows.ts';
 import { setDurable } from './schema.ts';
 import { examineSqlite } from './sqliteExamine.ts';
@@ -252,8 +253,12 @@ class ForgetWork implements Within {
     const release = new Release(new Set(this.going.rows.keys()));
     const page = db.prepare(`SELECT idx, entry, payload FROM entries WHERE idx > ? ORDER BY idx LIMIT ${PAGE}`).raw();
     for (let after = -1; ; ) {
-      const rows = page.all(after) as (readonly [number, Uint8Array, Uint8Array | null])[];
-      for (const [, entry, payload] of rows) noteIn(release, entry, payload);
+      const rows = page.all(after) as (readonly [number, unknown, unknown])[];
+      for (const [index, entry, payload] of rows) {
+        const what = `entry ${index}`;
+        const kept = bytesOrNull(payload, what);
+        noteIn(release, unpacked(bytesIn(entry, what)), kept === null ? null : unpacked(kept));
+      }
       const last = rows.at(-1);
       if (last === undefined) break;
       after = last[0];
@@ -312,13 +317,14 @@ class Taking {
     } else
       for (const row of part.rows) {
         const { entry, index, hash } = this.#check.row(row);
-        this.#addEntry.run(index, this.#idOf(entry.trajectory), entry.seq, row.entryBytes, row.payload, row.salt, entry.id ?? null);
+        const payload = row.payload === null ? null : packed(row.payload);
+        this.#addEntry.run(index, this.#idOf(entry.trajectory), entry.seq, packed(row.entryBytes), payload, row.salt, entry.id ?? null);
         this.#frontier.append(hash, (subtree) => this.#addSubtree.run(subtree.level, subtree.index, subtree.hash));
       }
   }
 
   addBlob(digest: Digest, length: number, bytes: Bytes | null): void {
-    this.#addBlob.run(digest, length, bytes);
+    this.#addBlob.run(digest, length, bytes === null ? null : deflated(bytes));
   }
 
   #idOf(trajectory: TrajectoryId): number {

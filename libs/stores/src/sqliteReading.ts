@@ -7,6 +7,7 @@ import { leafHash } from '@openexec/proof';
 import type Database from 'better-sqlite3';
 import type { BlobFiles } from './blobFiles.ts';
 import { bytesIn, bytesOrNull, digestIn, integerIn, textIn, textOrNull } from './columns.ts';
+import { inflated, unpacked } from './packed.ts';
 import type { LedgerReading, TrajectoryPlace } from './reading.ts';
 import type { RowReader } from './rows.ts';
 import { blockOf, nodeOf } from './tree.ts';
@@ -104,7 +105,8 @@ export class SqliteReading implements LedgerReading {
     if (row === undefined) return err({ code: 'blob.unknown', message: `no blob ${digest} is stored here` });
     const length = integerIn(row[0], `the length of the blob ${digest}`);
     if (length < 0) return err({ code: 'blob.erased', message: `the blob ${digest} was erased` });
-    const bytes = bytesOrNull(row[1], `the blob ${digest}`) ?? (await this.#from.blobFiles.read(digest));
+    const kept = bytesOrNull(row[1], `the blob ${digest}`);
+    const bytes = kept === null ? await this.#from.blobFiles.read(digest) : inflated(kept, length);
     if (bytes !== null && bytes.length === length && digestOf(bytes) === digest) return ok(bytes);
     return err({
       code: 'blob.corrupt',
@@ -136,7 +138,7 @@ export class SqliteReading implements LedgerReading {
     const rows = block.level === 0 ? this.#leaves.all(first, first + count) : this.#subtrees.all(block.level, first, first + count);
     const hashes = rows.map((value) => {
       const bytes = bytesIn(value, `what the tree is made of over (${level}, ${index})`);
-      return block.level === 0 ? leafHash(bytes) : bytes;
+      return block.level === 0 ? leafHash(unpacked(bytes)) : bytes;
     });
     return nodeOf(block, hashes);
   }

@@ -19,6 +19,7 @@ import type Database from 'better-sqlite3';
 import { MAX_ROW_BLOB_BYTES } from './blobFiles.ts';
 import { CLOSED, isOutcome, type Refusal, stoppedBy, writeRefusal } from './errors.ts';
 import { type Answer, BROKEN, type Request, takeGroup } from './group.ts';
+import { deflated, packed } from './packed.ts';
 import type { RowReader } from './rows.ts';
 import { Frontier } from './tree.ts';
 import { headIn } from './sqliteReading.ts';
@@ -246,7 +247,8 @@ export class Writer {
   }
 
   #store(batch: Sequenced & { readonly outcome: 'appended' }, blobs: readonly Blob[]): void {
-    for (const blob of blobs) this.#addBlob.run(blob.digest, blob.bytes.length, blob.bytes.length > MAX_ROW_BLOB_BYTES ? null : blob.bytes);
+    for (const { digest, bytes } of blobs)
+      this.#addBlob.run(digest, bytes.length, bytes.length > MAX_ROW_BLOB_BYTES ? null : deflated(bytes));
     let name: TrajectoryId | undefined;
     let id = 0;
     for (const { entry, entryBytes, payload, salt } of batch.stored) {
@@ -254,7 +256,15 @@ export class Writer {
         name = entry.trajectory;
         id = this.#adopt(name, batch.states.get(name) ?? null);
       }
-      this.#addEntry.run(this.#size++, id, entry.seq, entryBytes, payload, salt, entry.id ?? null);
+      this.#addEntry.run(
+        this.#size++,
+        id,
+        entry.seq,
+        packed(entryBytes),
+        payload === null ? null : packed(payload),
+        salt,
+        entry.id ?? null,
+      );
     }
     for (const leaf of batch.leaves) this.#frontier.append(leaf, ({ level, index, hash }) => this.#addSubtree.run(level, index, hash));
     this.#fingerprint = batch.fingerprint;

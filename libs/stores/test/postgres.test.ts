@@ -84,6 +84,20 @@ describe('opening', () => {
     expect(await refusalOf(place, { access: 'readOnly' })).toBe('store.newerFormat');
   });
 
+  test('a role that may not read is denied, and one that may not write is refused writing before it tries', async () => {
+    const place = fresh();
+    await (await opened(place)).close();
+    const [schema, database_] = [place.split('=')[1], new URL(database).pathname.slice(1)];
+    const role = `role_${schema}`;
+    const as = new URL(place);
+    as.username = role;
+    await server.admin(`CREATE ROLE ${role} LOGIN`);
+    expect(await refusalOf(as.toString(), { access: 'readOnly' })).toBe('store.denied');
+    await server.admin(`GRANT USAGE ON SCHEMA ${schema} TO ${role}; GRANT SELECT ON ALL TABLES IN SCHEMA ${schema} TO ${role}`, database_);
+    expect(await refusalOf(as.toString(), { access: 'readOnly' })).toBe('opened');
+    expect(await refusalOf(as.toString())).toBe('store.readOnly');
+  });
+
   test('what was appended is there after closing and opening again, and opened for reading only it refuses to write', async () => {
     const place = fresh();
     const store = await opened(place);

@@ -9,6 +9,7 @@ import { basename, join, resolve } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { unpacked } from '@openexec/stores';
 import Database from 'better-sqlite3';
 import { git, makeRepository } from '../../src/demo/repository.ts';
 
@@ -154,7 +155,7 @@ export class Scene {
       .pluck()
       .all() as Uint8Array[];
     db.close();
-    const [last] = entries.map((entry) => (JSON.parse(Buffer.from(entry).toString('utf8')) as { readonly kind: string }).kind);
+    const [last] = entries.map((entry) => (JSON.parse(Buffer.from(unpacked(entry)).toString('utf8')) as { readonly kind: string }).kind);
     return { last: last ?? null, closed: last === 'run.closed' };
   }
 

@@ -190,8 +190,13 @@ export function openRefusal(error: unknown, { place, sslMode }: Pick<Address, 'p
   if (isTls(error))
     return refused(`the certificate of the server is not believed (${code}); sslrootcert=FILE in the address names its authority`);
   if (code === '3D000') return { code: 'store.missing', message: `${place}: there is no such database; make it first (createdb)` };
-  if (code === '42501' || code === '25006')
-    return { code: 'store.readOnly', message: `${place}: the role may not do that there (${code})` };
+  if (code === '25006')
+    return { code: 'store.readOnly', message: `${place}: the server only allows reading (${code}); nothing was stored` };
+  // The catalogue named the tables just before: they are there, and out of this role's sight.
+  if (code === NO_TABLE)
+    return { code: 'store.denied', message: `${place}: the role may not use the schema; grant it USAGE there and SELECT on its tables` };
+  if (code === '42501')
+    return { code: 'store.denied', message: `${place}: the role has not the rights (${code}: ${messageOf(error)}); nothing was stored` };
   if (code === '53100') return { code: 'store.full', message: `${place}: the disk of the server is full` };
   if (code === '55P03') return { code: 'store.busy', message: `${place} is locked by another process; try again` };
   return {

@@ -15,7 +15,7 @@ import { clientConfig, connect, isCut, isOutcome, openRefusal, readFault, writeR
 import { PostgresKeeper } from './keeper.ts';
 import { Listener } from './listener.ts';
 import { readingOf } from './reader.ts';
-import { checkDurable, type Database, migrate, POSTGRES_FORMAT, readVersion } from './tables.ts';
+import { checkDurable, checkRights, type Database, migrate, POSTGRES_FORMAT, readVersion } from './tables.ts';
 import { PostgresWriter } from './writer.ts';
 
 /** More than a pool of dead connections. */
@@ -61,7 +61,7 @@ async function prepareSchema(db: Database, address: Address, options: PostgresLe
   if (!version.ok) return version;
   if (version.value === 0 && options.missing !== 'create') return err({ code: 'store.missing', message: `there is no ledger at ${where}` });
   if (options.access === 'readOnly') {
-    if (version.value === POSTGRES_FORMAT) return ok(undefined);
+    if (version.value === POSTGRES_FORMAT) return checkRights(db, { schema, where, write: false });
     return err({
       code: 'store.notALedger',
       message: `${where} holds no ledger of this format yet; open it for writing once`,
@@ -71,7 +71,8 @@ async function prepareSchema(db: Database, address: Address, options: PostgresLe
     const migrated = await migrate(db, { schema, clock: options.clock, randomness: options.randomness, where });
     if (!migrated.ok) return migrated;
   }
-  return checkDurable(db, where);
+  const durable = await checkDurable(db, where);
+  return durable.ok ? checkRights(db, { schema, where, write: true }) : durable;
 }
 
 /** What an open handle works with. */

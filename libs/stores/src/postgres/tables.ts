@@ -118,6 +118,34 @@ export async function readVersion(db: Database | Transaction<Tables>, schema: st
   return ok(version);
 }
 
+/** Asks what this role may do with the tables before anything depends on it: a right that is missing shows at the first statement that needs it, else. */
+export async function checkRights(
+  db: Database,
+  { schema, where, write }: { readonly schema: string; readonly where: string; readonly write: boolean },
+): Promise<Result<void, OpenFailure>> {
+  const found = await sql<{ readonly role: string; readonly name: string; readonly reads: boolean; readonly writes: boolean }>`
+    SELECT current_user AS role, c.relname AS name, has_table_privilege(c.oid, 'SELECT') AS reads,
+           (c.relname = 'head' OR has_table_privilege(c.oid, 'INSERT'))
+             AND (c.relname NOT IN ('head', 'trajectories', 'blobs') OR has_table_privilege(c.oid, 'UPDATE')) AS writes
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = ${schema} AND c.relkind IN ('r', 'p') ORDER BY c.relname`.execute(db);
+  const missing = (may: (row: (typeof found.rows)[number]) => boolean): string =>
+    found.rows.flatMap((row) => (may(row) ? [] : [row.name])).join(', ');
+  const role = found.rows[0]?.role ?? '';
+  const unread = missing(({ reads }) => reads);
+  if (unread !== '')
+    return err({
+      code: 'store.denied',
+      message: `${where}: the role ${role} may not read ${unread}; grant it USAGE on the schema and SELECT`,
+    });
+  const unwritten = write ? missing(({ writes, name }) => writes || ['migrations', 'store'].includes(name)) : '';
+  if (unwritten === '') return ok(undefined);
+  return err({
+    code: 'store.readOnly',
+    message: `${where}: the role ${role} may not write ${unwritten} and nothing was stored; grant it INSERT and UPDATE there (to forget, UPDATE and DELETE on all)`,
+  });
+}
+
 /** Reads back what makes a commit survive a power cut, on the server and on this connection. */
 export async function checkDurable(db: QueryExecutorProvider, where: string): Promise<Result<void, OpenFailure>> {
   const found = await sql<{ readonly fsync: string; readonly pages: string; readonly commit: string }>`

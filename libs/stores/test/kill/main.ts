@@ -1,6 +1,7 @@
 /**
- * `npm run kill:store -- [--points N] [--seed S] [--workers W] [--minutes M] [--calls read,pread64] [--only "SCENARIO GROUP CALL OCCURRENCE FAULT"]`: plays points of the kill
- * matrix and prints what came of them. Fails on any fault, when fewer points struck than `--least` asks for, and where strace cannot run.
+ * `npm run kill:store -- [--points N] [--seed S] [--workers W] [--minutes M] [--calls read,pread64] [--variant V] [--from N] [--only "SCENARIO GROUP CALL OCCURRENCE FAULT"]`: plays points of the kill
+ * matrix and prints what came of them. With `--variant` they are those of the V-th variant of the scenarios alone, `--from` leaves out the first N of
+ * them: so that a long row can be played in portions. Fails on any fault, when fewer points struck than `--least` asks for, and where strace cannot run.
  */
 import { rmSync } from 'node:fs';
 import process from 'node:process';
@@ -17,6 +18,13 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 function numberOf(text: string, name: string): number {
   if (!/^(0|[1-9][0-9]{0,6})$/.test(text)) throw new Error(`--${name} wants a whole number`);
   return Number(text);
+}
+
+/** The scenarios of one variant, or of as many as so many points take. */
+function namesFor(points: number, variant: number | null): readonly string[] {
+  if (variant === null) return scenarioNames(Math.ceil(points / POINTS_OF_A_VARIANT));
+  const before = scenarioNames(variant).length;
+  return scenarioNames(variant + 1).slice(before);
 }
 
 function nameOf({ scenario, group, call, occurrence, fault }: Point): string {
@@ -67,19 +75,25 @@ async function main(): Promise<void> {
       minutes: { type: 'string', default: '600' },
       only: { type: 'string' },
       calls: { type: 'string' },
+      variant: { type: 'string' },
+      from: { type: 'string', default: '0' },
     },
   });
   if (!canTrace()) throw new Error('strace cannot trace here: install it (apt-get install strace), and allow ptrace');
   const child = await bundled('matrixChild');
   const began = performance.now();
   const wanted = numberOf(values.points, 'points');
-  const scenarios = values.only === undefined ? scenarioNames(Math.ceil(wanted / POINTS_OF_A_VARIANT)) : [values.only.split(' ')[0] ?? ''];
+  const from = numberOf(values.from, 'from');
+  const variant = values.variant === undefined ? null : numberOf(values.variant, 'variant');
+  const scenarios = values.only === undefined ? namesFor(from + wanted, variant) : [values.only.split(' ')[0] ?? ''];
   const bench = await makeBench(child, scenarios);
   try {
     const calls = values.calls?.split(',');
     const all = pointsOf(bench.recorded).filter(({ call }) => calls === undefined || calls.includes(call));
     const points =
-      values.only === undefined ? chosen(all, wanted, numberOf(values.seed, 'seed')) : all.filter((point) => nameOf(point) === values.only);
+      values.only === undefined
+        ? chosen(all, from + wanted, numberOf(values.seed, 'seed')).slice(from)
+        : all.filter((point) => nameOf(point) === values.only);
     const played = await playAll(points, {
       workers: numberOf(values.workers, 'workers'),
       untilMs: began + numberOf(values.minutes, 'minutes') * 60_000,
