@@ -211,7 +211,8 @@ function knownContainment(parent: Writ, child: Writ): ReturnType<typeof contains
 }
 
 function freezeDeep(value: unknown): void {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return;
+  // What is no object counts as frozen.
+  if (Object.isFrozen(value)) return;
   Object.freeze(value);
-  for (const member of Object.values(value)) freezeDeep(member);
+  for (const member of Object.values(value as object)) freezeDeep(member);
 }

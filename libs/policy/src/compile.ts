@@ -151,7 +151,8 @@ function voiceOf(layer: CompiledLayer, frame: Frame, trace: RuleTrace[]): Voice 
 }
 
 function freezeDeep(value: unknown): void {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return;
+  // What is no object counts as frozen.
+  if (Object.isFrozen(value)) return;
   Object.freeze(value);
-  for (const member of Object.values(value)) freezeDeep(member);
+  for (const member of Object.values(value as object)) freezeDeep(member);
 }
