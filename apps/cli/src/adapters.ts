@@ -48,6 +48,8 @@ export function createContext(options: { readonly assets: string; readonly versi
         places,
         clock,
         randomness,
+        assets: options.assets,
+        note: (message) => output.progress(safe(message)),
         project: async () => findProject(cwd, places),
       }),
     findRun: async (store, wanted) => (await import('./findRun.ts')).findRun(store, wanted),

@@ -6,6 +6,7 @@ import type { Clock, Digest, Randomness, Result, TrajectoryId } from '@openexec/
 import type { StopSignal } from '@openexec/catalogue';
 import type { KeptLedger, LedgerStore } from '@openexec/ledger';
 import type { Places } from '@openexec/config';
+import type { Snapshots } from '@openexec/runtime';
 import type { ExitCode, Refusal } from './exit.ts';
 import type { Output } from './output.ts';
 
@@ -51,6 +52,8 @@ export interface OpenLedger {
   readonly pinned: Digest | null;
   /** `<state>/<32 hex of the fingerprint>`: keys, head file, run workspaces, leases of this ledger. */
   readonly stateFolder: string;
+  /** Folds of long runs; null where this installation has kept none. */
+  readonly snapshots: Snapshots | null;
   close(): Promise<void>;
 }
 /** Which ledger a command wants, and how. */

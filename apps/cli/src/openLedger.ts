@@ -3,19 +3,24 @@
  * pinned, nor go on when the head file says that entries are gone (PROTOCOL §3 "Head elsewhere").
  */
 import { type Clock, type Digest, err, ok, type Randomness, type Result } from '@openexec/canon';
-import { type Places, readPin } from '@openexec/config';
+import { readPin } from '@openexec/config';
 import type { KeptLedger } from '@openexec/ledger';
 import type { LedgerChoice, LedgerPlace, OpenLedger } from './context.ts';
 import { type Refusal, type RefusalCode, refusalFor, refuse } from './exit.ts';
 import { headFileOf, keysFolder, loadSigners, stateFolderOf } from './keyring.ts';
 import { checkPlace, findLedgerPlace, openStore, type PlaceContext } from './ledgerPlace.ts';
 import { safeLine } from './output.ts';
+import { openSnapshots } from './snapshots.ts';
 
 /** What opening needs of the context. */
 export interface OpenLedgerOptions extends PlaceContext {
   readonly choice: LedgerChoice;
   readonly clock: Clock;
   readonly randomness: Randomness;
+  /** Folder of the shipped files. */
+  readonly assets: string;
+  /** Told of what was passed over and is no reason to stop. */
+  note?(message: string): void;
 }
 /** See `CommandContext.openLedger`. */
 export async function openLedger(options: OpenLedgerOptions): Promise<Result<OpenLedger, Refusal>> {
@@ -37,7 +42,7 @@ async function openToRead(options: OpenLedgerOptions, place: LedgerPlace, pinned
   const headFile = pinned === null ? {} : { headFile: headFileOf(stateFolderOf(places, pinned)) };
   const opened = await openStore(place, { clock, randomness, access: 'readOnly', ...headFile });
   if (!opened.ok) return err(storeRefusal(opened.error));
-  return described(opened.value, place, pinned, places);
+  return described(opened.value, place, pinned, options);
 }
 
 async function openToWrite(options: OpenLedgerOptions, place: LedgerPlace, pinned: Digest | null): Promise<Result<OpenLedger, Refusal>> {
@@ -48,14 +53,14 @@ async function openToWrite(options: OpenLedgerOptions, place: LedgerPlace, pinne
   if (!signers.ok) return signers;
   const opened = await openStore(place, { clock, randomness, headFile: headFileOf(stateFolder), ...signers.value });
   if (!opened.ok) return err(storeRefusal(opened.error));
-  return described(opened.value, place, pinned, places);
+  return described(opened.value, place, pinned, options);
 }
 
 async function described(
   store: KeptLedger,
   place: LedgerPlace,
   pinned: Digest | null,
-  places: Places,
+  { places, assets, choice, env, note }: OpenLedgerOptions,
 ): Promise<Result<OpenLedger, Refusal>> {
   const { fingerprint } = await store.head();
   const wrong =
@@ -68,13 +73,22 @@ async function described(
     await store.close();
     return wrong ?? refuse('ledger.missing', 'the ledger was never founded');
   }
+  const stateFolder = stateFolderOf(places, fingerprint);
+  const make = choice.access === 'write';
+  const every = env['OPENEXEC_SNAPSHOT_EVERY'];
+  const snapshots = openSnapshots({ store, stateFolder, assets, make, every, note: note ?? (() => undefined) });
+  if (!snapshots.ok) {
+    await store.close();
+    return snapshots;
+  }
   return ok({
     store,
     path: place.name,
     place,
     fingerprint,
     pinned,
-    stateFolder: stateFolderOf(places, fingerprint),
+    stateFolder,
+    snapshots: snapshots.value,
     close: () => store.close(),
   });
 }

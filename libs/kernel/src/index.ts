@@ -9,6 +9,8 @@ export { judge } from './judge.ts';
 export { pending } from './pending.ts';
 export type { PendingEffect } from './pending.ts';
 export { neededBlobs } from './hydrate.ts';
+export { foldOfImage, IMAGE_FORMAT, imageOf } from './image.ts';
+export { readRunLaw } from './open.ts';
 export { KERNEL_FLAGS, KERNEL_VERSION } from './flags.ts';
 export { committedListing, committedTree, resultBranch } from './execution.ts';
 export { type RewindTarget, rewindProblem, rewindTargets } from './rewind.ts';

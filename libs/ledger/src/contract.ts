@@ -11,6 +11,7 @@ import { repeatRules } from './contract/repeatRules.ts';
 export * as fixtures from './contract/fixture.ts';
 export * as keeping from './contract/keeperRules.ts';
 export { type KeeperSubject, ledgerKeeperContract } from './contract/keeperRules.ts';
+export { snapshotShelfContract } from './contract/snapshotRules.ts';
 export type { ContractSubject, TestGlobals } from './contract/harness.ts';
 
 /** Declares the suite for one kind of store. */

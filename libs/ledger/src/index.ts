@@ -51,6 +51,14 @@ export { MAX_BATCH_DRAFTS, MAX_BLOB_BYTES, prepare, type PreparedBatch, type Pre
 export { Retrace, type Retraced, type RowFault } from './retrace.ts';
 export { CopyCheck } from './copyCheck.ts';
 export { type Placed, sequence, type SequenceContext, type Sequenced, type SequenceView, type TrajectoryState } from './sequence.ts';
+export {
+  type KeptSnapshot,
+  MAX_SNAPSHOT_BYTES,
+  type SnapshotFailure,
+  snapshotFault,
+  type SnapshotPlace,
+  type SnapshotShelf,
+} from './snapshots.ts';
 export { LedgerFault, type LedgerStore, type Subscription } from './store.ts';
 export type {
   Actor,

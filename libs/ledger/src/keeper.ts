@@ -5,6 +5,7 @@
 import type { Bytes, Digest, EventId, Instant, KeyId, Result, TrajectoryId } from '@openexec/canon';
 import type { TypedSignature } from '@openexec/proof';
 import type { AppendFailure, StoreRefusalCode } from './errors.ts';
+import type { SnapshotShelf } from './snapshots.ts';
 import type { Row, Stored, StoredCheckpoint } from './types.ts';
 import type { LedgerStore } from './store.ts';
 
@@ -161,7 +162,7 @@ export interface LedgerKeeper {
 
   /**
    * Forgets payloads, and appends what says so, in one transaction: after a crash at any point all of it is gone or nothing. Blobs that no
-   * remaining payload names go with them. Places that are gone already are passed over. Never rejects.
+   * remaining payload names go with them, and so do the snapshots of their runs. Places that are gone already are passed over. Never rejects.
    */
   forget(wish: Forgetting): Promise<Result<Forgotten, ForgetFailure>>;
 
@@ -177,9 +178,10 @@ export interface LedgerKeeper {
   }): Promise<Result<Examination, { readonly code: StoreRefusalCode; readonly message: string }>>;
 }
 
-/** A store together with its keeper. */
+/** A store together with its keeper and its snapshots. */
 export interface KeptLedger extends LedgerStore {
   readonly keeper: LedgerKeeper;
+  readonly snapshots: SnapshotShelf;
 }
 
 /** What the list of a pruning is stored as. */

@@ -24,6 +24,7 @@ import {
   type LedgerKeeper,
 } from './keeper.ts';
 import { Retrace } from './retrace.ts';
+import { MemorySnapshots } from './snapshotsMemory.ts';
 import { LedgerFault, type Subscription } from './store.ts';
 import type { AppendBatch, Appended, EntrySigner, Head, Row, Stored, StoredCheckpoint, TrajectoryHead } from './types.ts';
 
@@ -52,6 +53,7 @@ interface Stream {
 
 class MemoryLedger implements KeptLedger {
   readonly keeper: LedgerKeeper;
+  readonly snapshots = new MemorySnapshots(() => this.#closed);
   readonly #options: MemoryLedgerOptions;
   readonly #instance: string;
   readonly #entries: Stored[] = [];
@@ -80,6 +82,7 @@ class MemoryLedger implements KeptLedger {
       append: (batch) => this.append(batch),
       blank: (stored) => this.#blank(stored),
       takeAll: (check) => this.#takeAll(check),
+      forgotten: (trajectory) => this.snapshots.forget(trajectory),
     });
   }
 
@@ -311,6 +314,8 @@ interface Kept {
   readonly append: (batch: AppendBatch) => Promise<Result<Appended, AppendFailure>>;
   readonly blank: (stored: Stored) => void;
   readonly takeAll: (taken: Taken) => void;
+  /** Some of its payloads are gone. */
+  readonly forgotten: (trajectory: TrajectoryId) => void;
 }
 const CLOSED = { ok: false, error: { code: 'store.closed', message: 'this ledger was closed' } } as const;
 
@@ -355,7 +360,10 @@ class MemoryKeeper implements LedgerKeeper {
     const release = new Release(new Set(going.keys()));
     for (const { entry, payload } of entries) release.take(entry, payload);
     const { drop, hollow } = runNow(release.finish(), (digest) => blobs.get(digest) ?? null);
-    for (const stored of going.values()) this.#kept.blank(stored);
+    for (const stored of going.values()) {
+      this.#kept.blank(stored);
+      this.#kept.forgotten(stored.entry.trajectory);
+    }
     let gone = 0;
     for (const digest of drop) if (blobs.delete(digest)) gone += 1;
     for (const digest of hollow) {

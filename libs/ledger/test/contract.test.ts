@@ -5,7 +5,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { digestFromBytes, equalBytes } from '@openexec/canon';
 import { commitmentOf, decodeEntry, type LedgerStore, memoryLedger } from '@openexec/ledger';
-import { fixtures, ledgerKeeperContract, ledgerStoreContract } from '@openexec/ledger/contract';
+import { fixtures, ledgerKeeperContract, ledgerStoreContract, snapshotShelfContract } from '@openexec/ledger/contract';
 import { CompactRange, leafHash } from '@openexec/proof';
 
 async function check(store: LedgerStore): Promise<void> {
@@ -35,6 +35,10 @@ ledgerStoreContract(
 );
 let serial = 100;
 ledgerKeeperContract(
+  { describe, test, expect },
+  { name: 'memory', check, open: async (keys) => memoryLedger({ randomness: fixtures.seededRandomness(++serial), ...keys }) },
+);
+snapshotShelfContract(
   { describe, test, expect },
   { name: 'memory', check, open: async (keys) => memoryLedger({ randomness: fixtures.seededRandomness(++serial), ...keys }) },
 );

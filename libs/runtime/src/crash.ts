@@ -13,9 +13,10 @@
  * | W7 | the same; the tree agrees | goes on |
  * | W8 | `run.closed`; no checkpoint | asks for the checkpoint |
  * | W9 | `run.rewound` and its judgements; the tree is that of before | rebuilds the tree from the committed state |
+ * | W10 | the batch, and a snapshot of the fold after it | begins there; in W3 there is an older snapshot or none, and the tail is longer |
  */
 
-/** Names of the windows that every run passes, for tests that kill there; the last of the table is passed by a rewind. */
+/** Names of the windows that every run passes, for tests that kill there; the last two of the table are passed by a rewind and where a snapshot is kept. */
 export const CRASH_POINTS = [
   'W1.opened',
   'W2.appending',
@@ -27,4 +28,4 @@ export const CRASH_POINTS = [
   'W8.closed',
 ] as const;
 /** One window. */
-export type CrashPoint = (typeof CRASH_POINTS)[number] | 'W9.rewound';
+export type CrashPoint = (typeof CRASH_POINTS)[number] | 'W9.rewound' | 'W10.kept';

@@ -11,8 +11,9 @@ import { execute, type ExecuteEffect, rebuildTree, settleTree } from './execute.
 import { reading, refuse, type RuntimeFailure } from './failure.ts';
 import type { Hands, RunReport } from './hands.ts';
 import { newDriver } from './open.ts';
-import { foldTail, loadLaw, unopened } from './read.ts';
+import { loadLaw } from './read.ts';
 import { Session } from './session.ts';
+import { foldRun } from './snapshots.ts';
 
 /** How to drive. */
 export interface Drive {
@@ -50,7 +51,7 @@ async function takeOver(drive: Drive): Promise<Result<Session, RuntimeFailure>> 
   const { hands, run, resume, driver } = drive;
   const law = await loadLaw(hands.ledger);
   if (!law.ok) return law;
-  const folded = await foldTail(hands.ledger, unopened(run));
+  const folded = await foldRun(hands.ledger, run, hands.snapshots ?? null);
   if (!folded.ok) return folded;
   const goesOn = !resume && driver !== undefined && driver === folded.value.driver;
   const session = new Session({ hands, driver: goesOn ? driver : newDriver(hands.randomness), folded: folded.value, law: law.value });

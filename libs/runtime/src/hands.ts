@@ -19,6 +19,7 @@ import type {
   TreeEntry,
 } from '@openexec/protocol';
 import type { CrashPoint } from './crash.ts';
+import type { Snapshots } from './snapshots.ts';
 
 /** Exclusive right to drive one run, held while `driveRun` works. A holder that died holds nothing (PROTOCOL §4.4). */
 export interface Lease {
@@ -51,6 +52,8 @@ export interface Hands {
   sleep(ms: number, stop: StopSignal): Promise<void>;
   /** Without it, two drivers are told apart by their epochs only: the later one wins and the earlier stops. */
   readonly lease?: Lease;
+  /** Where folds of long runs are kept and begin; without it every drive folds its run from the opening. */
+  readonly snapshots?: Snapshots;
   /** For tests that end the process here; see crash.ts. */
   crashPoint?(point: CrashPoint): void;
 }

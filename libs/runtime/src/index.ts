@@ -8,7 +8,7 @@ export type { LedgerCode, OwnCode, RuntimeFailure } from './failure.ts';
 export type { Hands, Lease, Opening, RunReport } from './hands.ts';
 export { type CastVote, castVote, type Noted, requestCancel, requestPause, type Speaker } from './notes.ts';
 export { type Opened, type OpenPorts, openRun } from './open.ts';
-export { loadLaw, loadRun } from './read.ts';
+export { loadLaw } from './read.ts';
 export { type Rewind, type Rewound, rewindRun } from './rewind.ts';
 export {
   keyOfGround,
@@ -20,4 +20,5 @@ export {
   type SelfTestPorts,
   standsFor,
 } from './selfTest.ts';
+export { checkSnapshots, loadRun, type SnapshotCheck, type Snapshots } from './snapshots.ts';
 export { NEVER, type StopSwitch, stopSwitch } from './stop.ts';

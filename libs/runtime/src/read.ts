@@ -2,9 +2,19 @@
  * From stored entries to folds: the law and a run. Every state that a driver acts on came through here, from bytes as stored, so that it is the
  * verifier's state too. Must never skip what it cannot read (SEAM, PROTOCOL §4.1).
  */
-import { type Bytes, type Digest, type Instant, type Json, ok, parseCanonical, type Result, type TrajectoryId } from '@openexec/canon';
+import {
+  type Bytes,
+  type Digest,
+  type Instant,
+  type Json,
+  type LeafHash,
+  ok,
+  parseCanonical,
+  type Result,
+  type TrajectoryId,
+} from '@openexec/canon';
 import { emptyLaw, foldLaw, type LawView } from '@openexec/authority';
-import { evolve, initialState, isFact, neededBlobs, type RunEvent, type RunState } from '@openexec/kernel';
+import { evolve, initialState, isFact, neededBlobs, type RunEvent, type RunLaw, type RunState } from '@openexec/kernel';
 import type { LedgerStore, Stored } from '@openexec/ledger';
 import type { ApprovalRequested, SignedWrit } from '@openexec/protocol';
 import { ledgerRefusal, reading, refuse, type RuntimeFailure } from './failure.ts';
@@ -25,6 +35,12 @@ export interface Folded {
   readonly requested: ApprovalRequested | null;
   /** The execution that was committed last. */
   readonly committed: Digest | null;
+  /** Leaf hash of the last entry folded; null before the first. */
+  readonly leaf: LeafHash | null;
+  /** The law as the opening made it; images of the fold name what is in it. Null until the opening is judged. */
+  readonly base: RunLaw | null;
+  /** Position after the snapshot that the fold began from; 0 where it began at the opening. */
+  readonly keptAt: number;
 }
 
 type Blobs = ReadonlyMap<Digest, Bytes>;
@@ -32,7 +48,18 @@ const NO_BLOBS: Blobs = new Map();
 
 /** The fold of an empty run. */
 export function unopened(run: TrajectoryId): Folded {
-  return { state: initialState(run), factAt: null, epoch: 0, driver: '', writs: [], requested: null, committed: null };
+  return {
+    state: initialState(run),
+    factAt: null,
+    epoch: 0,
+    driver: '',
+    writs: [],
+    requested: null,
+    committed: null,
+    leaf: null,
+    base: null,
+    keptAt: 0,
+  };
 }
 
 function bodyOf(stored: Stored): Result<Json, RuntimeFailure> {
@@ -63,6 +90,17 @@ async function hydrate(ledger: LedgerStore, stored: Stored, body: Json, known: B
   return ok(blobs);
 }
 
+/** An entry as the kernel sees it. */
+export async function hydrated(ledger: LedgerStore, stored: Stored, known: Blobs = NO_BLOBS): Promise<Result<RunEvent, RuntimeFailure>> {
+  const body = bodyOf(stored);
+  if (!body.ok) return body;
+  const blobs = await hydrate(ledger, stored, body.value, known);
+  if (!blobs.ok) return blobs;
+  const { kind, at, cause, law } = stored.entry;
+  // The store admits an entry only with a body of its kind.
+  return ok({ kind, at, cause, law, body: body.value, blobs: blobs.value } as unknown as RunEvent);
+}
+
 /** The fold after one more entry, and that entry's body. `known` spares reading blobs that are at hand. */
 export async function foldStored(
   ledger: LedgerStore,
@@ -70,24 +108,26 @@ export async function foldStored(
   stored: Stored,
   known: Blobs = NO_BLOBS,
 ): Promise<Result<{ readonly folded: Folded; readonly body: Json }, RuntimeFailure>> {
-  const body = bodyOf(stored);
-  if (!body.ok) return body;
-  const blobs = await hydrate(ledger, stored, body.value, known);
-  if (!blobs.ok) return blobs;
-  const { kind, at, cause, law, seq } = stored.entry;
-  const event = { kind, at, cause, law, body: body.value, blobs: blobs.value } as unknown as RunEvent; // As above.
+  const read = await hydrated(ledger, stored, known);
+  if (!read.ok) return read;
+  const event = read.value;
+  const { at, seq } = stored.entry;
   const takes = event.kind === 'run.resumed' || event.kind === 'run.rewound';
   const drives = event.kind === 'run.opened' || (takes && event.body.epoch > folded.epoch) ? event.body : folded;
+  const state = evolve(folded.state, seq, event);
   return ok({
-    body: body.value,
+    body: event.body as unknown as Json,
     folded: {
-      state: evolve(folded.state, seq, event),
+      state,
       factAt: isFact(event) ? at : folded.factAt,
       epoch: drives.epoch,
       driver: drives.driver,
       writs: event.kind === 'run.opened' ? event.body.writs : folded.writs,
       requested: event.kind === 'approval.requested' ? event.body : folded.requested,
       committed: event.kind === 'commit.recorded' ? event.body.execution : folded.committed,
+      leaf: stored.leaf,
+      base: folded.base ?? state.law,
+      keptAt: folded.keptAt,
     },
   });
 }
@@ -126,13 +166,4 @@ export function loadLaw(ledger: LedgerStore, view: LawView = emptyLaw()): Promis
     }
     return ok(law);
   });
-}
-
-/** The state of a run as the ledger has it; `run.unknown` when it was never opened. */
-export async function loadRun(ledger: LedgerStore, run: TrajectoryId): Promise<Result<RunState, RuntimeFailure>> {
-  const folded = await foldTail(ledger, unopened(run));
-  if (!folded.ok) return folded;
-  return folded.value.state.nextSeq === 0
-    ? refuse('run.unknown', `the ledger has no ${run}; list the runs it has`)
-    : ok(folded.value.state);
 }

@@ -9,8 +9,9 @@ import { rebuildTree, workspaceRefusal } from './execute.ts';
 import { type OwnCode, reading, refuse, type RuntimeFailure } from './failure.ts';
 import type { Hands } from './hands.ts';
 import { newDriver } from './open.ts';
-import { foldTail, loadLaw, unopened } from './read.ts';
+import { loadLaw } from './read.ts';
 import { Session } from './session.ts';
+import { foldRun } from './snapshots.ts';
 
 /** What to go back to. Without a visit: the newest entry of the stage that is left in the run as it stands. */
 export interface Rewind {
@@ -45,7 +46,7 @@ export async function rewindRun({ run, hands, to }: Rewind): Promise<Result<Rewo
 async function rewind({ run, hands, to }: Rewind): Promise<Result<Rewound, RuntimeFailure>> {
   const law = await loadLaw(hands.ledger);
   if (!law.ok) return law;
-  const folded = await foldTail(hands.ledger, unopened(run));
+  const folded = await foldRun(hands.ledger, run, hands.snapshots ?? null);
   if (!folded.ok) return folded;
   const session = new Session({ hands, driver: newDriver(hands.randomness), folded: folded.value, law: law.value });
   const settled = await session.settle();

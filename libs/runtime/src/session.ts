@@ -11,6 +11,7 @@ import { type CarvePart, settle } from './carve.ts';
 import { ledgerRefusal, refuse, type RuntimeFailure } from './failure.ts';
 import type { Hands } from './hands.ts';
 import { type Folded, foldStored, foldTail, loadLaw } from './read.ts';
+import { SnapshotHabit } from './snapshots.ts';
 import { NEVER } from './stop.ts';
 
 /** A store that is busy is asked this often again, this long apart. */
@@ -40,6 +41,7 @@ export class Session {
   #law: LawView;
   /** Positions of `execution.started` and `model.asked` that this process made durable: only these may it perform. */
   readonly #started = new Set<number>();
+  readonly #habit: SnapshotHabit | null;
 
   constructor(start: { readonly hands: Hands; readonly driver: string; readonly folded: Folded; readonly law: LawView }) {
     this.hands = start.hands;
@@ -47,6 +49,7 @@ export class Session {
     this.#epoch = start.folded.epoch;
     this.#folded = start.folded;
     this.#law = start.law;
+    this.#habit = start.hands.snapshots === undefined ? null : new SnapshotHabit(start.hands.snapshots, start.folded);
   }
 
   get state(): RunState {
@@ -168,6 +171,7 @@ export class Session {
       if (appended.value.outcome === 'appended' && (kind === 'execution.started' || kind === 'model.asked')) this.#started.add(seq);
       this.hands.observe?.(stored, next.value.body);
     }
+    if ((await this.#habit?.after(this.#folded)) === true) this.hands.crashPoint?.('W10.kept');
     return ok('appended');
   }
 

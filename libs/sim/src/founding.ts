@@ -5,7 +5,7 @@
 import { digestOf, instantFromMs, instantToMs, type Json, type KeyId, toHex, type TrajectoryId, utf8Encode } from '@openexec/canon';
 import { bodyType, foundLedger, issueWrit, signBody, writId } from '@openexec/authority';
 import { builtinActions, builtinToolsets, compileProfile } from '@openexec/catalogue';
-import { type LedgerStore, memoryLedger } from '@openexec/ledger';
+import { type LedgerStore, memoryLedger, type SnapshotShelf } from '@openexec/ledger';
 import { gitCommitId, gitTreeId, keyIdOf, publicKeyOf, seedSigner, sign } from '@openexec/proof';
 import type { ActionContract, CheckedBlueprint, CheckedStage, PolicySet, Role, SignedWrit, Writ } from '@openexec/protocol';
 import type { Opening } from '@openexec/runtime';
@@ -48,6 +48,7 @@ type SignedLaw = 'key.trusted' | 'key.retired' | 'writ.revoked';
 export interface SimLedger {
   readonly store: LedgerStore;
   readonly watch: Watch;
+  readonly shelf: SnapshotShelf;
   /** Appends one signed body to `law`. */
   legislate(kind: SignedLaw, members: { readonly [key: string]: Json }): Promise<void>;
   /** Puts a standing writ into the law. */
@@ -90,7 +91,7 @@ export async function foundSim(chance: Chance, clock: SimClock, options: { reado
     await legislate('key.trusted', { publicKey: toHex(publicKeyOf(SEEDS[name])), roles: [role], window, label: name });
   }
   const issue: SimLedger['issue'] = (writ) => append('writ.issued', { writ });
-  return { store, watch, legislate, issue, fingerprint };
+  return { store, watch, shelf: kept.snapshots, legislate, issue, fingerprint };
 }
 
 /** The repository that every run of the simulation starts from. */

@@ -2,13 +2,14 @@
  * One run of the simulation from its founding to its end: drives it, disturbs it, resumes it, votes from outside. Must never touch the run but
  * through the runtime's own calls and the ledger's port.
  */
-import { type Bytes, digestOf, utf8Decode, utf8Encode } from '@openexec/canon';
+import { type Bytes, digestOf, type TrajectoryId, utf8Decode, utf8Encode } from '@openexec/canon';
 import { writId } from '@openexec/authority';
 import type { StopSignal } from '@openexec/catalogue';
 import { rewindTargets, type RunState } from '@openexec/kernel';
 import type { LedgerStore } from '@openexec/ledger';
 import type { SignedWrit } from '@openexec/protocol';
 import {
+  checkSnapshots,
   driveRun,
   type Hands,
   type Lease,
@@ -29,6 +30,7 @@ import { Crash, simHost } from './host.ts';
 import { SECRET, simModel } from './model.ts';
 import type { Moment } from './moment.ts';
 import { honestVote, type People, voteFromOutside } from './people.ts';
+import { type SimSnapshots, simSnapshots } from './snapshots.ts';
 import { faultyStore } from './store.ts';
 import { type SimRepository, simWorkspace } from './workspace.ts';
 
@@ -61,6 +63,8 @@ export interface PlayOptions extends Pick<OpeningOptions, 'withNotice' | 'quorum
   readonly standing: boolean;
   /** Remember every moment. */
   readonly keep?: boolean;
+  /** Drives keep snapshots of the run and begin at them. */
+  readonly snapshots?: boolean;
 }
 /** What a play came to. */
 export interface Played {
@@ -73,6 +77,9 @@ export interface Played {
   /** With `keep`: every moment, and the ledger as it is at the end. */
   readonly moments: readonly Moment[];
   readonly ledger: LedgerStore;
+  readonly run: TrajectoryId;
+  /** With `snapshots`: what was done with them. */
+  readonly snapshots: SimSnapshots['used'] | null;
 }
 
 interface Play extends SimLedger, People {
@@ -82,6 +89,7 @@ interface Play extends SimLedger, People {
   readonly findings: string[];
   readonly opening: OpeningOptions;
   readonly root: SignedWrit | null;
+  readonly snapshots: SimSnapshots | null;
   drives: number;
   handles: number;
 }
@@ -106,7 +114,8 @@ export async function play(seed: string, trouble: Trouble, options: PlayOptions)
     const ended = await Promise.all(drives);
     if (ended.includes('closed')) break;
   }
-  const { watch, store, run } = state;
+  const { watch, store, run, snapshots } = state;
+  if (snapshots !== null) state.findings.push(...(await wrongSnapshots(state.store, snapshots)));
   await watch.reread();
   const checked = await checkRun(store, run, { chance, doctor: looked > 0 });
   return {
@@ -117,7 +126,14 @@ export async function play(seed: string, trouble: Trouble, options: PlayOptions)
     root: (await store.head()).root,
     moments: watch.kept,
     ledger: store,
+    run,
+    snapshots: snapshots?.used ?? null,
   };
+}
+
+async function wrongSnapshots(ledger: LedgerStore, snapshots: SimSnapshots): Promise<readonly string[]> {
+  const checked = await checkSnapshots(ledger, snapshots);
+  return checked.ok ? checked.value.wrong.map(({ message }) => `snapshot: ${message}`) : [`snapshot: ${checked.error.message}`];
 }
 
 async function begin(seed: string, trouble: Trouble, options: PlayOptions): Promise<{ readonly state: Play; readonly driver: string }> {
@@ -149,7 +165,8 @@ async function begin(seed: string, trouble: Trouble, options: PlayOptions): Prom
   if (!options.withModel) count(tally, 'config.noModel');
   if (!options.withTests) count(tally, 'config.noTests');
   if (options.small) count(tally, 'budget.small');
-  const shared = { ...ledger, seed, run, clock, chance, trouble, tally, repository, opening, root, lease: leaseOf(tally) };
+  const snapshots = options.snapshots === true ? simSnapshots(ledger.shelf) : null;
+  const shared = { ...ledger, snapshots, seed, run, clock, chance, trouble, tally, repository, opening, root, lease: leaseOf(tally) };
   return {
     state: {
       ...shared,
@@ -306,7 +323,7 @@ function leaseOf(tally: Tally): Lease {
 }
 
 function handsOf(state: Play, disturbed: boolean, passes: () => void = () => undefined): Hands {
-  const { store, watch, clock, chance, trouble, repository, run, failedOnce, tally } = state;
+  const { store, watch, clock, chance, trouble, repository, run, failedOnce, tally, snapshots } = state;
   const turns = chance.fork(`turns/${chance.below(2 ** 30)}`);
   const by = `driver ${++state.handles}`;
   const happens = (one: number): boolean => disturbed && one > 0 && chance.once(one);
@@ -350,6 +367,7 @@ function handsOf(state: Play, disturbed: boolean, passes: () => void = () => und
     redact,
     sleep: (ms, stop) => sleep(state, ms, stop),
     ...(trouble.lease ? { lease: state.lease } : {}),
+    ...(snapshots === null ? {} : { snapshots }),
     crashPoint: (point) => {
       passes();
       if (dies()) throw new Crash(`died at ${point}`);

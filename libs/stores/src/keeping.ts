@@ -2,7 +2,7 @@
  * The steps that every keeper takes in the same order: who may, what a forgetting takes with it, how a copy or an examination that fails is answered.
  * Must never decide by itself what is stored how. PROTOCOL §3.
  */
-import { err, ok, type Randomness, type Result } from '@openexec/canon';
+import { err, ok, type Randomness, type Result, type TrajectoryId } from '@openexec/canon';
 import {
   batchOfWish,
   type CopyFailure,
@@ -31,7 +31,7 @@ export interface KeeperHandle {
 }
 
 /** Why the handle cannot be used for this now; null where it can. */
-export function hindrance({ readOnly, isClosed }: KeeperHandle, writes: boolean): Refusal | null {
+export function hindrance({ readOnly, isClosed }: Pick<KeeperHandle, 'readOnly' | 'isClosed'>, writes: boolean): Refusal | null {
   if (isClosed()) return CLOSED;
   return writes && readOnly ? READ_ONLY : null;
 }
@@ -43,6 +43,7 @@ export const REFUSED = { code: 'batch.invalid', message: 'what was to be forgott
 export class Going<K> {
   readonly #before: Parameters<typeof forgetFault>[2];
   readonly rows = new Map<string, K>();
+  readonly #runs = new Set<TrajectoryId>();
   refused: ForgetFailure | null = null;
   /** Blobs that nothing names any more; set by whoever drops them. */
   blobs = 0;
@@ -55,9 +56,15 @@ export class Going<K> {
     return this.rows.size;
   }
 
+  /** Trajectories that lose a payload. */
+  get runs(): ReadonlySet<TrajectoryId> {
+    return this.#runs;
+  }
+
   /** Begins again: the transaction is a new one. */
   begin(): void {
     this.rows.clear();
+    this.#runs.clear();
     this.refused = null;
   }
 
@@ -65,7 +72,10 @@ export class Going<K> {
   take(place: Place, found: { readonly entry: Entry; readonly closed: boolean; readonly row: K | null } | null): boolean {
     this.refused = forgetFault(place, found, this.#before);
     if (this.refused !== null) return false;
-    if (found !== null && found.row !== null) this.rows.set(placeKey(place.trajectory, place.seq), found.row);
+    if (found !== null && found.row !== null) {
+      this.rows.set(placeKey(place.trajectory, place.seq), found.row);
+      this.#runs.add(place.trajectory);
+    }
     return true;
   }
 

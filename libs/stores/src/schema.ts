@@ -33,10 +33,12 @@ const MIGRATIONS: readonly string[] = [
    -- bytes is null when they lie in a file of that name.
    CREATE TABLE blobs (digest TEXT PRIMARY KEY, length INTEGER NOT NULL, bytes BLOB) STRICT;
    INSERT INTO head VALUES (0, 0, x'', NULL, NULL);`,
-  // Format 2 may pack entries and payloads and deflate blobs (packed.ts). What format 1 wrote is read as it stands and never rewritten.
-  '',
+  // Format 2 may pack entries and payloads and deflate blobs (packed.ts): what format 1 wrote is read as it stands and never rewritten.
+  // Snapshots are derived, see snapshotRows.ts: they may be emptied at any time, but for the rows that say what was forgotten.
+  `CREATE TABLE snapshots (run TEXT NOT NULL, seq INTEGER NOT NULL, leaf TEXT NOT NULL, digest TEXT NOT NULL, tag BLOB NOT NULL,
+                           bytes BLOB NOT NULL, PRIMARY KEY (run, seq)) STRICT;`,
 ];
-/** The oldest format whose tables are those of today: it can be read without being migrated. */
+/** The oldest format whose entries are read as they stand, without being migrated; it has no snapshots. */
 export const OLDEST_READ_VERSION = 1;
 
 /** Brings a fresh or older database to {@link FORMAT_VERSION}; refuses a newer one, and one that is no ledger. */

@@ -18,6 +18,7 @@ import { checkDurable, checkVersion, migrate, OLDEST_READ_VERSION, setDurable } 
 import { SqliteKeeper } from './sqliteKeeper.ts';
 import { hindranceAt } from './sqlitePlace.ts';
 import { SqliteReading } from './sqliteReading.ts';
+import { SqliteSnapshots } from './sqliteSnapshots.ts';
 import { KeptStoredLedger, type OpenOptions } from './storedLedger.ts';
 import { rootOf } from './tree.ts';
 import { Watch } from './watch.ts';
@@ -120,6 +121,7 @@ function handleOf(db: Database.Database, blobFiles: BlobFiles, options: SqliteLe
     onWindow: options.onWindow ?? (() => undefined),
     onCopied: () => ledger.committed(),
   });
+  const snapshots = new SqliteSnapshots({ db, path, readOnly, isClosed: () => ledger.isClosed });
   const ledger: KeptStoredLedger = new KeptStoredLedger(
     {
       options,
@@ -136,6 +138,7 @@ function handleOf(db: Database.Database, blobFiles: BlobFiles, options: SqliteLe
       dispose: () => void db.close(),
     },
     keeper,
+    snapshots,
   );
   // Start-up finishes what an interrupted forgetting left (PROTOCOL §3).
   if (!readOnly) keeper.settle();

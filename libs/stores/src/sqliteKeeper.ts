@@ -32,6 +32,7 @@ import { deflated, packed, unpacked } from './packed.ts';
 import type { RowReader } from './rows.ts';
 import { setDurable } from './schema.ts';
 import { examineSqlite } from './sqliteExamine.ts';
+import { forgetSnapshots } from './sqliteSnapshots.ts';
 import type { LedgerParts } from './storedLedger.ts';
 import { Frontier } from './tree.ts';
 import { ADD_BLOB, type Within, type Writer } from './writer.ts';
@@ -241,6 +242,7 @@ class ForgetWork implements Within {
     const released = this.#release();
     const blank = db.prepare('UPDATE entries SET payload = NULL, salt = NULL WHERE trajectory = ? AND seq = ?');
     for (const { id, seq } of this.going.rows.values()) blank.run(id, seq);
+    forgetSnapshots(db, this.going.runs);
     this.going.blobs = this.#dropBlobs(released);
     db.prepare(ADD_BLOB).run(UNTRUNCATED, LEAVING, null);
     // Window 6: a death before COMMIT has forgotten nothing.

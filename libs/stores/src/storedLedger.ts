@@ -22,6 +22,7 @@ import {
   type PreparedBatch,
   type ProofFailure,
   type Row,
+  type SnapshotShelf,
   type Stored,
   type StoredCheckpoint,
   type Subscription,
@@ -330,13 +331,15 @@ export class StoredLedger implements LedgerStore {
   }
 }
 
-/** One that has a keeper. */
+/** One that has a keeper and snapshots. */
 export class KeptStoredLedger extends StoredLedger implements KeptLedger {
   readonly keeper: LedgerKeeper;
+  readonly snapshots: SnapshotShelf;
 
-  constructor(parts: LedgerParts, keeper: LedgerKeeper) {
+  constructor(parts: LedgerParts, keeper: LedgerKeeper, snapshots: SnapshotShelf) {
     super(parts);
     this.keeper = keeper;
+    this.snapshots = snapshots;
   }
 }
 

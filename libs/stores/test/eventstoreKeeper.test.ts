@@ -6,7 +6,7 @@ import process from 'node:process';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { digestOf } from '@openexec/canon';
 import { exportLines, type KeptLedger, ledgerExport, memoryLedger } from '@openexec/ledger';
-import { fixtures, keeping, ledgerKeeperContract } from '@openexec/ledger/contract';
+import { fixtures, keeping, ledgerKeeperContract, snapshotShelfContract } from '@openexec/ledger/contract';
 import { type PostgresServer, startPostgres } from '@openexec/stores/testServer';
 import Sqlite from 'better-sqlite3';
 import { bundled, type Outcome, run } from './children.ts';
@@ -44,7 +44,12 @@ afterAll(async () => {
 }, START_MS);
 
 ledgerKeeperContract({ describe, test, expect }, { name: 'EventStoreDB with SQLite', check, open: (keys) => openWith(fresh(), keys) });
+snapshotShelfContract({ describe, test, expect }, { name: 'EventStoreDB with SQLite', check, open: (keys) => openWith(fresh(), keys) });
 ledgerKeeperContract(
+  { describe, test, expect },
+  { name: 'EventStoreDB with Postgres', check, open: (keys) => openWith(fresh(`${database}?schema=k${++serial}`), keys) },
+);
+snapshotShelfContract(
   { describe, test, expect },
   { name: 'EventStoreDB with Postgres', check, open: (keys) => openWith(fresh(`${database}?schema=k${++serial}`), keys) },
 );
@@ -101,6 +106,19 @@ async function made(count: number, closed: boolean): Promise<string> {
 function die(mode: 'append' | 'forget' | 'copy', address: string, window: number, more: string | number): Promise<Outcome> {
   return run(process.execPath, [child, mode, address, String(window), String(more)]);
 }
+test('a companion of the format before is brought to this one when it is opened for writing', async () => {
+  const address = await made(2, true);
+  const older = new Sqlite(companionOf(address));
+  older.exec('DROP TABLE snapshots; UPDATE companion SET format = 1;');
+  older.close();
+  expect(await refusalOf(address, { access: 'readOnly' })).toBe('store.notALedger');
+  const again = await opened(address);
+  expect(await again.snapshots.places()).toEqual({ ok: true, value: [] });
+  await check(again);
+  await again.close();
+  expect(asked(address, 'SELECT format FROM companion')).toBe(2);
+});
+
 /** What the companion's tables say, from outside. */
 function asked(address: string, sql: string): unknown {
   const file = new Sqlite(companionOf(address), { readonly: true });

@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { fixtures, ledgerKeeperContract, ledgerStoreContract } from '@openexec/ledger/contract';
+import { fixtures, ledgerKeeperContract, ledgerStoreContract, snapshotShelfContract } from '@openexec/ledger/contract';
 import type { KeptLedger } from '@openexec/ledger';
 import pg from 'pg';
 import { acquirePostgresLease } from '@openexec/stores/postgres';
@@ -52,6 +52,7 @@ afterAll(async () => {
 
 ledgerStoreContract({ describe, test, expect }, { name: 'Postgres', check, open: (keys) => openWith(fresh(), keys) });
 ledgerKeeperContract({ describe, test, expect }, { name: 'Postgres', check, open: (keys) => openWith(fresh(), keys) });
+snapshotShelfContract({ describe, test, expect }, { name: 'Postgres', check, open: (keys) => openWith(fresh(), keys) });
 
 // Two majors apart: what only one of them takes shows here. Where the system has none of its own the suite above stands alone, and this title says so.
 (hasSystemPostgres() ? describe : describe.skip)('the Postgres of the system (not run where none is installed)', () => {

@@ -2,7 +2,8 @@
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync, copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { fixtures, ledgerKeeperContract, ledgerStoreContract } from '@openexec/ledger/contract';
+import { digestOf } from '@openexec/canon';
+import { fixtures, ledgerKeeperContract, ledgerStoreContract, snapshotShelfContract } from '@openexec/ledger/contract';
 import { acquireLease, FORMAT_VERSION } from '@openexec/stores';
 import { verifyLedger } from '@openexec/verify';
 import Database from 'better-sqlite3';
@@ -24,6 +25,7 @@ afterAll(() => {
 
 ledgerStoreContract({ describe, test, expect }, { name: 'SQLite', check, open: (keys) => openWith(join(folder(), 'ledger.db'), keys) });
 ledgerKeeperContract({ describe, test, expect }, { name: 'SQLite', check, open: (keys) => openWith(join(folder(), 'ledger.db'), keys) });
+snapshotShelfContract({ describe, test, expect }, { name: 'SQLite', check, open: (keys) => openWith(join(folder(), 'ledger.db'), keys) });
 
 describe('opening', () => {
   test('a missing folder, a missing file, a file of something else and a newer format are each refused by name', async () => {
@@ -66,6 +68,32 @@ describe('opening', () => {
     });
     await check(again);
     await again.close();
+  });
+
+  test('a ledger of the format before is brought to this one when it is opened for writing, and keeps snapshots then', async () => {
+    const path = join(folder(), 'ledger.db');
+    const first = await opened(path);
+    const run = await openRun(first, await found(first), 'a');
+    const { root } = await first.head();
+    await first.close();
+    const older = new Database(path);
+    older.exec('DROP TABLE snapshots; DELETE FROM migrations WHERE version = 2; PRAGMA user_version = 1;');
+    older.close();
+    expect(await refusalOf(path, { access: 'readOnly' })).toBe('store.notALedger');
+    const again = await opened(path);
+    expect((await again.head()).root).toEqual(root);
+    const leaf = (await again.trajectory(run))?.leaf;
+    if (leaf === undefined) throw new Error('the run is gone');
+    const bytes = new TextEncoder().encode('an image');
+    const snapshot = { run, seq: 0, leaf, digest: digestOf(bytes), tag: bytes, bytes };
+    expect(await again.snapshots.keep(snapshot)).toMatchObject({ ok: true });
+    expect(await again.snapshots.read({ run, seq: 0 })).toEqual({ ok: true, value: snapshot });
+    await check(again);
+    await again.close();
+    const reading = await opened(path, { access: 'readOnly' });
+    expect(await reading.snapshots.keep(snapshot)).toMatchObject({ ok: false, error: { code: 'store.readOnly' } });
+    expect(await reading.snapshots.read({ run, seq: 0 })).toEqual({ ok: true, value: snapshot });
+    await reading.close();
   });
 
   test('opened for reading only, it reads and refuses to write', async () => {

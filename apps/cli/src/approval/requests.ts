@@ -10,7 +10,7 @@ import { type Bytes, canonicalText, type Digest, err, type Json, ok, type Result
 import { changedFiles, type OpenRequest, type RunState } from '@openexec/kernel';
 import type { LedgerStore } from '@openexec/ledger';
 import type { ApprovalRequested } from '@openexec/protocol';
-import { loadRun } from '@openexec/runtime';
+import { loadRun, type Snapshots } from '@openexec/runtime';
 import { type Refusal, refuse } from '../exit.ts';
 import { storeRefusal } from '../openLedger.ts';
 import { readEvent } from '../read/events.ts';
@@ -30,11 +30,14 @@ const RUNS = 'run/';
 const MAX_DIFF_BYTES = 16 * 1024 * 1024;
 
 /** Every open request of every run that is not closed, in the order of the runs' names. */
-export async function openApprovals(store: LedgerStore): Promise<Result<readonly OpenApproval[], Refusal>> {
+export async function openApprovals(
+  store: LedgerStore,
+  snapshots: Snapshots | null = null,
+): Promise<Result<readonly OpenApproval[], Refusal>> {
   const found: OpenApproval[] = [];
   for await (const { trajectory, closed } of store.trajectories(RUNS)) {
     if (closed) continue;
-    const state = await loadRun(store, trajectory);
+    const state = await loadRun(store, trajectory, snapshots);
     if (!state.ok) return err(storeRefusal(state.error));
     const { request } = state.value;
     if (request === null) continue;

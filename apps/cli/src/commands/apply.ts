@@ -63,7 +63,7 @@ async function apply(wanted: string, options: ApplyOptions, context: CommandCont
 
 async function applyRun(run: TrajectoryId, work: Work): Promise<CommandResult> {
   const { options, context, project, ledger } = work;
-  const state = await loadRun(ledger.store, run);
+  const state = await loadRun(ledger.store, run, ledger.snapshots);
   if (!state.ok) return err(storeRefusal(state.error));
   const result = state.value.closed?.result ?? null;
   if (result === null)

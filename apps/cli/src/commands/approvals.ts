@@ -32,7 +32,7 @@ export function register(program: Command, context: CommandContext): void {
 }
 
 async function approvals(options: ApprovalsOptions, context: CommandContext, ledger: OpenLedger): Promise<CommandResult> {
-  const open = await openApprovals(ledger.store);
+  const open = await openApprovals(ledger.store, ledger.snapshots);
   if (!open.ok) return open;
   const project = await context.project();
   const root = project.ok ? project.value.root : null;

@@ -55,7 +55,7 @@ async function cancel(wanted: string, options: CancelOptions, context: CommandCo
     });
     const busy = !closed.ok && closed.error.code === 'run.busy';
     if (!closed.ok && !busy) return closed;
-    const state = await loadRun(ledger.store, run.value);
+    const state = await loadRun(ledger.store, run.value, ledger.snapshots);
     if (!state.ok) return err(storeRefusal(state.error));
     const outcome = state.value.closed?.outcome ?? null;
     if (options.json === true) context.output.json('cancel', { v: 1, run: run.value, closed: outcome, asked: asked.value.seq });

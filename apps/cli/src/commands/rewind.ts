@@ -65,7 +65,7 @@ async function goBack({ wanted, to, options, context, project, ledger }: GoBack)
   const run = await context.findRun(ledger.store, wanted);
   if (!run.ok) return run;
   // Before a sandbox or a model is looked for: a closed run needs neither to be refused.
-  const state = await loadRun(ledger.store, run.value);
+  const state = await loadRun(ledger.store, run.value, ledger.snapshots);
   if (!state.ok) return err(storeRefusal(state.error));
   if (state.value.status === 'closed')
     return refuse('run.closed', `${run.value} is closed (${state.value.closed?.outcome ?? ''}); a closed run is not rewound`);
@@ -116,10 +116,10 @@ function tell({ output }: CommandContext, { state, target, files, tree }: Rewoun
 
 function list(wanted: string, options: RewindOptions, context: CommandContext): Promise<CommandResult> {
   if (options.run === true) return Promise.resolve(refuse('usage.invalid', '--run goes with --to STAGE'));
-  return withLedger(context, {}, async ({ store }) => {
+  return withLedger(context, {}, async ({ store, snapshots }) => {
     const run = await context.findRun(store, wanted);
     if (!run.ok) return run;
-    const state = await loadRun(store, run.value);
+    const state = await loadRun(store, run.value, snapshots);
     if (!state.ok) return err(storeRefusal(state.error));
     const targets = rewindTargets(state.value);
     const { output } = context;

@@ -60,7 +60,11 @@ async function tried(
   if (!law.ok) return law;
   const policySet = underLaw(plan.value.policySet, law.value.adopted);
   if (!policySet.ok) return policySet;
-  const ground = groundFor(ledger, { policySet: policySet.value, catalogue: plan.value.catalogue }, { profile: profile.value, sandbox });
+  const ground = groundFor(
+    ledger,
+    { policySet: policySet.value, catalogue: plan.value.catalogue },
+    { profile: profile.value, sandbox, assets: context.assets },
+  );
   const made = await makeSelfTest({ context, ledger, operating: operating.value, ground, sandbox });
   if (!made.ok) return made;
   const recorded = made.value;

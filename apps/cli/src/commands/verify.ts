@@ -78,6 +78,7 @@ function verdictLines(verdict: Verdict, style: Style): string[] {
     ...anchorLines(verdict, style),
     ...findingLines(integrity, style),
     ...deepLines(verdict, style),
+    ...snapshotLines(verdict, style),
     ...checked.map((line, at) => `${at === 0 ? 'checked      ' : '             '}${line}`),
     ...notChecked.map((line, at) => `${at === 0 ? 'not checked  ' : '             '}${line}`),
   ];
@@ -137,6 +138,12 @@ function deepLines({ deep, asked }: Verdict, style: Style): string[] {
     ),
     ...[...deep.runs, ...deep.selfTests].flatMap((run) => runLines(run, style)),
   ];
+}
+
+function snapshotLines({ snapshots }: Verdict, style: Style): string[] {
+  return (snapshots?.wrong ?? []).map(
+    ({ message }) => `${style.red('✗')} derived data: ${safeLine(message)}; openexec ledger fsck --repair drops it, no entry needs it`,
+  );
 }
 
 function more({ omitted }: RunReport): string[] {

@@ -5,12 +5,14 @@ import { existsSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { type Digest, err, ok, toHex } from '@openexec/canon';
 import { decodeEntry, type KeptLedger, mentionedIn } from '@openexec/ledger';
+import { checkSnapshots } from '@openexec/runtime';
 import { backUpSqliteLedger } from '@openexec/stores';
 import type { CommandContext, CommandResult } from '../context.ts';
 import { EXIT, refuse } from '../exit.ts';
 import { checkTiles } from '../ledger/tiles.ts';
 import { storeRefusal } from '../openLedger.ts';
 import { safeLine } from '../output.ts';
+import { programDigest } from '../program.ts';
 import { openEvidence } from '../read/evidence.ts';
 import { withLedger } from '../read/guard.ts';
 
@@ -44,11 +46,26 @@ export async function fsck(context: CommandContext, options: FsckOptions): Promi
       output.result(`${repaired ? 'repaired' : '✗'} ${index === null ? 'ledger' : `index ${index}`}: ${code}: ${safeLine(message)}`);
     if (omitted > 0) output.result(`  and ${omitted} more`);
     output.result(`examined  ${entries} entries, ${blobs} blobs, root sha256:${toHex(root)}`);
-    const left = findings.filter(({ repaired }) => !repaired).length;
+    const derived = await fsckSnapshots(context, store, options.repair === true);
+    const left = findings.filter(({ repaired }) => !repaired).length + derived;
     if (left > 0 || omitted > 0)
       return refuse('fsck.failed', `${left + omitted} findings${firstBad === null ? '' : `, first bad index ${firstBad}`}`);
     return options.tiles === undefined ? ok(EXIT.ok) : fsckTiles(context, store, { ...options, tiles: options.tiles });
   });
+}
+
+/** Snapshots folded again from entries that were found sound; what differs is dropped where that is asked for. Answers how many are left. */
+async function fsckSnapshots({ assets, output }: CommandContext, store: KeptLedger, repair: boolean): Promise<number> {
+  const checked = await checkSnapshots(store, { shelf: store.snapshots, program: programDigest(assets) });
+  if (!checked.ok) {
+    output.result(`✗ snapshots: ${safeLine(checked.error.message)}`);
+    return 1;
+  }
+  const { wrong } = checked.value;
+  const dropped = repair && wrong.length > 0 && (await store.snapshots.drop(wrong)).ok;
+  for (const { message } of wrong) output.result(`${dropped ? 'dropped' : '✗'} snapshot.wrong: ${safeLine(message)}`);
+  if (checked.value.checked > 0) output.result(`examined  ${checked.value.checked} snapshots of runs`);
+  return dropped ? 0 : wrong.length;
 }
 
 /** Every tile of a folder, made again from entries that were found sound. */

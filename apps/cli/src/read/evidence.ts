@@ -6,7 +6,7 @@
 import { existsSync } from 'node:fs';
 import { type Digest, err, ok, parseCanonical, type Result, toHex } from '@openexec/canon';
 import { readPin } from '@openexec/config';
-import { decodeEntry, Holding, type LedgerStore, type Row } from '@openexec/ledger';
+import { decodeEntry, Holding, type KeptLedger, type LedgerStore, type Row } from '@openexec/ledger';
 import { eachBlobRef, type LedgerSource, type VerifyReport, verifyLedger } from '@openexec/verify';
 import type { LedgerPlace, Surroundings } from '../context.ts';
 import { type Refusal, refuse } from '../exit.ts';
@@ -40,7 +40,7 @@ export interface Integrity {
 }
 /** An open ledger as evidence. */
 export interface Evidence {
-  readonly store: LedgerStore;
+  readonly store: KeptLedger;
   readonly path: string;
   /** The fingerprint that the verification holds it to: the one given, else the pin, else none. */
   readonly trust: Digest | null;
@@ -49,7 +49,7 @@ export interface Evidence {
 }
 
 /** Where evidence is looked for. */
-export interface EvidenceContext extends PlaceContext, Pick<Surroundings, 'clock' | 'randomness'> {}
+export interface EvidenceContext extends PlaceContext, Pick<Surroundings, 'clock' | 'randomness' | 'assets'> {}
 
 /** Opens a ledger as evidence. `trust` is what the reader pinned elsewhere. */
 export async function openEvidence(

@@ -3,6 +3,7 @@
  * programs. Must never print, nor judge again what is not sound (PROTOCOL §10).
  */
 import { type DeepReport, deepVerify, diverged, unlawful } from '@openexec/audit';
+import { checkSnapshots, type SnapshotCheck } from '@openexec/runtime';
 import { type Digest, instantToMs, ok, parseDigest, type Result, type TrajectoryId } from '@openexec/canon';
 import type { CliDocument } from '@openexec/protocol';
 import { readAttempts } from '../anchors/attempts.ts';
@@ -11,6 +12,7 @@ import { openPlaces } from '../anchors/places.ts';
 import { EXIT, type Refusal, refuse } from '../exit.ts';
 import { findRun } from '../findRun.ts';
 import { stateFolderOf } from '../keyring.ts';
+import { programDigest } from '../program.ts';
 import type { VerifyReport } from '@openexec/verify';
 import { type Evidence, type EvidenceContext, type Integrity, openEvidence } from './evidence.ts';
 
@@ -20,6 +22,7 @@ const DEEP_CHECKED =
   'every judgement of every run named, and of every self-test: derived again and compared by kind, payload, cause, law position and time';
 const CARVING_CHECKED =
   'every grant carved from a writ: its chain, what was left of each writ, in one piece with the opening; settled with the close at what the run spent';
+const SNAPSHOTS_CHECKED = 'every snapshot of a run: folded again from the opening and compared byte by byte';
 const NO_HEAD = 'a head kept elsewhere: this ledger is not pinned here, so nobody remembers how far it had come';
 const ANCHORS_CHECKED = 'every receipt of an anchor, and what the places that hold a checkpoint hold now';
 /** The verifier's line that configured anchors answer. */
@@ -77,7 +80,14 @@ async function check(
     only = [run.value];
   }
   if (integrity.sound && asked) deep = await deepVerify(evidence.store, only === undefined ? {} : { runs: only });
-  return ok({ integrity, anchors, deep, asked });
+  const snapshots = deep === null ? null : await snapshotsOf(context, evidence, only?.[0]);
+  return ok({ integrity, anchors, deep, snapshots, asked });
+}
+
+/** Snapshots held against the fold from the start; null where they cannot be read, which says nothing of the entries. */
+async function snapshotsOf({ assets }: EvidenceContext, { store }: Evidence, run: TrajectoryId | undefined): Promise<SnapshotCheck | null> {
+  const checked = await checkSnapshots(store, { shelf: store.snapshots, program: programDigest(assets) }, run);
+  return checked.ok ? checked.value : null;
 }
 
 /** What is not sound shows nothing to hold a receipt against; what was never founded has no configuration of its own. */
@@ -114,6 +124,8 @@ export interface Verdict {
   /** Null where none is configured, or where the ledger is not sound. */
   readonly anchors: Anchored | null;
   readonly deep: DeepReport | null;
+  /** Null unless every judgement was derived again. */
+  readonly snapshots: SnapshotCheck | null;
   readonly asked: boolean;
 }
 
@@ -122,9 +134,12 @@ export function exitOf({
   integrity,
   anchors,
   deep,
+  snapshots,
 }: Verdict): typeof EXIT.ok | typeof EXIT.integrity | typeof EXIT.diverged | typeof EXIT.anchor {
   if (!integrity.sound || (deep !== null && unlawful(deep).length > 0)) return EXIT.integrity;
   if (deep !== null && diverged(deep)) return EXIT.diverged;
+  // What is derived tells another story than the entries: they are sound, and somebody or something is not.
+  if (snapshots !== null && snapshots.wrong.length > 0) return EXIT.diverged;
   return anchors !== null && anchors.required && anchors.flag !== 'fresh' ? EXIT.anchor : EXIT.ok;
 }
 
@@ -134,7 +149,7 @@ export function levelOf({ integrity, anchors }: Verdict): VerifyReport['level'] 
 }
 
 /** What a verdict rests on, and what it says nothing about. */
-export function checkedLists({ integrity, anchors, deep }: Verdict): {
+export function checkedLists({ integrity, anchors, deep, snapshots }: Verdict): {
   readonly checked: readonly string[];
   readonly notChecked: readonly string[];
 } {
@@ -145,14 +160,19 @@ export function checkedLists({ integrity, anchors, deep }: Verdict): {
   const { carvedUnchecked } = deep.totals;
   const settled = carvedUnchecked === 0 ? [] : [`${carvedUnchecked} settlements against the spend of a close that was erased`];
   return {
-    checked: [...checked, BLOBS_CHECKED, DEEP_CHECKED, CARVING_CHECKED],
-    notChecked: [...notChecked.filter((line) => !line.endsWith(DEEP_MARK)), ...settled],
+    checked: [...checked, BLOBS_CHECKED, DEEP_CHECKED, CARVING_CHECKED, ...((snapshots?.checked ?? 0) === 0 ? [] : [SNAPSHOTS_CHECKED])],
+    notChecked: [...notChecked.filter((line) => !line.endsWith(DEEP_MARK)), ...settled, ...foreignText(snapshots)],
   };
+}
+
+function foreignText(snapshots: SnapshotCheck | null): readonly string[] {
+  const foreign = snapshots?.foreign ?? 0;
+  return foreign === 0 ? [] : [`${foreign} snapshots that another program made: this one never reads them`];
 }
 
 /** The JSON document of a verdict, version 1. */
 export function documentOf(verdict: Verdict): CliDocument<'verify'> {
-  const { integrity, anchors, deep } = verdict;
+  const { integrity, anchors, deep, snapshots } = verdict;
   const { report, faults, faultsOmitted } = integrity;
   const { checked, notChecked } = checkedLists(verdict);
   return {
@@ -177,6 +197,7 @@ export function documentOf(verdict: Verdict): CliDocument<'verify'> {
     checked,
     notChecked,
     deep,
+    snapshots: snapshots === null ? null : { ...snapshots, wrong: [...snapshots.wrong] },
     anchors: anchors === null ? null : anchorsDocument(anchors),
   };
 }

@@ -120,7 +120,7 @@ export interface TakeOver {
 /** Takes a run over: the model, the tree and the sandbox as `run.opened` recorded them. */
 export async function takeOver(options: TakeOver): Promise<CommandResult> {
   const { ledger, run } = options;
-  const state = await loadRun(ledger.store, run);
+  const state = await loadRun(ledger.store, run, ledger.snapshots);
   if (!state.ok) return err(storeRefusal(state.error));
   if (state.value.status === 'closed') return closedAlready(options, state.value);
   const taken = await handsFor(options);

@@ -88,6 +88,7 @@ export async function openHands(options: HandsOptions): Promise<Result<{ readonl
     redact: (bytes) => redactor.redactBytes(bytes),
     observe: (stored) => options.observe(stored),
     sleep,
+    ...(ledger.snapshots === null ? {} : { snapshots: ledger.snapshots }),
     lease: { acquire: (run) => leaseRun(ledger.place, run, join(ledger.stateFolder, 'runs')) },
   };
   return ok({ hands, base });

@@ -113,7 +113,7 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
   if (!clean.ok) return clean;
   const confined = await sandbox.value.check();
   // Of the set that the run opens with, which the law has a say in, not the one that the files alone make.
-  const ground = groundFor(ledger, opening.value, { profile: opening.value.profile, sandbox: confined });
+  const ground = groundFor(ledger, opening.value, { profile: opening.value.profile, sandbox: confined, assets: context.assets });
   const standing = await standingSelfTest({ context, ledger, operating: operating.value, ground, sandbox: confined });
   if (!standing.ok) return standing;
   company.proven(standing.value);

@@ -16,6 +16,7 @@ import { describeToolchain, seccompArch, seccompDigest } from '@openexec/workspa
 import type { OpenLedger, Surroundings } from '../context.ts';
 import { type Refusal, refuse } from '../exit.ts';
 import { storeRefusal } from '../openLedger.ts';
+import { runtimeName } from '../program.ts';
 import { VERSION } from '../version.ts';
 import type { Operating } from './drive.ts';
 import { provideOf } from './hands.ts';
@@ -68,9 +69,10 @@ export function profileFor(
 export function groundFor(
   ledger: OpenLedger,
   { policySet, catalogue }: Pick<RunPlan, 'policySet' | 'catalogue'>,
-  { profile, sandbox }: { readonly profile: SandboxProfile; readonly sandbox: SandboxReport },
+  { profile, sandbox, assets }: { readonly profile: SandboxProfile; readonly sandbox: SandboxReport; readonly assets: string },
 ): SelfTestGround {
-  return { ledger: ledger.fingerprint, runtime: VERSION, policySet, catalogue, profile, host: hostDigest(sandbox) };
+  // The build, not the version alone: a program that was changed since proves itself anew.
+  return { ledger: ledger.fingerprint, runtime: runtimeName(VERSION, assets), policySet, catalogue, profile, host: hostDigest(sandbox) };
 }
 
 /** What confining depends on, of this machine since it was started: a digest, so that no name of it stands in the ledger. */

@@ -67,6 +67,12 @@ const deep = z.strictObject({
     selfTestJudgements: count,
   }),
 });
+/** Snapshots folded again; `foreign` were made by another program, `wrong` hold what the entries do not fold to. */
+const snapshots = z.strictObject({
+  checked: count,
+  foreign: count,
+  wrong: z.array(z.strictObject({ run, seq: count, message: text })),
+});
 /** What was found of anchors; `age` in seconds, by the older of our clock at recording and the time stated in the receipt. */
 const anchors = z.strictObject({
   configured: z.array(text),
@@ -101,6 +107,7 @@ export const verify = z.strictObject({
   checked: z.array(text),
   notChecked: z.array(text),
   deep: deep.nullable(),
+  snapshots: snapshots.nullable().optional(),
   anchors: anchors.nullable().optional(),
 });
 const record = z.strictObject({ version: count, value: digest.nullable(), retracted: z.boolean(), lastCommit: count });

@@ -11,10 +11,11 @@ import { codeOf, isOutcome, type OpenFailure, openRefusal } from '../errors.ts';
 import { parseAddress } from '../postgres/address.ts';
 import { clientConfig, connect, isOutcome as isPostgresOutcome, openRefusal as postgresRefusal } from '../postgres/connect.ts';
 import { checkDurable as checkPostgres } from '../postgres/tables.ts';
+import { snapshotTable, type WithSnapshots } from '../querySnapshots.ts';
 import { checkDurable as checkSqlite, setDurable } from '../schema.ts';
 
 /** Raised by every migration; counted apart from the formats of ledgers. */
-const COMPANION_FORMAT = 1;
+const COMPANION_FORMAT = 2;
 
 /** What a death may leave to whoever opens the ledger for writing next (`head.unfinished`). */
 export const NOTHING = 0;
@@ -34,7 +35,7 @@ const BUSY_WAIT_MS = 10;
 type Count = number | string;
 
 /** Tables as kysely knows them, alike on both. */
-export interface CompanionTables {
+export interface CompanionTables extends WithSnapshots {
   readonly companion: {
     readonly id: number;
     readonly format: number;
@@ -134,6 +135,8 @@ const MIGRATIONS: readonly ((type: Types) => readonly string[])[] = [
     `CREATE TABLE checkpoints (size ${int} PRIMARY KEY, note ${name} NOT NULL)`,
     `CREATE TABLE staged (idx ${int} PRIMARY KEY, entry ${bytes} NOT NULL)`,
   ],
+  // Derived: see snapshotRows.ts.
+  (types) => [snapshotTable(types)],
 ];
 interface Types {
   readonly bytes: string;
@@ -250,6 +253,11 @@ async function prepared(kind: Kind, options: CompanionOptions): Promise<Result<O
       code: 'store.notALedger',
       message: `${shown(options.place)} is the companion of stream ${row.stream}, not of ${options.stream}`,
     });
+  if (Number(row.format) < COMPANION_FORMAT) {
+    if (options.readOnly)
+      return err({ code: 'store.notALedger', message: `${shown(options.place)} has an older format; open it for writing once` });
+    await inTransaction(db, (tx) => raise(tx, kind));
+  }
   const durable = await kind.checkDurable();
   return durable.ok
     ? ok({ db, instance: row.instance, isPostgres: kind.types === POSTGRES, truncateLog: () => kind.truncateLog() })
@@ -268,6 +276,16 @@ async function make(tx: CompanionTx, kind: Kind, options: CompanionOptions): Pro
     .insertInto('head')
     .values({ id: 0, size: 0, frontier: Buffer.alloc(0), leaf: null, fingerprint: null, successor: null, pruned: 0, unfinished: NOTHING })
     .execute();
+}
+
+/** Takes an older companion to this format, unless another process was faster. */
+async function raise(tx: CompanionTx, kind: Kind): Promise<void> {
+  // Takes the lock, as everything that writes does.
+  await tx.updateTable('head').set({ id: 0 }).where('id', '=', 0).execute();
+  const { format } = await tx.selectFrom('companion').select('format').where('id', '=', 0).executeTakeFirstOrThrow();
+  for (const migration of MIGRATIONS.slice(Number(format)))
+    for (const statement of migration(kind.types)) await sql.raw(statement).execute(tx);
+  await tx.updateTable('companion').set({ format: COMPANION_FORMAT }).where('id', '=', 0).execute();
 }
 
 /** A place without its password. */

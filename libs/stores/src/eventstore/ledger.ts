@@ -4,13 +4,16 @@
  */
 import { err, ok, type Result } from '@openexec/canon';
 import type { KeptLedger } from '@openexec/ledger';
+import type { Kysely, Transaction } from 'kysely';
 import type { OpenFailure } from '../errors.ts';
+import { QuerySnapshots, type WithSnapshots } from '../querySnapshots.ts';
 import { inPortions } from '../salts.ts';
 import { KeptStoredLedger, type LedgerParts, type OpenOptions, type StoredLedger } from '../storedLedger.ts';
 import { type EventStoreAddress, parseEventStoreAddress } from './address.ts';
 import { connectClient } from './client.ts';
-import { openCompanion, type OpenedCompanion } from './companion.ts';
+import { inTransaction, openCompanion, type OpenedCompanion } from './companion.ts';
 import { companionRefusal, isOutcome, openRefusal, readFault } from './failures.ts';
+import { lockedHead } from './indexHead.ts';
 import { EventStoreKeeper } from './keeper.ts';
 import { EventStoreReader } from './reader.ts';
 import { EntryStream } from './stream.ts';
@@ -143,7 +146,19 @@ function handleOf({ stream, companion, address }: Connected, options: EventStore
     isClosed: () => ledger.isClosed,
     onWindow,
   });
-  const ledger: KeptStoredLedger = new KeptStoredLedger(parts, keeper);
+  const snapshots = new QuerySnapshots({
+    db: db as unknown as Kysely<WithSnapshots>, // The tables of a companion, seen as the one that snapshots are in.
+    readOnly: options.access === 'readOnly',
+    isClosed: () => ledger.isClosed,
+    locked: (work) =>
+      inTransaction(db, async (tx) => {
+        await lockedHead(tx);
+        await work(tx as unknown as Transaction<WithSnapshots>);
+      }),
+    isOutcome,
+    refusalOf: companionRefusal,
+  });
+  const ledger: KeptStoredLedger = new KeptStoredLedger(parts, keeper, snapshots);
   return ledger;
 }
 

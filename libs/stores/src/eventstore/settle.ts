@@ -4,7 +4,9 @@
  */
 import type { Digest, TrajectoryId } from '@openexec/canon';
 import { decodeEntry, LedgerFault, placeKey, Release, type Released, runLater } from '@openexec/ledger';
+import type { Transaction } from 'kysely';
 import { ERASED } from '../blobParts.ts';
+import { forgetSnapshots, type WithSnapshots } from '../querySnapshots.ts';
 import { type CompanionTx, inTransaction, NOTHING, type OpenedCompanion, TO_FORGET, TO_TRUNCATE } from './companion.ts';
 import { indexHead, lockedHead } from './indexHead.ts';
 import { blobOf, payloadsOf } from './payloads.ts';
@@ -44,6 +46,17 @@ async function forget(tx: CompanionTx, stream: EntryStream): Promise<number> {
   const head = await lockedHead(tx);
   if (head.unfinished !== TO_FORGET) return 0;
   const { drop, hollow } = await releasedBy(tx, stream, head.size);
+  const runs = await tx
+    .selectFrom('entries')
+    .innerJoin('trajectories', 'trajectories.id', 'entries.trajectory')
+    .select('trajectories.name')
+    .distinct()
+    .where('entries.erased', '=', 1)
+    .execute();
+  await forgetSnapshots(
+    tx as unknown as Transaction<WithSnapshots>, // The companion holds both tables.
+    runs.map(({ name }) => name),
+  );
   await tx
     .deleteFrom('payloads')
     .where('commitment', 'in', tx.selectFrom('entries').select('commitment').where('erased', '=', 1))

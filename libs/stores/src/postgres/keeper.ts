@@ -20,10 +20,11 @@ import {
   type Released,
   runLater,
 } from '@openexec/ledger';
-import { sql } from 'kysely';
+import { sql, type Transaction } from 'kysely';
 import { ERASED } from '../blobParts.ts';
 import type { Refusal } from '../errors.ts';
 import { copyFailure, forgetBy, Going, hindrance, NOT_EMPTY, noteIn, type REFUSED } from '../keeping.ts';
+import { forgetSnapshots, type WithSnapshots } from '../querySnapshots.ts';
 import type { LedgerParts } from '../storedLedger.ts';
 import type { TrajectoryRow } from '../view.ts';
 import { blobOf } from './blobRows.ts';
@@ -174,6 +175,8 @@ class ForgetWork implements Within {
       UPDATE entries SET payload = NULL, salt = NULL
       FROM UNNEST(${going.map(({ id }) => String(id))}::bigint[], ${going.map(({ seq }) => seq)}::bigint[]) AS p (trajectory, seq)
       WHERE entries.trajectory = p.trajectory AND entries.seq = p.seq`.execute(tx);
+    // One schema holds both tables.
+    await forgetSnapshots(tx as unknown as Transaction<WithSnapshots>, [...this.going.runs]);
     const drop = [...released.drop];
     const hollow = [...released.hollow];
     await sql`DELETE FROM blob_parts WHERE digest = ANY(${[...drop, ...hollow]}::text[])`.execute(tx);

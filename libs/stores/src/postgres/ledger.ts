@@ -4,9 +4,10 @@
  */
 import { err, ok, type Result } from '@openexec/canon';
 import type { KeptLedger } from '@openexec/ledger';
-import { sql } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { ClientConfig } from 'pg';
 import type { OpenFailure } from '../errors.ts';
+import { lockHead, QuerySnapshots, type WithSnapshots } from '../querySnapshots.ts';
 import type { Later } from '../reading.ts';
 import { inPortions } from '../salts.ts';
 import { KeptStoredLedger, type OpenOptions } from '../storedLedger.ts';
@@ -114,6 +115,20 @@ function handleOf({ db, address, config, instance }: Connected, options: Postgre
     isClosed: () => ledger.isClosed,
     ask,
   });
+  // The tables of a schema, seen as the one that snapshots are in.
+  const shelves = db as unknown as Kysely<WithSnapshots>;
+  const snapshots = new QuerySnapshots({
+    db: shelves,
+    readOnly: options.access === 'readOnly',
+    isClosed: () => ledger.isClosed,
+    locked: (work) =>
+      shelves.transaction().execute(async (tx) => {
+        await lockHead(tx);
+        await work(tx);
+      }),
+    isOutcome,
+    refusalOf: (error) => writeRefusal(error, false),
+  });
   const ledger: KeptStoredLedger = new KeptStoredLedger(
     {
       options,
@@ -126,6 +141,7 @@ function handleOf({ db, address, config, instance }: Connected, options: Postgre
       dispose: () => db.destroy(),
     },
     keeper,
+    snapshots,
   );
   return ledger;
 }

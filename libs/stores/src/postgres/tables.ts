@@ -5,12 +5,13 @@
 import { type Clock, err, ok, type Randomness, type Result, toHex } from '@openexec/canon';
 import { type Kysely, type QueryExecutorProvider, sql, type Transaction } from 'kysely';
 import type { OpenFailure } from '../errors.ts';
+import { snapshotTable, type WithSnapshots } from '../querySnapshots.ts';
 
 /** Raised by every migration; counted apart from SQLite's. */
-export const POSTGRES_FORMAT = 1;
+export const POSTGRES_FORMAT = 2;
 
 /** Tables as kysely knows them. `bigint` columns arrive as text, `bytea` as Buffer. */
-export interface Tables {
+export interface Tables extends WithSnapshots {
   readonly store: { readonly instance: string };
   readonly migrations: { readonly version: number; readonly applied: string };
   readonly head: {
@@ -70,6 +71,8 @@ const MIGRATIONS: readonly (readonly string[])[] = [
     'CREATE TABLE blob_parts (digest text COLLATE "C" NOT NULL, part integer NOT NULL, bytes bytea NOT NULL, PRIMARY KEY (digest, part))',
     "INSERT INTO head VALUES (0, 0, '', NULL, NULL)",
   ],
+  // Derived: see snapshotRows.ts. May be emptied at any time, but for the rows that say what was forgotten.
+  [snapshotTable({ bytes: 'bytea', int: 'bigint', name: 'text COLLATE "C"' })],
 ];
 
 /** Brings a missing, fresh or older schema to {@link POSTGRES_FORMAT}, in one transaction under a lock of its own. */
