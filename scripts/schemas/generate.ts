@@ -14,6 +14,7 @@ import {
   type Kind,
   kindRow,
   policyBundle,
+  routingPlan,
   skill,
   policySet,
   sandboxProfile,
@@ -26,6 +27,7 @@ import { eventsPage } from './page.ts';
 const OBJECTS: Readonly<Record<string, { readonly schema: z.ZodType; readonly title: string }>> = {
   entry: { schema: entry, title: 'An entry: the permanent part of an event (entry.md)' },
   writ: { schema: writ, title: 'The body of a writ (writ.md)' },
+  'routing-plan': { schema: routingPlan, title: 'The evidence of a router, version 1' },
   skill: { schema: skill, title: 'A skill, version 1' },
   'policy-bundle': { schema: policyBundle, title: 'A policy bundle, version 1' },
   'policy-set': { schema: policySet, title: 'The policy layers of one run, outermost first' },

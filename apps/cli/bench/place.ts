@@ -258,6 +258,7 @@ const unused = (): Promise<never> => Promise.reject(new Error('the runtime does 
 const WORKSPACE: Workspace = {
   root: '/nowhere',
   gitView: null,
+  maskedGitView: async () => ok(null),
   rebuild: async () => ok(undefined),
   accept: async () => ok(undefined),
   restore: async () => ok(undefined),

@@ -98,6 +98,16 @@ export const REFUSALS = {
     where: 'configuration',
     remedy: 'openexec skill list shows the skills of this checkout; a file is named by its path',
   },
+  'routing.invalid': {
+    exit: 2,
+    where: 'command line',
+    remedy: 'correct the evidence; schemas/routing-plan.schema.json says what it holds',
+  },
+  'routing.mismatch': {
+    exit: 2,
+    where: 'command line',
+    remedy: 'ask the model that the evidence selected (--model), or leave the evidence out',
+  },
   'skill.params': { exit: 2, where: 'command line', remedy: 'openexec skill show NAME lists the parameters; give --skill-param KEY=VALUE' },
   'policy.tampered': {
     exit: 20,

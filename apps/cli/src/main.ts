@@ -75,6 +75,7 @@ const OPEN_LEDGERS: ReadonlySet<string> = new Set([
   'doctor',
   'self-test',
   '__complete',
+  'skill bind',
   ...['get', 'prove'].map((name) => `world ${name}`),
   ...['list', 'explain', 'adopt'].map((name) => `policy ${name}`),
   ...['issue', 'narrow', 'show', 'verify', 'revoke', 'restore', 'list'].map((name) => `writ ${name}`),

@@ -17,7 +17,8 @@ export const GROUPS: readonly GroupRow[] = [
   row(
     'A2',
     'a proposal is staged, suspended or rejected, each recorded whole',
-    'routing evidence is not recorded yet, so nothing shows that it leaves ids alone',
+    null,
+    lib('kernel', 'bound.test.ts', 'is taken and does nothing: the state is what it was, and its bytes are never at hand'),
     lib('kernel', 'approvals.test.ts', 'one vote is counted and nothing starts; the second starts exactly what was asked'),
     lib('kernel', 'compile.test.ts', 'or let through at step 11: the same call, lawful, starts exactly once'),
     lib(
@@ -304,7 +305,13 @@ export const GROUPS: readonly GroupRow[] = [
   row(
     'A24',
     'routing evidence is recorded, replay-safe, and never read for authority',
-    'routing evidence is not built: no router is asked, and router.planned has no command',
+    null,
+    lib('kernel', 'bound.test.ts', 'is taken and does nothing: the state is what it was, and its bytes are never at hand'),
+    cli(
+      'routing',
+      'A24: evidence is recorded with its run, told with what was measured, from a cursor on; nothing of the work is in it',
+      'A24: whatever the evidence says, every judgement is the same: doctored in the ledger it changes no verdict',
+    ),
   ),
   row(
     'A25',

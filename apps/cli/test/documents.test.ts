@@ -115,7 +115,10 @@ verifies(
     expect(await document('run', null, 'resume', 'latest')).toMatchObject({ result: null, prompts: 1, request: null });
     provider.say({ calls: [patchScripts()] });
     await openexec('run', 'Add a script');
+    place.write('.openexec/skills/docs.yaml', 'name: docs\nversion: 1\ntitle: Documents only\nwritePaths: [docs/**]\n');
+    await document('skill-bind', 0, 'skill', 'bind', 'latest', 'docs');
     await document('cancel', 0, 'cancel', 'latest');
+    await lines('routing-outcome', 0, 'model', 'routes');
 
     const { runs } = (await document('runs', 0, 'runs')) as {
       readonly runs?: readonly { readonly run: string; readonly status: string }[];

@@ -2,12 +2,13 @@
  * One written denial against every way in which this build's actions reach a file: reading it, each patch format, deleting it, moving it, landing it.
  * Through the bundle. GOALS E01, E20.
  */
-import { describe, expect } from '@jest/globals';
-import { patchSum, type Reply } from './place.ts';
-import { inOnePlace, openexec, place, provider } from './scene.ts';
+import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+import { makePlace, patchSum, type Place, type Reply } from './place.ts';
+import { bundle, inOnePlace, openexec, place, provider } from './scene.ts';
 import { verifies } from './verifies.ts';
 
 const TIME_MS = 180_000;
+const LONG_MS = 600_000;
 
 inOnePlace(() => undefined);
 
@@ -91,5 +92,70 @@ describe('a denial that is written once', () => {
       expect((await openexec('verify', '--deep')).exit).toBe(0);
     },
     TIME_MS,
+  );
+});
+
+/** Prints whatever a command can find of the canary; the check passes once the sum is a product. */
+const SNOOP = [
+  "import { execSync } from 'node:child_process';",
+  "import { readFileSync } from 'node:fs';",
+  "const say = (command) => { try { console.log(execSync(command, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })); } catch { console.log('nothing'); } };",
+  "for (const command of ['cat keep/canary.txt', 'grep -r still.alive keep', 'git show HEAD:keep/canary.txt', 'git log -p', 'git cat-file --batch-all-objects --batch', 'cp -r keep /tmp/k; cat /tmp/k/canary.txt']) say(command);",
+  "console.log('snooped');",
+  "process.exit(readFileSync('sum.js', 'utf8').includes('a * b') ? 0 : 1);",
+].join('\n');
+const LOOKS: NonNullable<Reply['calls']> = [
+  { name: 'search', arguments: { pattern: 'still-[a]live' } },
+  { name: 'list_files', arguments: {} },
+];
+
+describe('a denial to read one folder', () => {
+  let ground: Place;
+  beforeAll(async () => {
+    ground = makePlace();
+    ground.write(CANARY, 'still-alive\n');
+    ground.write('snoop.mjs', SNOOP);
+    ground.write('package.json', '{"name":"s","version":"1.0.0","type":"module","scripts":{"test":"node snoop.mjs"}}\n');
+    ground.git('add', '-A');
+    ground.git('-c', 'user.name=Test', '-c', 'user.email=test@example.org', 'commit', '-q', '-m', 'canary');
+    expect((await inGround('init', '--model', 'openai:gpt-test')).exit).toBe(0);
+  }, LONG_MS);
+  afterAll(() => ground.remove());
+  const inGround = (...args: readonly string[]) => bundle.run(args, { cwd: ground.root, env: { ...ground.env, ...provider.env } });
+
+  /** A run whose model looks around and whose first check fails: what models were shown, and what the check could not see. */
+  async function snooped(): Promise<{ readonly shown: string; readonly masked: unknown; readonly told: string }> {
+    const before = provider.requests.length;
+    provider.say({ calls: [...LOOKS, patchSum('-', '+')] }, { text: 'done' }, { calls: [patchSum('+', '*')] }, { text: 'done' });
+    const ended = await inGround('run', 'Make sum add, see keep/canary.txt', '--json');
+    expect({ exit: ended.exit, stderr: ended.exit === 0 ? '' : ended.stderr }).toEqual({ exit: 0, stderr: '' });
+    const lines = (await inGround('timeline', 'latest', '--jsonl')).stdout.trim().split('\n');
+    const events = lines.map((line) => JSON.parse(line) as { kind: string; body: { action: string; sandbox: { masked?: unknown } } });
+    const check = events.find(({ kind, body }) => kind === 'execution.started' && body.action === 'run_tests');
+    const told = (await inGround('timeline', 'latest')).stdout;
+    return { shown: JSON.stringify(provider.requests.slice(before)), masked: check?.body.sandbox.masked ?? null, told };
+  }
+
+  verifies(
+    'E01',
+    'reaches searches, lists, context packs, commands and their git, and with nobody denying it each of them sees the file',
+    async () => {
+      const open = await snooped();
+      expect(open.masked).toBeNull();
+      expect(open.shown).toContain('snooped');
+      expect(open.shown).toContain('keep/canary.txt:1:still-alive');
+      expect(open.shown.split('still-alive').length).toBeGreaterThan(6);
+      expect(open.told).not.toContain('may not be read there');
+      ground.write('.openexec/policy/keep.yaml', DENY);
+      const closed = await snooped();
+      expect(closed.masked).toEqual({ inline: ['keep/**'] });
+      expect(closed.shown).toContain('snooped');
+      expect(closed.shown).not.toContain('still-alive');
+      expect(closed.shown).toContain('1 that may not be read are left out');
+      expect(closed.told).toContain('1 place may not be read there');
+      expect((await inGround('verify', '--deep')).exit).toBe(0);
+      expect((await inGround('replay', 'latest')).exit).toBe(0);
+    },
+    LONG_MS,
   );
 });

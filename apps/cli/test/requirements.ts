@@ -32,11 +32,17 @@ const later = (sentence: string, missing: string): Requirement => ({ sentence, s
 export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
   E01: partial(
     'a deny is a deny on every path',
-    'paths of HTTP, MCP, child runs and hooks come with those adapters, and a canary of the self-test with each; a denial to read one file does not reach into searches and commands that read a whole folder',
+    'paths of HTTP, MCP, child runs and hooks come with those adapters, and a canary of the self-test with each',
     cli(
       'policyCanary',
       'holds through reading, through every format of a patch, through deleting, moving and mixing, and the run goes on without it',
     ),
+    cli(
+      'policyCanary',
+      'reaches searches, lists, context packs, commands and their git, and with nobody denying it each of them sees the file',
+    ),
+    lib('kernel', 'masked', 'a file is masked exactly where reading it by itself would be refused (property)'),
+    lib('workspace', 'masked', 'A120: what the profile masks is read in no way, and each way works where nothing is masked'),
     cli('run', 'by the same policy in the repository ends the same way, and a permit in the repository grants nothing'),
     cli('demo', 'show says what was asked, every refusal with its reason, the result and how to check and undo it'),
   ),

@@ -110,6 +110,27 @@ tell({ ended: await Promise.all(runs.map((run) => run.result)), events, late, he
     },
   );
 
+  test('binds its run to skills, and records why its model was chosen; both are in the ledger that the command reads', async () => {
+    other.write(
+      '.openexec/skills/docs.yaml',
+      'name: docs\nversion: 1\ntitle: Documents only\ninstructions: For {who}.\nwritePaths: [docs/**]\nparams: [{key: who}]\n',
+    );
+    const told = program<{ readonly ended: Result; readonly unknown: Result }>(`
+const own = fixing();
+const model = own.adapter.provider + ':' + own.name;
+const routing = { v: 1, router: 'wise', decision: 'sha256:' + '0'.repeat(64), selected: model, candidates: [{ model, reasons: [], confidenceBps: null, latencyEstimateMs: null, costEstimateUsdMicros: null }], reasons: [], fallback: null };
+tell({
+  ended: await startRun({ ...there, task, model: own, skills: ['docs'], skillParams: { who: 'experts' }, routing }).result,
+  unknown: await startRun({ ...there, task, model: fixing(), skills: ['dosc'] }).result,
+});
+`);
+    expect(told.unknown).toMatchObject({ ok: false, error: { code: 'skill.unknown' } });
+    expect(told.ended).toMatchObject({ ok: true, value: { branch: null } });
+    expect((await openexec(other, 'show', 'latest')).stdout).toContain('with who=experts: narrows the writ');
+    expect((await openexec(other, 'model', 'routes')).stdout).toContain('chosen by wise among 1');
+    expect(await openexec(other, 'verify', '--deep')).toMatchObject({ exit: 0 });
+  });
+
   test('refuses as the command does: the same code, exit and remedy, and no run', async () => {
     place.write('sum.js', 'changed\n');
     const told = program<Readonly<Record<string, Result>>>(`

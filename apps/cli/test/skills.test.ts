@@ -95,6 +95,79 @@ describe('a run that is bound to a skill', () => {
   );
 });
 
+describe('a run that is bound while it is open', () => {
+  test(
+    'has less from there on, over a kill and a resume: the model is told, and what it could do before is denied',
+    async () => {
+      place.write(
+        '.openexec/skills/late.yaml',
+        'name: late\nversion: 3\ntitle: Late\ninstructions: Leave {what} alone.\nwritePaths: [docs/**]\nparams: [{key: what}]\n',
+      );
+      const asked = provider.requests.length;
+      let answer: () => void = () => undefined;
+      provider.say(
+        { calls: [patchSum('-', '+')], after: new Promise<void>((resolve) => (answer = resolve)) },
+        { calls: [patchSum('+', '*')] },
+        { text: 'I may not' },
+      );
+      const running = openexec('run', 'Change the sum', '--json');
+      await provider.arrived(asked + 1);
+      const bound = json<{ run: string; seq: number; skill: { name: string; version: number } }>(
+        await fine('skill', 'bind', 'latest', 'late', '--skill-param', 'what=the code', '--because', 'documents only', '--json'),
+      );
+      expect(bound.skill).toMatchObject({ name: 'late', version: 3 });
+      answer();
+      expect((await running).exit).not.toBe(0);
+      // The answer came before the model could know: its patch is judged under the narrower writ all the same.
+      const said = JSON.stringify(provider.requests[asked + 1]?.messages);
+      expect(said).toContain('does not grant writePaths sum.js');
+      expect(said).toContain('Leave the code alone.');
+      const events = (await fine('timeline', bound.run, '--jsonl')).stdout
+        .trim()
+        .split('\n')
+        .map(
+          (line) =>
+            JSON.parse(line) as {
+              seq: number;
+              kind: string;
+              cause: number | null;
+              body: { why?: string; params?: object; because?: string };
+            },
+        );
+      expect(events.find(({ seq }) => seq === bound.seq)).toMatchObject({
+        kind: 'skill.bound',
+        body: { params: { what: 'the code' }, because: 'documents only' },
+      });
+      expect(events.filter(({ cause }) => cause === bound.seq)[0]).toMatchObject({ kind: 'fact.noted', body: { why: 'skill.bound' } });
+      expect((await fine('show', bound.run)).stdout).toMatch(
+        /skill +late version 3 sha256:[0-9a-f]{64} with what=the code: narrows the writ/,
+      );
+      await fine('verify', '--deep');
+      await fine('replay', bound.run);
+    },
+    TIME_MS,
+  );
+
+  test(
+    'only while it is open, to what is a skill, with its parameters: anything else is refused and nothing is appended',
+    async () => {
+      const before = json<{ size: string | number }>(await fine('ledger', 'info', '--json')).size;
+      const rows: readonly (readonly [string, readonly string[]])[] = [
+        ['run.closed', ['latest', 'quiet']],
+        ['skill.unknown', ['latest', 'dosc']],
+        ['skill.params', ['latest', 'late']],
+        ['run.unknown', ['0123456789ab', 'quiet']],
+      ];
+      for (const [code, args] of rows) {
+        const ended = await openexec('skill', 'bind', ...args, '--json');
+        expect({ args, code: json<{ error?: { code: string } }>(ended).error?.code }).toEqual({ args, code });
+      }
+      expect(json<{ size: string | number }>(await fine('ledger', 'info', '--json')).size).toEqual(before);
+    },
+    TIME_MS,
+  );
+});
+
 test(
   'what is no skill, has a wrong parameter or is not there is refused with its code and place, and opens nothing',
   async () => {

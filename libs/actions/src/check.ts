@@ -84,13 +84,16 @@ async function runCheck(words: CheckWords, job: Job): Promise<Result<Outcome, Ac
 export async function runConfigured(words: CheckWords, { order, hands, stop }: Job): Promise<Result<CommandOutcome, ActionFailure>> {
   if (order.command === null)
     return fail('command.notConfigured', `there is no ${words.command} command; set commands.${words.command} in the configuration`);
+  const { masked } = order.profile;
+  const view = masked === undefined ? ok(hands.workspace.gitView) : await hands.workspace.maskedGitView(masked);
+  if (!view.ok) return failWorkspace(view.error);
   const ran = await hands.sandbox.run(
     {
       profile: order.profile,
       argv: order.command,
       directory: '',
       workspace: hands.workspace.root,
-      gitView: hands.workspace.gitView,
+      gitView: view.value,
       deadlineMs: order.deadlineMs,
       stdin: null,
     },

@@ -3,11 +3,12 @@
  * whatever the repository says about it; what is too long to show is named with its counts (SECURITY §6.6, A20).
  */
 import { type Json, ok, type Result, utf8Encode } from '@openexec/canon';
-import { type FileDiff, isAutoRun } from '@openexec/catalogue';
+import { type ExecutionOrder, type FileDiff, isAutoRun } from '@openexec/catalogue';
 import { type ActionFailure, fail, failWorkspace } from './errors.ts';
 import {
   cutText,
   type Hands,
+  isHidden,
   jsonArtifact,
   lossyText,
   type Outcome,
@@ -23,14 +24,20 @@ const DIFF_BYTES = 192 * 1024;
 /** Files listed one by one; more are counted. A report is read by a model too. */
 const LISTED_MAX = 1000;
 
-/** The files that differ, with texts up to `maxBytes`; the tree must be the one that the ledger computed. */
-export async function differences(hands: Hands, tree: string, maxBytes: number): Promise<Result<readonly FileDiff[], ActionFailure>> {
+/** The files that differ, with texts up to `maxBytes` of those that may be read; the tree must be the one that the ledger computed. */
+export async function differences(
+  order: ExecutionOrder,
+  hands: Hands,
+  tree: string,
+  maxBytes: number,
+): Promise<Result<readonly FileDiff[], ActionFailure>> {
   const present = await hands.workspace.tree();
   if (!present.ok) return failWorkspace(present.error);
   if (present.value !== tree)
     return fail('report.otherTree', `the workspace holds tree ${present.value}, the ledger computed ${tree}: run openexec verify`);
   const found = await hands.workspace.diff({ maxBytes });
-  return found.ok ? found : failWorkspace(found.error);
+  if (!found.ok) return failWorkspace(found.error);
+  return ok(found.value.map((file) => (isHidden(order, file.path) ? { ...file, text: null } : file)));
 }
 
 /** One file as a line of JSON. */
@@ -65,7 +72,7 @@ export function totalLine(sum: ReturnType<typeof totals>): string {
 /** Reports the difference of base and committed state as `diff_report`: JSON with the text in it, and the text as output. */
 export const diffReport: Perform = async (order, hands) => {
   const tree = textArgument(order, 'tree') ?? '';
-  const found = await differences(hands, tree, DIFF_BYTES);
+  const found = await differences(order, hands, tree, DIFF_BYTES);
   if (!found.ok) return found;
   const files = found.value;
   const sum = totals(files);
@@ -98,7 +105,7 @@ function outcomeOf(made: {
     totalLine(totals(files)),
     ...(binary.length === 0 ? [] : [`${binary.length} binary`]),
     ...(autoRun.length === 0 ? [] : [`${autoRun.length} run or obeyed by some tool`]),
-    ...(hidden === 0 ? [] : [`the text of ${hidden} is too long to show`]),
+    ...(hidden === 0 ? [] : [`the text of ${hidden} is too long to show, or may not be read`]),
   ].join('; ');
   const beyond = files.length > LISTED_MAX ? [`… and ${files.length - LISTED_MAX} more files`] : [];
   const apart =

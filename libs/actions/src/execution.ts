@@ -3,7 +3,7 @@
  */
 import type { Bytes, Json, Result } from '@openexec/canon';
 import { canonicalBytes, utf8Encode } from '@openexec/canon';
-import type { Execution, ExecutionOrder, Sandbox, StopSignal, Workspace } from '@openexec/catalogue';
+import { type Execution, type ExecutionOrder, isMasked, type Sandbox, type StopSignal, type Workspace } from '@openexec/catalogue';
 import type { Redactor } from '@openexec/workspace';
 import type { ActionFailure } from './errors.ts';
 
@@ -68,6 +68,16 @@ export function shownPath(path: string): string {
         /[\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]/g,
         (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
       );
+}
+
+/** Whether a path is one whose content, and name in a list, this execution may not show. */
+export function isHidden(order: ExecutionOrder, path: string): boolean {
+  return order.profile.masked !== undefined && isMasked(order.profile.masked, path);
+}
+
+/** What was left out, in words, or nothing. */
+export function withheldNote(count: number): string {
+  return count === 0 ? '' : `, ${count} that may not be read are left out`;
 }
 
 /** The JSON object of arguments that already passed their schema. */

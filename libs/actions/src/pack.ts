@@ -8,6 +8,7 @@ import { type ActionFailure, fail, failWorkspace } from './errors.ts';
 import {
   cutText,
   type Hands,
+  isHidden,
   jsonArtifact,
   lossyText,
   type Outcome,
@@ -15,6 +16,7 @@ import {
   shownPath,
   textArgument,
   textOutcome,
+  withheldNote,
 } from './execution.ts';
 import { byRank, pathScore, reportScore, taskWords, wordsIn, wordWeight } from './rank.ts';
 
@@ -50,9 +52,10 @@ interface Read {
 export async function buildContextPack(order: ExecutionOrder, hands: Hands, stop: StopSignal): Promise<Result<Outcome, ActionFailure>> {
   const listed = await hands.workspace.list(textArgument(order, 'directory') ?? '');
   if (!listed.ok) return failWorkspace(listed.error);
+  const seen = listed.value.filter(({ path }) => !isHidden(order, path));
   const words = taskWords(order.task);
   const reports = reportsOf(order);
-  const regular = listed.value.filter((entry) => entry.mode === '100644' || entry.mode === '100755').map((entry) => entry.path);
+  const regular = seen.filter((entry) => entry.mode === '100644' || entry.mode === '100755').map((entry) => entry.path);
   const candidates = regular
     .map((path): Candidate => {
       const score = pathScore(path, order.task, words) + reportScore(path, reports) + (ROOT_FILES.includes(path) ? ROOT_SCORE : 0);
@@ -61,9 +64,9 @@ export async function buildContextPack(order: ExecutionOrder, hands: Hands, stop
     .sort(byRank);
   const read = await readCandidates(candidates, words, hands, stop);
   if (!read.ok) return read;
-  const pack = assemble(order, { paths: listed.value.map((entry) => entry.path), ranked: rank(read.value, words), words });
+  const pack = assemble(order, { paths: seen.map((entry) => entry.path), ranked: rank(read.value, words), words });
   const files = pack.files.map((file) => file.path);
-  const summary = `${files.length} of ${listed.value.length} files are in the context pack`;
+  const summary = `${files.length} of ${seen.length} files are in the context pack${withheldNote(listed.value.length - seen.length)}`;
   return ok(
     textOutcome(summary, utf8Encode(`${[summary, ...files.map(shownPath)].join('\n')}\n`), {
       artifacts: [jsonArtifact('context_pack', pack.json)],

@@ -5,7 +5,18 @@ import { digestOf, ok, type Result, utf8Decode, utf8Encode } from '@openexec/can
 import { ACTION_LIMITS, type ExecutionOrder } from '@openexec/catalogue';
 import type { TreeEntry } from '@openexec/protocol';
 import { type ActionFailure, fail, failWorkspace } from './errors.ts';
-import { cutText, type Hands, numberArgument, type Outcome, OUTPUT_BYTES, shownPath, textArgument, textOutcome } from './execution.ts';
+import {
+  cutText,
+  type Hands,
+  isHidden,
+  numberArgument,
+  type Outcome,
+  OUTPUT_BYTES,
+  shownPath,
+  textArgument,
+  textOutcome,
+  withheldNote,
+} from './execution.ts';
 
 /** Largest file that is read by lines; larger ones are searched. */
 export const READ_BYTES = 4 * 1024 * 1024;
@@ -60,11 +71,12 @@ export async function listFiles(order: ExecutionOrder, hands: Hands): Promise<Re
   const listed = await hands.workspace.list(directory);
   if (!listed.ok) return failWorkspace(listed.error);
   const where = directory === '' ? 'the repository' : shownPath(directory);
+  const seen = listed.value.filter(({ path }) => !isHidden(order, path));
   if (listed.value.length === 0 && directory !== '')
     return fail('file.notFound', `there is no folder ${where} with files in it; list the folder above it`);
   const limit = numberArgument(order, 'limit', ACTION_LIMITS.listEntriesDefault);
-  const body = fitLines(listed.value.slice(0, limit).map((entry) => `${shownPath(entry.path)}${KIND[entry.mode]}`));
-  const rest = body.count < listed.value.length ? `, the first ${body.count} are shown: name a folder to see the others` : '';
-  const header = `${listed.value.length} files in ${where}${rest}`;
+  const body = fitLines(seen.slice(0, limit).map((entry) => `${shownPath(entry.path)}${KIND[entry.mode]}`));
+  const rest = body.count < seen.length ? `, the first ${body.count} are shown: name a folder to see the others` : '';
+  const header = `${seen.length} files in ${where}${rest}${withheldNote(listed.value.length - seen.length)}`;
   return ok(textOutcome(header, utf8Encode(`${header}\n${body.count === 0 ? '' : `${body.text}\n`}`)));
 }

@@ -17,7 +17,7 @@ export const reviewBundle: Perform = async (order, hands) => {
   const read = accountIn(order);
   if (!read.ok) return read;
   const account = read.value;
-  const found = await differences(hands, account.tree, 0);
+  const found = await differences(order, hands, account.tree, 0);
   if (!found.ok) return found;
   const files = found.value;
   const text = pageOf(account, files);

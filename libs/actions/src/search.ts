@@ -51,6 +51,8 @@ export async function search(order: ExecutionOrder, hands: Hands, stop: StopSign
     '--',
     ...(directory === undefined ? [] : [`:(literal)${directory}`]),
     ...order.profile.provide.map(({ path }) => `:(exclude,literal)${path}`),
+    // The sandbox hides their content; without this git would complain about each.
+    ...(order.profile.masked ?? []).map((pattern) => `:(exclude,literal)${pattern.replace(/\/\*\*$/, '')}`),
   ];
   const profile = { ...order.profile, mode: 'read_only' as const, workspace: 'ro' as const };
   const ran = await hands.sandbox.run(

@@ -65,7 +65,7 @@ export type {
   Workspace,
   WorkspaceFailure,
 } from './ports.ts';
-export { compileProfile, DEFAULT_LIMITS, narrowProfile, type ProfileOptions, PROTECTED_PATHS } from './profile.ts';
+export { compileProfile, DEFAULT_LIMITS, isMasked, narrowProfile, type ProfileOptions, profileUnder, PROTECTED_PATHS } from './profile.ts';
 export { isProtected, PROTECTED_NAMES } from './protectedNames.ts';
 export { splitClaims, toolDeclaration } from './tools.ts';
 export { pathsOf, patchTouches, type TouchedPaths } from './touches.ts';

@@ -241,6 +241,11 @@ export interface Workspace {
   /** Host path of a copy of git’s metadata that commands may read, or null where there is none. Never the user’s own git directory. */
   readonly gitView: string | null;
   /**
+   * A copy of the git view that does not hold the content of what is masked (paths and `folder/**`), under any name that git would find it by; null where
+   * there is no view. Content that a file outside the mask has too stays. May be repeated; the same mask gives the same place.
+   */
+  maskedGitView(masked: readonly string[]): Promise<Result<string | null, WorkspaceFailure>>;
+  /**
    * Makes the tree equal base plus `files` (last committed state), from nothing or from whatever a crash left. A file without `content` whose change
    * has an `after` was kept out of the ledger: its bytes are taken from the run's own git directory, never from anywhere else, and only if they are
    * those that were committed; `workspace.objectMissing` where they are not there, `workspace.conflict` where they are others.

@@ -75,3 +75,18 @@ export function narrowProfile(bound: SandboxProfile, mode: SandboxMode): Sandbox
   const narrower = MODES.indexOf(mode) < MODES.indexOf(bound.mode) ? mode : bound.mode;
   return { ...bound, mode: narrower, workspace: narrower === 'read_only' ? 'ro' : bound.workspace };
 }
+
+/** The profile under a writ that became narrower after it was compiled; under the writ that it was compiled from, the profile itself. */
+export function profileUnder(bound: SandboxProfile, writ: ProfileOptions['writ']): SandboxProfile {
+  const mode = narrowMode(bound.mode, writ);
+  return { ...bound, mode, workspace: mode === 'read_only' ? 'ro' : bound.workspace };
+}
+
+/** Whether a path is one of the masked paths, or lies in a folder of them (`folder/**`). Literal: every name falls under itself, whatever it looks like. */
+export function isMasked(masked: readonly string[], path: string): boolean {
+  return masked.some((pattern) => {
+    if (pattern === path) return true;
+    const folder = pattern.endsWith('/**') ? pattern.slice(0, -3) : null;
+    return folder !== null && (path === folder || path.startsWith(`${folder}/`));
+  });
+}

@@ -9,7 +9,7 @@ import type { Amount, CheckedStage, ModelChoice, Reason } from '@openexec/protoc
 import { compile, type Decision } from './compile.ts';
 import { inlineOrBlob, type Judgement, jsonBlob, judgement, nextId } from './emit.ts';
 import { priceOf } from './foldFact.ts';
-import { textPart } from './parts.ts';
+import { instructionPart, textPart } from './parts.ts';
 import type { OpenAsk, Part, RunState, StageState } from './state.ts';
 import { bounded, cut } from './text.ts';
 
@@ -38,7 +38,7 @@ function opening(state: RunState, stage: AgentStage): readonly Part[] {
   const inputs = state.stage?.inputs ?? [];
   const parts: Part[] = [
     textPart('system', null, RULES),
-    ...(state.law?.instructions ?? []).map((said) => textPart('user', null, `Instructions that this run is bound to:\n${said}`)),
+    ...(state.law?.instructions ?? []).map(instructionPart),
     textPart('user', null, `Task:\n${state.law?.task ?? ''}\n\nGoal of this stage (${stage.id}):\n${stage.goal}`),
   ];
   const failure = state.failure;
@@ -54,7 +54,10 @@ function opening(state: RunState, stage: AgentStage): readonly Part[] {
 
 /** Parts that the next ask adds: at the first turn the opening, later the results of the calls. */
 export function partsToAdd(state: RunState, stage: StageState, contract: AgentStage): readonly Part[] {
-  return stage.lastAsk === null && stage.asked.length === 0 ? opening(state, contract) : stage.unasked;
+  if (stage.lastAsk === null && stage.asked.length === 0) return opening(state, contract);
+  // Providers want the results of calls right behind the answer that made them; what else came meanwhile follows.
+  const { unasked } = stage;
+  return [...unasked.filter(({ role }) => role === 'tool'), ...unasked.filter(({ role }) => role !== 'tool')];
 }
 
 /** The tools of the stage's toolset, as shown to the model. */

@@ -5,12 +5,13 @@
 
 import { matchPath } from '@openexec/authority';
 import type { Json } from '@openexec/canon';
-import { pathsOf } from '@openexec/catalogue';
+import { isMasked, pathsOf } from '@openexec/catalogue';
 import type { ActionContract, ArtifactRef, DeltaStep, ExecutionObserved, FileChange, Reason } from '@openexec/protocol';
 import { fileChange } from '@openexec/protocol';
 import { inlineOrParsed } from './blobs.ts';
 import { ONE_CALL, policyInForce } from './compile.ts';
 import { inlineOrBlob, judgement, nextId } from './emit.ts';
+import { committedListing } from './execution.ts';
 import { type Pen, write } from './pen.ts';
 import { committedOid } from './precondition.ts';
 import { keepsChanges, kvStep } from './resolve.ts';
@@ -87,6 +88,23 @@ function startedWith(intent: IntentState, name: string): Json | undefined {
     : undefined;
 }
 
+/** What could not be seen cannot be copied: its very content under another name was moved there by a command that keeps its changes. */
+function unmasked(state: RunState, intent: IntentState, changes: readonly FileChange[]): Reason | null {
+  const masked = intent.execution?.masked ?? [];
+  if (masked.length === 0 || changes.length === 0) return null;
+  const hidden = (path: string): boolean => isMasked(masked, path);
+  const listing = committedListing(state);
+  const secret = new Set(listing.flatMap(({ path, oid }) => (hidden(path) ? [oid] : [])));
+  for (const { path, oid } of listing) if (!hidden(path)) secret.delete(oid);
+  const moved = changes.find(({ path, after }) => after !== null && after.bytes > 0 && secret.has(after.oid) && !hidden(path));
+  return moved === undefined
+    ? null
+    : {
+        code: 'postcondition.masked',
+        message: `${moved.path} holds what a file holds that may not be read; nothing that is masked may be moved to where it can be seen`,
+      };
+}
+
 /** A landing must have produced the very commit that the ledger had computed beforehand. */
 function landedElsewhere(intent: IntentState, observed: ExecutionObserved): Reason | null {
   const expected = startedWith(intent, 'commit');
@@ -145,6 +163,7 @@ export function recordCommit(pen: Pen, intent: IntentState, contract: ActionCont
     changes === null
       ? { code: 'observation.invalid', message: 'the list of changes cannot be read' }
       : (undeclared(contract, intent, changes) ??
+        unmasked(state, intent, changes) ??
         preImage(state, changes) ??
         treeConflict(state, changes) ??
         landedElsewhere(intent, observed));

@@ -3,7 +3,7 @@
  * follows from the ledger alone (PROTOCOL §10).
  */
 import { err, instantToMs, type Json, ok, type Result } from '@openexec/canon';
-import { narrowProfile, TIMEOUT_MS } from '@openexec/catalogue';
+import { narrowProfile, profileUnder, TIMEOUT_MS } from '@openexec/catalogue';
 import { gitCommitId, gitTreeId } from '@openexec/proof';
 import type { ActionContract, Reason, SandboxProfile, TreeEntry } from '@openexec/protocol';
 import type { Pen } from './pen.ts';
@@ -80,12 +80,18 @@ function landing(pen: Pen, args: Json): Result<Json, Reason> {
   return ok({ branch: resultBranch(state.run), tree, parent, message, author, commit });
 }
 
-/** The profile of what runs now: the run's, narrowed to the mode of its stage. Null where there is no law to derive it from. */
+/** The profile of what runs now: the run's, under its writ as it is by now, narrowed to the mode of its stage. Null where there is no law to derive it from. */
 export function profileOf(state: RunState): SandboxProfile | null {
   const law = state.law;
   if (law === null) return null;
   const stage = state.stage === null ? undefined : law.stages.get(state.stage.id);
-  return stage === undefined ? law.profile : narrowProfile(law.profile, stage.sandbox);
+  const bound = profileUnder(law.profile, law.writ);
+  return stage === undefined ? bound : narrowProfile(bound, stage.sandbox);
+}
+
+/** What one execution runs in: the profile of its stage without the sight of what may not be read. */
+export function maskedProfile(profile: SandboxProfile, masked: readonly string[]): SandboxProfile {
+  return masked.length === 0 ? profile : { ...profile, masked: [...masked] };
 }
 
 /** The input of `execution.started`, or why there is none. */

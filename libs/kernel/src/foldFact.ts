@@ -7,8 +7,8 @@ import { addAmount, BUDGET_DIMENSIONS, subtractAmount, withinAmount } from '@ope
 import { canonicalText, instantToMs } from '@openexec/canon';
 import { readAnswer } from '@openexec/catalogue';
 import type { Amount, Body, Reason } from '@openexec/protocol';
-import { readRunLaw } from './open.ts';
-import { textPart } from './parts.ts';
+import { bindSkill, readRunLaw } from './open.ts';
+import { instructionPart, textPart } from './parts.ts';
 import { rewindProblem, takesOver } from './rewind.ts';
 import { foldCanary, foldSelfTestOpened, isSelfTest } from './selfTest.ts';
 import type { EventOf, IntentState, OpenAsk, OpenExecution, QueuedFact, RunState, StageState } from './state.ts';
@@ -79,6 +79,18 @@ function foldResumed(state: RunState, seq: number, body: Body<'run.resumed'>): R
   const execution = intent?.execution ?? null;
   if (intent === undefined || execution === null || execution.ended !== null || execution.startedSeq >= seq) return withAsk;
   return withIntent(withAsk, { ...intent, execution: { ...execution, ended: interrupted } });
+}
+
+/** Binds the run to one skill more. What the skill says reaches the model of a stage that goes on with the next ask. */
+function foldSkillBound(state: RunState, event: EventOf<'skill.bound'>): RunState {
+  const { law, stage } = state;
+  if (law === null) return refuse(state, 'run.notOpened', 'the run has no law', true);
+  const bound = bindSkill(law, event.body, event.blobs);
+  if (!bound.ok) return refuse(state, bound.error.code, bound.error.message, true);
+  const narrowed: RunState = { ...state, law: { ...law, ...bound.value } };
+  const said = bound.value.instructions.slice(law.instructions.length);
+  if (stage === null || (stage.lastAsk === null && stage.asked.length === 0)) return narrowed;
+  return { ...narrowed, stage: { ...stage, unasked: [...stage.unasked, ...said.map(instructionPart)] } };
 }
 
 function openAsk(state: RunState, ask: string): OpenAsk | null {
@@ -264,6 +276,11 @@ export function foldFact(state: RunState, fact: QueuedFact): RunState {
         : { ...state, pause: event.body.because };
     case 'run.cancelRequested':
       return { ...state, cancel: event.body.because };
+    case 'router.planned':
+      // Evidence: not even its blob is at hand here.
+      return staleDriver(state, event.body) ?? state;
+    case 'skill.bound':
+      return foldSkillBound(state, event);
     case 'model.answered':
       return foldAnswered(state, event);
     case 'model.failed':

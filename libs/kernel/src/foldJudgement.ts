@@ -163,6 +163,16 @@ function foldResolved(state: RunState, body: Body<'approval.resolved'>): RunStat
   return { ...running, stage: { ...stage, resultApproved: true, result: { outcome: 'failed', because: body.because } } };
 }
 
+/** What a started execution may not see, as it was recorded; null where that cannot be read. */
+function maskedIn(
+  masked: Body<'execution.started'>['sandbox']['masked'],
+  blobs: EventOf<'execution.started'>['blobs'],
+): readonly string[] | null {
+  if (masked === undefined) return [];
+  const list = inlineOrParsed(masked, blobs);
+  return Array.isArray(list) && list.every((path) => typeof path === 'string') ? list : null;
+}
+
 function foldStarted(state: RunState, seq: number, event: EventOf<'execution.started'>): RunState {
   const body = event.body;
   const intent = state.stage === null ? undefined : currentIntent(state.stage);
@@ -182,6 +192,7 @@ function foldStarted(state: RunState, seq: number, event: EventOf<'execution.sta
       command: body.command,
       idempotencyKey: body.idempotencyKey,
       deadlineMs: body.deadlineMs,
+      masked: maskedIn(body.sandbox.masked, event.blobs),
       ended: null,
     },
   });

@@ -28,6 +28,8 @@ export function neededBlobs(event: Pick<RunEvent, 'kind' | 'body'>): readonly Bl
         body.base.listing,
         ...(body.skills ?? []).map(({ template }) => template),
       ];
+    case 'skill.bound':
+      return [body.template];
     case 'model.answered':
       return [body.answer];
     case 'selfTest.opened':
@@ -36,7 +38,7 @@ export function neededBlobs(event: Pick<RunEvent, 'kind' | 'body'>): readonly Bl
     case 'intent.declared':
       return held(body.arguments);
     case 'execution.started':
-      return held(body.input);
+      return [...held(body.input), ...(body.sandbox.masked === undefined ? [] : held(body.sandbox.masked))];
     case 'execution.observed':
       return [...held(body.changes), ...parsedArtifacts(body.artifacts)];
     case 'commit.recorded':

@@ -8,7 +8,8 @@ import type { ActionContract, Body, CheckedStage, PolicyDecided, Reason } from '
 import { recordCommit } from './commit.ts';
 import { chainInForce, compile, type Decision, ONE_CALL, type Wish } from './compile.ts';
 import { inlineOrBlob, judgement, nextId } from './emit.ts';
-import { inputOf, profileOf, timeoutOf } from './execution.ts';
+import { inputOf, maskedProfile, profileOf, timeoutOf } from './execution.ts';
+import { maskedPaths } from './masked.ts';
 import { type Pen, write } from './pen.ts';
 import { isSelfTest } from './selfTest.ts';
 import type { IntentState, RunState, StageState } from './state.ts';
@@ -210,8 +211,11 @@ function start(pen: Pen, order: Start): void {
   const { contract, input } = order;
   const held = inlineOrBlob(input);
   const command = contract.command === null ? undefined : pen.state.law?.catalogue.commands[contract.command];
-  const profile = profileOf(pen.state);
-  if (profile === null) return;
+  const bound = profileOf(pen.state);
+  if (bound === null) return;
+  const masked = maskedPaths(pen.state, pen.law, pen.at, { contract, author: order.intent.author, arguments: order.intent.arguments });
+  const profile = maskedProfile(bound, masked);
+  const hidden = masked.length === 0 ? null : inlineOrBlob([...masked]);
   write(
     pen,
     judgement(
@@ -226,9 +230,13 @@ function start(pen: Pen, order: Start): void {
         command: command === undefined || command === 'none' ? null : command.argv,
         idempotencyKey: order.idempotencyKey,
         deadlineMs: timeoutOf(pen.state, contract),
-        sandbox: { mode: profile.mode, profile: digestJson({ ...profile }) },
+        sandbox: {
+          mode: profile.mode,
+          profile: digestJson({ ...profile }),
+          ...(hidden === null ? {} : { masked: hidden.value }),
+        },
       },
-      held.blobs,
+      [...held.blobs, ...(hidden?.blobs ?? [])],
     ),
   );
 }

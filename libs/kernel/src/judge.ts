@@ -69,6 +69,11 @@ function react(pen: Pen): void {
   if (fact.event.kind === 'run.opened') return reactToOpening(pen);
   if (fact.event.kind === 'approval.voted') return resolveVote(pen, fact.event.body);
   if (fact.event.kind === 'approval.expired') return resolveExpired(pen);
+  if (fact.event.kind === 'skill.bound')
+    return write(
+      pen,
+      judgement('fact.noted', { why: 'skill.bound', message: 'the skill narrows what this run may do from here on', violation: false }),
+    );
   if (fact.event.kind === 'run.rewound') return reactToRewound(pen, fact.event);
 }
 

@@ -6,6 +6,7 @@ import { type Bytes, type Digest, err, type Json, ok, parseJson, type Result, ut
 import {
   type BlobRef,
   type Body,
+  type BoundSkill,
   catalogue as catalogueSchema,
   checkedBlueprint,
   policySet as policySetSchema,
@@ -15,7 +16,6 @@ import {
   skill as skillSchema,
   toolsets as toolsetsSchema,
   treeListing,
-  type Writ,
 } from '@openexec/protocol';
 import { narrowWrit, renderSkill } from '@openexec/authority';
 import type { RunLaw } from './state.ts';
@@ -23,6 +23,8 @@ import { cut } from './text.ts';
 
 /** A base listing may be large; every other part of the law is small. */
 const MAX_BLOB_BYTES = 64 * 1024 * 1024;
+/** Of one run, those of its opening and those bound later. */
+const MAX_SKILLS = 16;
 
 /** What was read of a blob before, by the very bytes: runs mostly open with the same law, and what is parsed once is never changed. */
 const known = new WeakMap<Bytes, Map<object, Result<unknown, Reason>>>();
@@ -63,23 +65,34 @@ function parseOnce<T>(blobs: ReadonlyMap<Digest, Bytes>, ref: BlobRef, what: str
     : err({ code: 'law.blobInvalid', message: `${what} does not have its shape: ${cut(checked.error.message, 500)}` });
 }
 
-/** The run's writ with every skill laid over it, and what the skills say: each only narrows what the ones before it left. */
-function bindSkills(
-  opened: Body<'run.opened'>,
-  blobs: ReadonlyMap<Digest, Bytes>,
-): Result<{ readonly writ: Writ; readonly instructions: readonly string[] }, Reason> {
-  let writ = opened.writs.at(-1)?.body;
+type Bindings = Pick<RunLaw, 'writ' | 'instructions' | 'skills'>;
+
+/** A skill laid over what those before it left: it only narrows, and says what it says after them. */
+export function bindSkill(before: Bindings, bound: BoundSkill, blobs: ReadonlyMap<Digest, Bytes>): Result<Bindings, Reason> {
+  const { template, params } = bound;
+  if (before.skills.length >= MAX_SKILLS) return err({ code: 'skill.tooMany', message: `a run is bound to at most ${MAX_SKILLS} skills` });
+  const read = parsed(blobs, template, 'a skill', skillSchema);
+  if (!read.ok) return read;
+  const said = renderSkill(read.value, params);
+  if (!said.ok) return err({ code: 'skill.params', message: cut(`skill ${read.value.name}: ${said.error.message}`, 500) });
+  return ok({
+    writ: narrowWrit(before.writ, read.value),
+    instructions: said.value === '' ? before.instructions : [...before.instructions, `${read.value.title}\n${said.value}`],
+    skills: [...before.skills, { template, params }],
+  });
+}
+
+/** The run's writ with every skill laid over it that it was opened with, and what they say. */
+function bindSkills(opened: Body<'run.opened'>, blobs: ReadonlyMap<Digest, Bytes>): Result<Bindings, Reason> {
+  const writ = opened.writs.at(-1)?.body;
   if (writ === undefined) return err({ code: 'run.notOpened', message: 'the run carries no writ' });
-  const instructions: string[] = [];
-  for (const { template, params } of opened.skills ?? []) {
-    const read = parsed(blobs, template, 'a skill', skillSchema);
-    if (!read.ok) return read;
-    const said = renderSkill(read.value, params);
-    if (!said.ok) return err({ code: 'skill.params', message: cut(`skill ${read.value.name}: ${said.error.message}`, 500) });
-    writ = narrowWrit(writ, read.value);
-    if (said.value !== '') instructions.push(`${read.value.title}\n${said.value}`);
+  let bindings: Bindings = { writ, instructions: [], skills: [] };
+  for (const each of opened.skills ?? []) {
+    const bound = bindSkill(bindings, each, blobs);
+    if (!bound.ok) return bound;
+    bindings = bound.value;
   }
-  return ok({ writ, instructions });
+  return ok(bindings);
 }
 
 /** Everything that `run.opened` fixes, parsed, or the first reason why it cannot be. */

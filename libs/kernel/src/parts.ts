@@ -9,3 +9,8 @@ import type { Part } from './state.ts';
 export function textPart(role: PartRef['role'], call: string | null, text: string): Part {
   return { role, call, body: { digest: digestOf(text), bytes: utf8Encode(text).length, mediaType: 'text/plain; charset=utf-8' }, text };
 }
+
+/** What a skill says to the model. */
+export function instructionPart(said: string): Part {
+  return textPart('user', null, `Instructions that this run is bound to:\n${said}`);
+}

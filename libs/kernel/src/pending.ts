@@ -5,7 +5,7 @@
 import type { Digest, Instant, Json } from '@openexec/canon';
 import type { BlobRef, ModelChoice, PartRef, SandboxProfile } from '@openexec/protocol';
 import { toolsOf } from './ask.ts';
-import { profileOf } from './execution.ts';
+import { maskedProfile, profileOf } from './execution.ts';
 import { currentIntent } from './foldFact.ts';
 import type { OpenAsk, RunState, StageState } from './state.ts';
 
@@ -33,7 +33,7 @@ export type PendingEffect =
       readonly command: readonly string[] | null;
       readonly idempotencyKey: Digest;
       readonly deadlineMs: number;
-      /** What the action may run in: the run's profile narrowed to its stage. */
+      /** What the action may run in: the run's profile narrowed to its stage, without the sight of what may not be read. */
       readonly profile: SandboxProfile;
       readonly artifacts: readonly { readonly name: string; readonly blob: BlobRef }[];
     }
@@ -68,7 +68,8 @@ export function pending(state: RunState): readonly PendingEffect[] {
   const intent = stage === null ? undefined : currentIntent(stage);
   const execution = intent?.execution ?? null;
   const profile = profileOf(state);
-  if (intent !== undefined && execution !== null && execution.ended === null && profile !== null) {
+  const masked = execution?.masked ?? null;
+  if (intent !== undefined && execution !== null && execution.ended === null && profile !== null && masked !== null) {
     return [
       {
         do: 'execute',
@@ -79,7 +80,7 @@ export function pending(state: RunState): readonly PendingEffect[] {
         command: execution.command,
         idempotencyKey: execution.idempotencyKey,
         deadlineMs: execution.deadlineMs,
-        profile,
+        profile: maskedProfile(profile, masked),
         artifacts: (stage?.inputs ?? []).map(({ name, blob }) => ({ name, blob })),
       },
     ];

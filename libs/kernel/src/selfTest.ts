@@ -53,6 +53,7 @@ function readLaw(opened: SelfTestOpened, event: EventOf<'selfTest.opened'>): Res
     opened: asRun(opened),
     writ,
     instructions: [],
+    skills: [],
     task: '',
     blueprint: NO_BLUEPRINT,
     stages: new Map(),

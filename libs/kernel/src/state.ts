@@ -10,6 +10,7 @@ import type {
   ApprovalTerms,
   ArtifactRef,
   Body,
+  BoundSkill,
   CanaryKit,
   Catalogue,
   CheckedBlueprint,
@@ -62,6 +63,8 @@ export interface RunLaw {
   readonly writ: Writ;
   /** What its skills say to models, in the order in which they were bound. */
   readonly instructions: readonly string[];
+  /** Every skill that it is bound to, those of its opening first. */
+  readonly skills: readonly BoundSkill[];
   readonly blueprint: CheckedBlueprint;
   readonly stages: ReadonlyMap<string, CheckedStage>;
   readonly policySet: PolicySet;
@@ -104,6 +107,8 @@ export interface OpenExecution {
   readonly command: readonly string[] | null;
   readonly idempotencyKey: Digest;
   readonly deadlineMs: number;
+  /** What it may not see; null where the list could not be read. */
+  readonly masked: readonly string[] | null;
   /** Set by the fact that ended it, until its judgement is folded. */
   readonly ended:
     | { readonly observed: ExecutionObserved }

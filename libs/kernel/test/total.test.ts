@@ -145,7 +145,7 @@ function runFacts(seed: Seed): readonly Made[] {
       },
     },
     { kind: 'router.planned', body: (state) => asJson({ ...driven(seed, state), plan: seed.blob }) },
-    { kind: 'skill.bound', body: (state) => asJson({ ...driven(seed, state), skill: 'x', version: '1', template: seed.blob }) },
+    { kind: 'skill.bound', body: () => asJson({ template: seed.blob, params: {}, because: 'x' }) },
     {
       kind: 'intent.submitted',
       body: () =>

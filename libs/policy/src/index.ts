@@ -12,5 +12,6 @@ export type { PolicyProblem, PolicyProblemCode } from './problem.ts';
 export { REGULATED } from './regulated.ts';
 export { SOLO } from './shipped.ts';
 export { anyNamed } from './operators.ts';
+export { askedValues, readingDenied, type ReadingProbe } from './reading.ts';
 export { type FieldChange, type RuleChange, type RuleWhy, type Why, why, whyLines } from './why.ts';
 export { joinTerms, type PolicyVerdict } from './strictness.ts';

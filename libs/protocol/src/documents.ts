@@ -28,6 +28,7 @@ export const cliDocuments = {
     title: 'One event: a line of run, resume and timeline with --jsonl',
     printedBy: ['run --jsonl', 'resume --jsonl', 'timeline --jsonl'],
   },
+  'routing-outcome': { schema: runs.routingOutcome, title: 'openexec model routes --jsonl', printedBy: ['model routes --jsonl'] },
   'self-test': { schema: setup.selfTest, title: 'openexec self-test --json', printedBy: ['self-test --json'] },
   init: { schema: setup.init, title: 'openexec init --json', printedBy: ['init --json'] },
   run: {
@@ -97,6 +98,7 @@ export const cliDocuments = {
   'blueprint-check': { schema: setup.blueprintCheck, title: 'openexec blueprint check --json', printedBy: ['blueprint check --json'] },
   'skill-list': { schema: setup.skillList, title: 'openexec skill list --json', printedBy: ['skill list --json'] },
   'skill-show': { schema: setup.skillShow, title: 'openexec skill show --json', printedBy: ['skill show --json'] },
+  'skill-bind': { schema: setup.skillBind, title: 'openexec skill bind --json', printedBy: ['skill bind --json'] },
   'skill-check': { schema: setup.skillCheck, title: 'openexec skill check --json', printedBy: ['skill check --json'] },
   'demo-hostile': { schema: setup.demoHostile, title: 'openexec demo --hostile --json', printedBy: ['demo --json'] },
 } as const satisfies { readonly [name: string]: DocumentRow };

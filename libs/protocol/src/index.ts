@@ -8,6 +8,7 @@ export { AGENT_FOLDERS, AGENT_INSTRUCTIONS, AGENTS_OBEY, EDITORS_OBEY, GIT_OBEYS
 export * as words from './words.ts';
 export { EFFECTS } from './words.ts';
 export type { Amount, BlobRef, Effect, InlineOrBlob, Reference, Signature } from './words.ts';
+export { routingPlan, type RoutingPlan } from './routing.ts';
 export { ROLES, actionPattern, hostPattern, pathPattern, role, signedWrit, writ } from './law.ts';
 export type { KeyRetired, KeyTrusted, LedgerFounded, PolicyAdopted, Role, SignedWrit, Writ, WritRestored, WritRevoked } from './law.ts';
 export {

@@ -243,7 +243,7 @@ export const KINDS = {
   'commit.compensated': judged(run.commitCompensated, 'run.rewound', 'the resources named have their former values again'),
   'delegation.opened': judged(run.delegationOpened, 'proposal.staged of a delegation', 'a child may open under the narrower writ'),
   'delegation.closed': fact('run', run.delegationClosed, 'the driver', 'delegation.opened', 'joined in declared key order'),
-  'skill.bound': fact('run', run.skillBound, 'the driver', 'run.opened', 'narrows the run'),
+  'skill.bound': fact('run', run.skillBound, 'any process', 'run.opened', 'narrows the run from here on'),
   'fact.noted': judged(run.factNoted, 'a fact from which nothing else follows', 'none', true),
 
   'selfTest.opened': fact(

@@ -291,8 +291,13 @@ export const executionStarted = z.strictObject({
   command: z.array(z.string()).nullable(),
   idempotencyKey: digest,
   deadlineMs: count,
-  /** What it runs in: the run's profile narrowed to the stage's mode, and that profile's digest. */
-  sandbox: z.strictObject({ mode: sandboxMode, profile: digest }),
+  /** What it runs in: the run's profile narrowed to the stage's mode and by what may not be read, and that profile's digest. */
+  sandbox: z.strictObject({
+    mode: sandboxMode,
+    profile: digest,
+    /** Paths and `folder/**` whose contents it cannot see, sorted: a list in the payload or in a blob. Left out where there are none. */
+    masked: inlineOrBlob.exactOptional(),
+  }),
 });
 /**
  * Packets that commands wanted to send out of their sandbox and that were refused; loopback is none. `attempts` null: this host does not let them be
@@ -366,8 +371,8 @@ export const delegationClosed = z.strictObject({
   outcome: z.enum(['done', 'failed', 'cancelled', 'denied', 'exhausted']),
   spend: amount,
 });
-/** Body of `skill.bound`: narrows the run. */
-export const skillBound = z.strictObject({ ...driven, skill: name, version: z.string().max(64), template: blobRef });
+/** Body of `skill.bound`: narrows the run from its judgement on. It carries no epoch: whoever may append may take away, as with a wish to cancel. */
+export const skillBound = z.strictObject({ ...boundSkill.shape, because: sentence });
 /** `violation` marks a recorded fact that answers nothing open; everything else is an ordinary remark. */
 export const factNoted = z.strictObject({ why: code, message: sentence, violation: z.boolean() });
 

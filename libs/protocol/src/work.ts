@@ -302,6 +302,8 @@ export const sandboxProfile = z.strictObject({
   network: z.literal('none'),
   workspace: z.enum(['ro', 'rw']),
   protectedPaths: z.array(z.string()),
+  /** Paths and `folder/**` of the workspace whose contents nothing inside can read. Only in the profile of one execution; left out where there are none. */
+  masked: z.array(z.string()).exactOptional(),
   provide: z.array(z.strictObject({ path, source: z.string() })),
   toolchain: z.array(z.string()),
   environment: z.array(z.string()),

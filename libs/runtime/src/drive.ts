@@ -2,15 +2,16 @@
  * The loop, and the only one: judge what is queued, perform what is pending, append one fact. There is no other way in which a run moves, and no
  * recovery code beside it (SEAM, ARCHITECTURE §2).
  */
-import { ok, type Result, type TrajectoryId } from '@openexec/canon';
+import { canonicalBytes, ok, type Result, type TrajectoryId } from '@openexec/canon';
 import type { StopSignal } from '@openexec/catalogue';
 import { pending, type PendingEffect, type RunState } from '@openexec/kernel';
+import type { RoutingPlan } from '@openexec/protocol';
 import { awaitApproval } from './approval.ts';
 import { ask, type AskEffect } from './ask.ts';
 import { execute, type ExecuteEffect, rebuildTree, settleTree } from './execute.ts';
 import { reading, refuse, type RuntimeFailure } from './failure.ts';
 import type { Hands, RunReport } from './hands.ts';
-import { newDriver } from './open.ts';
+import { blobOf, newDriver } from './open.ts';
 import { loadLaw } from './read.ts';
 import { Session } from './session.ts';
 import { foldRun } from './snapshots.ts';
@@ -27,6 +28,8 @@ export interface Drive {
   readonly resume: boolean;
   /** The driver of `openRun` in this very process, which needs no resuming. */
   readonly driver?: string;
+  /** Why the model was chosen, redacted: recorded once, by the driver that opened the run, and read by nothing here. */
+  readonly routing?: RoutingPlan;
 }
 type Step = 'on' | 'stopped';
 
@@ -40,6 +43,8 @@ export async function driveRun(drive: Drive): Promise<Result<RunReport, RuntimeF
   if (lease === null) return refuse('run.busy', `${run} is driven by another process; wait for it, or stop it`);
   try {
     const session = await takeOver(drive);
+    const planned = session.ok ? await recordRouting(session.value, drive) : session;
+    if (!planned.ok) return planned;
     return session.ok ? await loop(session.value, { ...drive, held: async () => (await lease?.held()) ?? true }) : session;
   } finally {
     await lease?.release();
@@ -58,6 +63,14 @@ async function takeOver(drive: Drive): Promise<Result<Session, RuntimeFailure>> 
   if (goesOn) return ok(session);
   const resumed = await session.resume(resume ? 'the run was resumed' : 'its driver is gone');
   return resumed.ok ? ok(session) : resumed;
+}
+
+/** Records the evidence of a run that was just opened. One that was closed at once needs none. */
+async function recordRouting(session: Session, { routing, driver }: Drive): Promise<Result<void, RuntimeFailure>> {
+  if (routing === undefined || session.driver !== driver) return ok(undefined);
+  const { ref, blob } = blobOf(canonicalBytes(routing), 'application/json');
+  const added = await session.add({ kind: 'router.planned', actor: 'runtime', body: { ...session.driven, plan: ref }, blobs: [blob] });
+  return added.ok ? ok(undefined) : added;
 }
 
 async function loop(session: Session, drive: Holding): Promise<Result<RunReport, RuntimeFailure>> {

@@ -6,7 +6,7 @@ export { CRASH_POINTS, type CrashPoint } from './crash.ts';
 export { type Drive, driveRun } from './drive.ts';
 export type { LedgerCode, OwnCode, RuntimeFailure } from './failure.ts';
 export type { Hands, Lease, Opening, RunReport } from './hands.ts';
-export { type CastVote, castVote, type Noted, requestCancel, requestPause, type Speaker } from './notes.ts';
+export { bindSkillTo, type CastVote, castVote, type Noted, requestCancel, requestPause, type Speaker } from './notes.ts';
 export { type Opened, type OpenPorts, openRun } from './open.ts';
 export { loadLaw } from './read.ts';
 export { type Rewind, type Rewound, rewindRun } from './rewind.ts';

@@ -2,6 +2,7 @@
  * What others than the driver may add to a run: a wish to cancel or pause, and votes. They only append; whoever drives judges (PROTOCOL §3).
  */
 import {
+  canonicalBytes,
   type Clock,
   type EventId,
   instantToMs,
@@ -13,9 +14,10 @@ import {
   toHex,
   type TrajectoryId,
 } from '@openexec/canon';
-import type { Actor, Draft, LedgerStore } from '@openexec/ledger';
-import type { ApprovalVoted, Assurance, Reason } from '@openexec/protocol';
+import type { Actor, Blob, Draft, LedgerStore } from '@openexec/ledger';
+import type { ApprovalVoted, Assurance, Reason, Skill } from '@openexec/protocol';
 import { ledgerRefusal, refuse, type RuntimeFailure } from './failure.ts';
+import { blobOf } from './open.ts';
 
 const ID_RANDOM_BYTES = 10;
 const ID_TIME_DIGITS = 12;
@@ -42,6 +44,7 @@ async function note(
   where: Pick<Speaker, 'ledger' | 'run'>,
   id: string,
   draft: Omit<Draft, 'cause' | 'law' | 'id'>,
+  blobs: readonly Blob[] = [],
 ): Promise<Result<Noted, RuntimeFailure>> {
   const head = await where.ledger.trajectory(where.run);
   if (head === null) return refuse('run.unknown', `the ledger has no ${where.run}; list the runs it has`);
@@ -51,7 +54,7 @@ async function note(
   // With an id and position `any`, a repeat of this very append is answered with its first result.
   const appended = await where.ledger.append({
     to: [{ trajectory: where.run, expect: 'any', drafts: [{ ...draft, cause: null, law: null, id: eventId }] }],
-    blobs: [],
+    blobs,
   });
   if (!appended.ok && appended.error.code === 'trajectory.closed')
     return refuse('run.closed', `${where.run} is closed; nothing can be added to it`);
@@ -79,6 +82,25 @@ export function requestPause(options: Speaker & { readonly because: Reason }): P
     actor: `key:${actor}`,
     payload: { by: 'person', because: { ...because } },
   });
+}
+
+/** A template and the values of its parameters, for a run that is open. */
+export interface SkillBinding {
+  readonly template: Skill;
+  readonly params: Readonly<Record<string, string>>;
+  readonly because: string;
+}
+
+/** Binds an open run to a skill: from the judgement of this fact on it has less. Whoever drives judges; what runs by then goes on. */
+export function bindSkillTo(options: Speaker & SkillBinding): Promise<Result<Noted, RuntimeFailure>> {
+  const { clock, randomness, actor, template, params, because } = options;
+  const { ref, blob } = blobOf(canonicalBytes(template), 'application/json');
+  return note(
+    options,
+    newId(clock, randomness),
+    { kind: 'skill.bound', at: clock.now(), actor: `key:${actor}`, payload: { template: ref, params: { ...params }, because } },
+    [blob],
+  );
 }
 
 /** A vote to be recorded. Its id is its nonce, so that handing in the same vote again changes nothing. */

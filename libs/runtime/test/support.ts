@@ -267,6 +267,7 @@ function workspaceOf(world: World, files: Map<string, Bytes>): Workspace {
   return {
     root: '/test',
     gitView: null,
+    maskedGitView: async () => ok(null),
     rebuild: async (list) => {
       world.tree.push(`rebuild ${list.map(({ change }) => change.path).join(',')}`);
       committed = new Map(BASE);

@@ -61,6 +61,7 @@ export function simWorkspace(repository: SimRepository): Workspace {
   return {
     root: '/sim',
     gitView: null,
+    maskedGitView: async () => ok(null),
     rebuild: async (files) => {
       committed = new Map(repository.files);
       for (const { change, content } of files) put(committed, change, content);

@@ -2,8 +2,9 @@
  * The law as far as signatures need it: which key held which role when. Reads law bodies by hand, without a validation library, and never judges
  * what a signed thing means (containment, quorum, policy): that is deep verification. PROTOCOL §§5, 10.
  */
-import { type Bytes, canonicalText, type Digest, fromHex, type Instant, type Json } from '@openexec/canon';
+import { type Bytes, canonicalText, type Digest, digestJson, fromHex, type Instant, type Json } from '@openexec/canon';
 import { admitKey, keyIdOf, verifyTyped } from '@openexec/proof';
+import { lawShapeProblem } from './lawShape.ts';
 
 interface KeyRecord {
   readonly publicKey: Bytes;
@@ -68,6 +69,9 @@ function readSigned(value: Json | undefined): Signed | null {
 export class LawKeys {
   readonly #keys = new Map<string, KeyRecord>();
   readonly #nonces = new Set<string>();
+  /** Issuers of the standing writs, and who has revoked which, by the id of the writ. */
+  readonly #standing = new Map<string, string>();
+  readonly #revoked = new Map<string, ReadonlySet<string>>();
   /** `seq` of the last law entry, -1 before the founding. */
   position = -1;
   lastAt: Instant | null = null;
@@ -97,7 +101,17 @@ export class LawKeys {
   }): LawFault | null {
     this.position = entry.seq;
     this.lastAt = entry.at;
-    return entry.kind === 'ledger.founded' ? this.#found(entry) : this.#later(entry);
+    if (entry.kind === 'ledger.founded' && this.ledger !== null) return fault('law.body', 'a ledger is founded once');
+    const unfit = this.#shape(entry);
+    return unfit ?? (entry.kind === 'ledger.founded' ? this.#found(entry) : this.#later(entry));
+  }
+
+  /** The form of the body. A founding whose members can be read at all still gives its keys and its name, so that the rest can be told. */
+  #shape({ kind, body, leaf }: { readonly kind: string; readonly body: Json; readonly leaf: Digest }): LawFault | null {
+    const problem = lawShapeProblem(kind, body);
+    if (problem === null) return null;
+    if (kind === 'ledger.founded') this.ledger = leaf;
+    return fault('law.body', problem);
   }
 
   #found(entry: { readonly at: Instant; readonly leaf: Digest; readonly body: Json }): LawFault | null {
@@ -139,10 +153,53 @@ export class LawKeys {
       return fault('law.signature', 'a writ is signed by its issuer and nobody else');
     const type = entry.kind === 'writ.issued' ? WRIT_TYPE : `application/vnd.openexec.${entry.kind}.v1+json`;
     const signatures = this.#signedBy(signed, type, roles, entry.at);
-    return signatures ?? this.#apply(entry.kind, signed.body);
+    return signatures ?? this.#apply(entry.kind, signed, entry.at);
   }
 
-  #apply(kind: string, body: Members): LawFault | null {
+  /** Who speaks in a revocation or a restoration: a root key as the root, an issuer as itself. */
+  #speakers(signed: Signed, at: string): readonly string[] {
+    return signed.signatures.map(({ key }) => (this.holder(key, 'root', at) === null ? key : 'root'));
+  }
+
+  #issue(body: Members): LawFault | null {
+    if (body['use'] !== 'standing' || body['parent'] !== null)
+      return fault('law.body', "the law holds standing root writs only; a run's writ travels in run.opened");
+    if ((text(body, 'notAfter') ?? '') < (text(body, 'notBefore') ?? '')) return fault('law.body', 'the writ ends before it begins');
+    this.#standing.set(digestJson(body), text(body, 'issuer') ?? '');
+    return null;
+  }
+
+  #revoke(signed: Signed, at: string): LawFault | null {
+    const writ = text(signed.body, 'writ') ?? '';
+    const by = this.#speakers(signed, at);
+    const issuer = this.#standing.get(writ);
+    if (issuer !== undefined && !by.includes('root') && !by.includes(issuer))
+      return fault('law.signature', `writ ${writ} was issued by ${issuer}; only that key or a root key revokes it`);
+    this.#revoked.set(writ, new Set([...(this.#revoked.get(writ) ?? []), ...by]));
+    return null;
+  }
+
+  #restore(signed: Signed, at: string): LawFault | null {
+    const writ = text(signed.body, 'writ') ?? '';
+    const by = this.#speakers(signed, at);
+    const before = this.#revoked.get(writ) ?? new Set<string>();
+    const after = new Set(by.includes('root') ? [] : [...before].filter((speaker) => !by.includes(speaker)));
+    if (after.size === before.size) return fault('law.body', `no revocation of ${writ} stands that this key may lift`);
+    this.#revoked.set(writ, after);
+    return null;
+  }
+
+  /** A ledger without a root key could never change its law again. */
+  #withoutRoot(keys: ReadonlyMap<string, KeyRecord>): LawFault | null {
+    const rooted = [...keys.values()].some(({ retired, roles }) => !retired && roles.includes('root'));
+    return rooted ? null : fault('law.body', 'no root key would be left');
+  }
+
+  #apply(kind: string, signed: Signed, at: string): LawFault | null {
+    const { body } = signed;
+    if (kind === 'writ.issued') return this.#issue(body);
+    if (kind === 'writ.revoked') return this.#revoke(signed, at);
+    if (kind === 'writ.restored') return this.#restore(signed, at);
     if (kind === 'key.trusted') {
       const window = body['window'];
       const publicKey = text(body, 'publicKey');
@@ -158,14 +215,26 @@ export class LawKeys {
       )
         return fault('law.body', 'key.trusted lacks a key, roles or a window');
       if (roles.includes('runtime') && roles.length > 1) return fault('law.body', 'a runtime key holds no other role');
-      return this.#admit(publicKey, roles, notBefore, text(window, 'notAfter'))
-        ? null
-        : fault('law.body', `the key ${publicKey} is not admissible`);
+      const notAfter = text(window, 'notAfter');
+      if (new Set(roles).size !== roles.length) return fault('law.body', 'a role is named twice');
+      if (notAfter !== null && notAfter < notBefore) return fault('law.body', 'the window ends before it begins');
+      const before = new Map(this.#keys);
+      const admitted = this.#admit(publicKey, roles, notBefore, notAfter);
+      const rootless = this.#withoutRoot(this.#keys);
+      if (rootless !== null) {
+        this.#keys.clear();
+        for (const [key, record] of before) this.#keys.set(key, record);
+        return rootless;
+      }
+      return admitted ? null : fault('law.body', `the key ${publicKey} is not admissible`);
     }
     if (kind === 'key.retired') {
       const key = text(body, 'key') ?? '';
       const record = this.#keys.get(key);
       if (record === undefined) return fault('law.body', `key ${key} was never trusted`);
+      if (record.retired) return fault('law.body', `key ${key} is retired already`);
+      const rootless = this.#withoutRoot(new Map(this.#keys).set(key, { ...record, retired: true }));
+      if (rootless !== null) return rootless;
       this.#keys.set(key, { ...record, retired: true });
     }
     if (kind === 'ledger.upgraded')

@@ -124,6 +124,10 @@ export function planSandbox(
     options.push('--ro-bind', mount.from, mount.to);
     if (!mount.from.startsWith(`${order.workspace}/`)) sources.push(mount.from);
   }
+  // Last of all mounts in the workspace: nothing may lie over them.
+  const masks = maskMounts(order, context.owner);
+  if (!masks.ok) return masks;
+  options.push(...masks.value);
   const environment = environmentOf(
     profile.environment,
     host.environment,
@@ -231,6 +235,39 @@ function workspaceMounts(order: SandboxOrder, host: HostPlaces, owner: Identity)
       const provided = providedMount(cursor, path, source, host);
       if (!provided.ok) return provided;
       mounts.push(provided.value);
+    }
+    return ok(mounts);
+  } finally {
+    cursor.close();
+  }
+}
+
+/** bubblewrap takes 9,000 words, and each mount costs more than the one before it. */
+const MAX_MASKS = 1000;
+
+/**
+ * Covers what may not be read: a file by a device that a mount without devices does not open, a folder by an empty one (a runner of tests that walks the
+ * tree would fail at one that it may not enter). Neither can be moved away, written or linked. A link holds a name only: what it leads to is covered under its own.
+ */
+function maskMounts(order: SandboxOrder, owner: Identity): Result<readonly string[], SandboxFailure> {
+  const masked = order.profile.masked ?? [];
+  if (masked.length > MAX_MASKS)
+    return refused(
+      `${masked.length} files and folders may not be read here, more than the ${MAX_MASKS} that can be hidden one by one; deny whole folders instead of names`,
+    );
+  const mounts: string[] = [];
+  const cursor = new Cursor(order.workspace, owner);
+  try {
+    for (const pattern of masked) {
+      const path = pattern.replace(/\/\*\*$/, '');
+      const segments = path.split('/');
+      if (segments.some((segment) => segment === '' || segment === '.' || segment === '..') || path.includes('\0'))
+        return refused(`"${shown(pattern)}" cannot be hidden: it is not a plain path of the workspace`);
+      const kind = kindOf(cursor, segments);
+      const to = `/workspace/${path}`;
+      if (kind === 'folder') mounts.push('--perms', '0555', '--size', '4096', '--tmpfs', to, '--remount-ro', to);
+      else if (kind === 'file') mounts.push('--ro-bind', '/dev/null', to);
+      else if (kind === 'special file') return refused(`"${shown(path)}" is a special file and cannot be hidden; restore the workspace`);
     }
     return ok(mounts);
   } finally {

@@ -78,7 +78,12 @@ export async function openStore(options: StoreOptions): Promise<Result<GitPlace,
     );
   }
   if (!existsSync(places.view)) {
-    const made = await makeView(options);
+    const packs = `${places.git}/objects/pack`;
+    const made = await makeView(options, places.view, async (making) => {
+      mkdirSync(`${making}/objects/pack`, { recursive: true });
+      for (const name of readdirSync(packs)) copyFileSync(`${packs}/${name}`, `${making}/objects/pack/${name}`);
+      return ok(undefined);
+    });
     if (!made.ok) return made;
   }
   return ok(at);
@@ -123,15 +128,19 @@ const VIEW_CONFIG = (format: string): string =>
   `[core]\n\trepositoryformatversion = ${format === 'sha1' ? 0 : 1}\n\tbare = false\n\tfilemode = true\n\tlogallrefupdates = false\n[gc]\n\tauto = 0\n${format === 'sha1' ? '' : `[extensions]\n\tobjectformat = ${format}\n`}`;
 
 /** A stub with the base only, so that status, log and diff work inside; owned by the sandbox's id, else git there calls it dubious. */
-async function makeView(options: StoreOptions): Promise<Result<void, WorkspaceFailure>> {
-  const making = `${options.places.view}.making`;
+export async function makeView(
+  options: Pick<StoreOptions, 'places' | 'commit' | 'format' | 'owner' | 'onStep'>,
+  place: string,
+  fill: (making: string) => Promise<Result<void, WorkspaceFailure>>,
+  hidden: readonly string[] = [],
+): Promise<Result<void, WorkspaceFailure>> {
+  const making = `${place}.making`;
   options.onStep('view.init');
   const made = await init(making, options.format);
   if (!made.ok) return made;
   options.onStep('view.fill');
-  const packs = `${options.places.git}/objects/pack`;
-  mkdirSync(`${making}/objects/pack`, { recursive: true });
-  for (const name of readdirSync(packs)) copyFileSync(`${packs}/${name}`, `${making}/objects/pack/${name}`);
+  const filled = await fill(making);
+  if (!filled.ok) return filled;
   writeFileSync(`${making}/shallow`, `${options.commit}\n`);
   writeFileSync(`${making}/config`, VIEW_CONFIG(options.format));
   const at: GitPlace = { gitDir: making, indexFile: `${making}/index` };
@@ -143,9 +152,18 @@ async function makeView(options: StoreOptions): Promise<Result<void, WorkspaceFa
     const done = await git({ at, args });
     if (!done.ok) return done;
   }
+  if (hidden.length > 0) {
+    // Git asks the tree about none of them, so that `status` and `diff` work without their content.
+    const done = await git({
+      at,
+      args: ['update-index', '-z', '--skip-worktree', '--stdin'],
+      stdin: Buffer.from(hidden.map((path) => `${path}\0`).join('')),
+    });
+    if (!done.ok) return done;
+  }
   handOverFolder(making, options.owner);
   options.onStep('view.publish');
-  renameSync(making, options.places.view);
+  renameSync(making, place);
   return ok(undefined);
 }
 

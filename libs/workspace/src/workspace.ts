@@ -13,6 +13,7 @@ import { fault, guarded, refuse, shown, systemCode } from './failure.ts';
 import { type GitPlace, gitObjects } from './git.ts';
 import { canReach, type Identity } from './identity.ts';
 import { land } from './land.ts';
+import { maskedView } from './maskedView.ts';
 import { materialize } from './materialize.ts';
 import { byBytes, checkDirectory, checkPath, leavesTree } from './paths.ts';
 import type { Redactor } from './redaction.ts';
@@ -112,6 +113,14 @@ class RunWorkspace implements Workspace {
     this.root = parts.places.tree;
     this.gitView = parts.places.view;
     this.#gitlinks = new Set(parts.base.listing.filter((entry) => entry.mode === '160000').map((entry) => entry.path));
+  }
+
+  async maskedGitView(masked: readonly string[]): Promise<Result<string | null, WorkspaceFailure>> {
+    return guarded('hiding files from git', async () => {
+      const { places, store, base, options } = this.#parts;
+      const made = await maskedView({ places, store, base, owner: options.identity, onStep: options.onStep ?? (() => undefined) }, masked);
+      return made.ok ? ok(made.value ?? this.gitView) : made;
+    });
   }
 
   async rebuild(

@@ -29,6 +29,7 @@ const tree = (title: string): ProvenBy => ({ file: 'workspace.contract.ts', titl
 const redaction = (title: string): ProvenBy => ({ file: 'redaction.test.ts', title });
 const keeper = (title: string): ProvenBy => ({ file: '../../stores/test/keeper.test.ts', title });
 const scale = (title: string): ProvenBy => ({ file: 'redaction.scale.test.ts', title });
+const masked = (title: string): ProvenBy => ({ file: 'masked.test.ts', title });
 const PROXY = 'the profile "networked" and its proxy are not built; a run that asks for the network is refused';
 
 export const ATTACK_ROWS: readonly AttackRow[] = [
@@ -100,5 +101,10 @@ export const ATTACK_ROWS: readonly AttackRow[] = [
     id: 'A110',
     attack: 'the sandbox is missing',
     tests: [sandbox('A110: when bubblewrap'), sandbox('A110: a bubblewrap that others may write')],
+  },
+  {
+    id: 'A120',
+    attack: 'read what writ or policy deny',
+    tests: [masked('A120: what the profile masks is read'), masked('A120: what stands beside')],
   },
 ];

@@ -13,7 +13,7 @@ import type { Told } from './plainRunner.ts';
 jest.setTimeout(900_000);
 afterAll(cleanUp);
 
-const SUITES = ['sandbox.test', 'workspace.test', 'redaction.test', 'redaction.scale.test'];
+const SUITES = ['masked.test', 'sandbox.test', 'workspace.test', 'redaction.test', 'redaction.scale.test'];
 const asRoot = process.getuid?.() === 0;
 
 describe('the attack list, its procedures as an ordinary user', () => {

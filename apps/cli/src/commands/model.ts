@@ -1,8 +1,8 @@
 /**
- * `openexec model list|test`: which models are configured, and whether one answers with a tool call. The test is one bounded question outside of any
+ * `openexec model list|test|routes`: which models are configured, and whether one answers with a tool call. The test is one bounded question outside of any
  * run: it holds nothing of the repository, grants nothing, and is not recorded in the ledger. Must never show a key. CLI.md.
  */
-import { digestJson, instantToMs, ok } from '@openexec/canon';
+import { digestJson, instantToMs, ok, parseDecimal } from '@openexec/canon';
 import type { ModelAnswer, ModelFailure, ModelRequest } from '@openexec/catalogue';
 import type { Config } from '@openexec/config';
 import { OPENAI_BASE_URL } from '@openexec/models';
@@ -10,6 +10,8 @@ import type { Prices } from '@openexec/protocol';
 import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { EXIT, refuse } from '../exit.ts';
 import { safeLine } from '../output.ts';
+import { withLedger } from '../read/guard.ts';
+import { type RoutingOutcome, routingOutcomes } from '../routing/outcomes.ts';
 import { chooseModel } from '../run/model.ts';
 import { configFor } from '../run/plan.ts';
 
@@ -44,7 +46,41 @@ export const register: Register = (program, context) => {
     .option('--json', 'one JSON document')
     .addHelpText('after', '\nExample:\n  openexec model test openai:gpt-5-mini')
     .action(context.act((wanted: string, options: JsonOption) => test(context, wanted, options)));
+  model
+    .command('routes')
+    .description('what became of each question to a model: which, on whose evidence, how long, how many tokens; no word of any content')
+    .option('--after <cursor>', 'only what was settled after this position of the ledger')
+    .option('--jsonl', 'one JSON object per question')
+    .option('--ledger <url>', 'another ledger: sqlite:PATH or postgres://HOST/DATABASE')
+    .addHelpText('after', '\nExample:\n  openexec model routes --jsonl --after 1042')
+    .action(context.act((options: RoutesOptions) => routes(context, options)));
 };
+
+interface RoutesOptions {
+  readonly after?: string;
+  readonly jsonl?: boolean;
+  readonly ledger?: string;
+}
+
+/** What became of the questions to models, from the ledger and from nothing else. Pull only: nothing is sent anywhere. */
+async function routes(context: CommandContext, options: RoutesOptions): Promise<CommandResult> {
+  const after = options.after === undefined ? ok(-1n) : parseDecimal(options.after);
+  if (!after.ok) return refuse('usage.invalid', `--after takes the cursor of a line, a whole number, not ${JSON.stringify(options.after)}`);
+  return withLedger(context, { ledger: options.ledger }, async ({ store }) => {
+    for await (const outcome of routingOutcomes(store, after.value)) {
+      if (options.jsonl === true) context.output.jsonLine('routing-outcome', outcome);
+      else context.output.result(routeLine(outcome));
+    }
+    return ok(EXIT.ok);
+  });
+}
+
+function routeLine({ cursor, run, model, status, failure, latencyMs, tokens, evidence }: RoutingOutcome): string {
+  const cost = tokens === null ? '' : `, ${tokens.input} + ${tokens.output} tokens`;
+  const took = latencyMs === null ? '' : `, ${latencyMs} ms`;
+  const by = evidence === null ? '' : `; chosen by ${safeLine(evidence.router)} among ${evidence.candidates.length}`;
+  return `${String(cursor).padStart(8)}  ${run}  ${safeLine(model, 140)}  ${status}${failure === null ? '' : ` (${safeLine(failure)})`}${took}${cost}${by}`;
+}
 
 interface ModelRow {
   readonly provider: string;

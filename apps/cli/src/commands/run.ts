@@ -11,6 +11,7 @@ import { approverFor, displayFor, type Telling, tell } from '../run/drive.ts';
 import type { Company } from '../run/open.ts';
 import { selfTestText } from '../run/selfTest.ts';
 import { startGoverned } from '../run/start.ts';
+import { skillParam } from '../skill/plan.ts';
 
 interface RunOptions extends Telling {
   readonly blueprint?: string;
@@ -18,6 +19,7 @@ interface RunOptions extends Telling {
   readonly policy: readonly string[];
   readonly writ?: string;
   readonly skill: readonly string[];
+  readonly routing?: string;
   readonly skillParam: Readonly<Record<string, string>>;
   readonly write: readonly string[];
   readonly approve?: 'ask' | 'never';
@@ -45,6 +47,7 @@ export function register(program: Command, context: CommandContext): void {
       (file: string, all: readonly string[]) => [...all, file],
       [],
     )
+    .option('--routing <file>', 'why this model was chosen, by whatever chose it: recorded as evidence, and read by nothing that decides')
     .option('--skill-param <key=value>', 'the value of a parameter of a skill; may be given several times', skillParam, {})
     .option('--writ <file>', 'a signed writ for this run instead of one by the operator key')
     .option(
@@ -70,13 +73,6 @@ function writePattern(text: string): string {
   return text;
 }
 
-function skillParam(text: string, all: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const [, key, value] = /^([a-z][a-z0-9_]{0,31})=(.*)$/s.exec(text) ?? [];
-  if (key === undefined || value === undefined) throw new InvalidArgumentError('KEY=VALUE, such as lang=typescript');
-  if (Object.hasOwn(all, key)) throw new InvalidArgumentError(`${key} is given twice`);
-  return { ...all, [key]: value };
-}
-
 function dollars(text: string): number {
   if (!/^\d{1,6}(\.\d{1,6})?$/.test(text)) throw new InvalidArgumentError('an amount such as 0.50');
   return Number(text);
@@ -89,6 +85,7 @@ async function run(task: string, options: RunOptions, context: CommandContext): 
     policies: options.policy,
     skills: options.skill,
     skillParams: options.skillParam,
+    routing: options.routing,
     model: options.model,
     blueprint: options.blueprint,
     approvals: options.approve,

@@ -14,7 +14,8 @@ import { EXIT } from '../exit.ts';
 import { safe, safeLine } from '../output.ts';
 import { blueprintContext, configFor } from '../run/plan.ts';
 import { configRefusal } from '../run/problems.ts';
-import { readSkill, skillFile } from '../skill/plan.ts';
+import { bind, type BindOptions } from '../skill/bind.ts';
+import { readSkill, skillFile, skillParam } from '../skill/plan.ts';
 
 interface LookOptions {
   readonly json?: boolean;
@@ -42,6 +43,16 @@ export function register(program: Command, context: CommandContext): void {
     .option('--json', 'print one JSON document')
     .addHelpText('after', '\nExample:\n  openexec skill show docs')
     .action(context.act((wanted: string, options: LookOptions) => show(wanted, options, context)));
+  skill
+    .command('bind')
+    .description('bind a run that is open to a skill: from there on it may do less, never more')
+    .argument('<run>', 'id of the run, a prefix of it, or latest')
+    .argument('<skill>', 'a skill of this checkout, or a file')
+    .option('--skill-param <key=value>', 'the value of a parameter of the skill; may be given several times', skillParam, {})
+    .option('--because <text>', 'why, for the record', 'bound by its operator')
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', '\nExample:\n  openexec skill bind latest docs')
+    .action(context.act((run: string, wanted: string, options: BindOptions) => bind(run, wanted, options, context)));
   skill
     .command('check')
     .description('check one file, and say what the configured blueprint needs that it holds back')

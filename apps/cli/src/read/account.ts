@@ -126,6 +126,9 @@ class AccountReader {
 
   async take(event: KnownEvent, seq: number): Promise<void> {
     await this.#takeRun(event, seq);
+    const { law } = this.account;
+    if (event.kind === 'skill.bound' && law !== null)
+      this.account.law = { ...law, skills: [...law.skills, ...(await this.#skillsOf({ skills: [event.body] }))] };
     this.#takeStage(event);
     await this.#takeIntent(event, seq);
     this.#takeEnd(event);
@@ -195,7 +198,7 @@ class AccountReader {
     };
   }
 
-  async #skillsOf({ skills = [] }: RunOpened): Promise<LawAccount['skills']> {
+  async #skillsOf({ skills = [] }: Pick<RunOpened, 'skills'>): Promise<LawAccount['skills']> {
     const read = [];
     for (const { template, params } of skills) {
       const skill = skillSchema.safeParse(await blobJson(this.#store, template));

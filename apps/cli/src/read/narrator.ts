@@ -2,7 +2,7 @@
  * A run told in lines: one for each event, from what is recorded and nothing else. Must never print text from outside unescaped, nor leave
  * an event out (CLI.md "timeline").
  */
-import type { Amount, Reason } from '@openexec/protocol';
+import type { Amount, InlineOrBlob, Reason } from '@openexec/protocol';
 import { safeLine, type Style } from '../output.ts';
 import type { KnownEvent, ReadEvent } from './events.ts';
 import { wishText } from './wish.ts';
@@ -27,6 +27,14 @@ const wait = (text: string): Told => ({ tone: 'wait', text });
 /** `123 tokens, 0.0012 USD, 4 calls`. */
 export function amountText(amount: Amount): string {
   return `${amount.tokens} tokens, ${(amount.usdMicros / 1e6).toFixed(4)} USD, ${amount.calls} calls`;
+}
+
+/** How much of the tree an execution could not see. */
+function maskedText({ masked }: { readonly masked?: InlineOrBlob }): string {
+  if (masked === undefined) return '';
+  if ('blob' in masked) return '; many places may not be read there';
+  const count = Array.isArray(masked.inline) ? masked.inline.length : 0;
+  return `; ${count} ${count === 1 ? 'place' : 'places'} may not be read there`;
 }
 
 /** Tells the events of one run, in order; remembers what ids stand for. */
@@ -169,7 +177,9 @@ export class Narrator {
       case 'execution.started':
         // A reader that comes in after a crash has not seen the proposal; the action's name says enough.
         this.#names.set(body.execution, this.#names.get(body.proposal) ?? body.action);
-        return plain(`started ${this.#name(body.execution)}${body.attempt > 1 ? `, attempt ${body.attempt}` : ''}`);
+        return plain(
+          `started ${this.#name(body.execution)}${body.attempt > 1 ? `, attempt ${body.attempt}` : ''}${maskedText(body.sandbox)}`,
+        );
       case 'execution.observed':
         return body.status === 'ok'
           ? plain(`observed ${this.#name(body.execution)}: ${safeLine(body.summary)}`)

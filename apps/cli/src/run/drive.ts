@@ -6,7 +6,15 @@ import { err, instantToMs, type Json, ok, parseJson, type Result, type Trajector
 import type { Approver, ModelAdapter, StopSignal } from '@openexec/catalogue';
 import type { FileKey } from '@openexec/config';
 import type { RunState } from '@openexec/kernel';
-import { type ModelChoice, type Prices, prices, type RunOpened, type SandboxProfile, sandboxProfile } from '@openexec/protocol';
+import {
+  type ModelChoice,
+  type Prices,
+  prices,
+  type RoutingPlan,
+  type RunOpened,
+  type SandboxProfile,
+  sandboxProfile,
+} from '@openexec/protocol';
 import { driveRun, type Hands, loadRun } from '@openexec/runtime';
 import { inspectRepository } from '@openexec/workspace';
 import { type Along, alongFor } from '../anchors/along.ts';
@@ -58,10 +66,12 @@ export interface DriveOptions {
   readonly along: Along;
   /** The driver that opened the run just now; left out, the run is taken over. */
   readonly driver?: string;
+  /** Why its model was chosen, redacted. */
+  readonly routing?: RoutingPlan;
 }
 
 /** Drives until the run is closed, parked or stopped, and says how that came out. */
-export async function drive({ run, hands, stop, tally, along, driver }: DriveOptions): Promise<Result<RunSummary, Refusal>> {
+export async function drive({ run, hands, stop, tally, along, driver, routing }: DriveOptions): Promise<Result<RunSummary, Refusal>> {
   let last = 0n;
   const attended: Hands = {
     ...hands,
@@ -71,7 +81,7 @@ export async function drive({ run, hands, stop, tally, along, driver }: DriveOpt
       along.committed();
     },
   };
-  const byDriver = driver === undefined ? {} : { driver };
+  const byDriver = { ...(driver === undefined ? {} : { driver }), ...(routing === undefined ? {} : { routing }) };
   const driven = await driveRun({ run, hands: attended, stop, onAwait: 'park', resume: driver === undefined, ...byDriver });
   const told = await along.finish(driven.ok && driven.value.status === 'closed' ? last + 1n : null);
   return driven.ok ? ok(summaryOf(driven.value, tally, told)) : err(storeRefusal(driven.error));

@@ -7,7 +7,7 @@ import { err, type KeyId, ok, type Result, type TrajectoryId } from '@openexec/c
 import { type Approver, type BaseTree, builtinToolsets, type StopSignal } from '@openexec/catalogue';
 import type { FileKey } from '@openexec/config';
 import type { Stored } from '@openexec/ledger';
-import type { PolicySet, SignedWrit } from '@openexec/protocol';
+import { type PolicySet, type RoutingPlan, routingPlan, type SignedWrit } from '@openexec/protocol';
 import { type Opening, openRun } from '@openexec/runtime';
 import type { Redactor, RepositoryFacts } from '@openexec/workspace';
 import { alongFor } from '../anchors/along.ts';
@@ -111,6 +111,8 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
   if (!opening.ok) return opening;
   const clean = refuseRecorded(opening.value, redactor);
   if (!clean.ok) return clean;
+  const routing = recordedRouting(plan.routing, redactor);
+  if (!routing.ok) return routing;
   const confined = await sandbox.value.check();
   // Of the set that the run opens with, which the law has a say in, not the one that the files alone make.
   const ground = groundFor(ledger, opening.value, { profile: opening.value.profile, sandbox: confined, assets: context.assets });
@@ -122,7 +124,17 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
   // Key files hold checked ids.
   company.opened({ run, blueprint: plan.blueprint.name, ledger, operator: operator.keyId as KeyId });
   for await (const stored of ledger.store.read(run, 0, 1)) observe(stored);
-  return drive({ run, hands, stop, tally, along: along.value, driver: started.value.driver });
+  const evidence = routing.value === null ? {} : { routing: routing.value };
+  return drive({ run, hands, stop, tally, along: along.value, driver: started.value.driver, ...evidence });
+}
+
+/** The evidence as it may be recorded; what is no evidence any more without its secrets is refused. */
+function recordedRouting(plan: RoutingPlan | null, redactor: Redactor): Result<RoutingPlan | null, Refusal> {
+  if (plan === null) return ok(null);
+  const redacted = routingPlan.safeParse(redactJson(plan, redactor));
+  return redacted.success
+    ? ok(redacted.data)
+    : refuse('secret.recorded', 'the evidence of the router holds what looks like a secret where it names something');
 }
 
 /** What is recorded as it is holds no known secret. */
@@ -136,6 +148,7 @@ function refuseRecorded(opening: Opening, redactor: Redactor): Result<void, Refu
       'the writ': opening.writs,
       'the choice of the model': opening.model,
       'the sandbox profile': opening.profile,
+      'a skill': opening.skills ?? [],
     },
     redactor,
   );

@@ -28,6 +28,7 @@ import {
   type PolicyBundle,
   type PolicySet,
   type Prices,
+  type RoutingPlan,
   type SignedWrit,
   type Writ,
 } from '@openexec/protocol';
@@ -36,6 +37,7 @@ import { type Refusal, refuse } from '../exit.ts';
 import { safeLine } from '../output.ts';
 import { nonceOf } from '../setup/found.ts';
 import { readChain } from '../writ/file.ts';
+import { planRouting, type RoutingWish } from '../routing/plan.ts';
 import { type PlannedSkill, planSkills } from '../skill/plan.ts';
 import { type ChosenModel, chooseModel, type OwnModel, ownModel } from './model.ts';
 import { configRefusal } from './problems.ts';
@@ -46,6 +48,8 @@ export interface RunFlags extends Overrides {
   /** Names or files of skills, in the order in which they are bound. */
   readonly skills?: readonly string[];
   readonly skillParams?: Readonly<Record<string, string>>;
+  /** Why this model: a file, relative to where the call is made, or the evidence itself. */
+  readonly routing?: RoutingWish | undefined;
   /** A program's own adapter, in the place of a configured model. */
   readonly own?: OwnModel | undefined;
 }
@@ -59,6 +63,7 @@ export interface RunPlan {
   readonly model: ChosenModel | null;
   readonly prices: Prices;
   readonly skills: readonly PlannedSkill[];
+  readonly routing: RoutingPlan | null;
 }
 
 /** The policies that ship, by the names that the configuration knows. */
@@ -95,7 +100,7 @@ export function blueprintContext(commands: Config['commands']): BlueprintContext
 }
 
 /** The part of a plan that no model has a say in: what a self-test stands for. */
-export type GroundPlan = Omit<RunPlan, 'model' | 'prices'>;
+export type GroundPlan = Omit<RunPlan, 'model' | 'prices' | 'routing'>;
 
 /** Reads and checks everything but the model. */
 export function groundPlan(context: Surroundings, project: Project, flags: RunFlags): Result<GroundPlan, Refusal> {
@@ -131,7 +136,9 @@ export function planRun(context: Surroundings, project: Project, flags: RunFlags
   if (!model.ok) return model;
   const prices = pricesFor(config, model.value);
   if (!prices.ok) return prices;
-  return ok({ ...ground.value, model: model.value, prices: prices.value });
+  const routing = planRouting(flags.routing, { base: context.cwd, root: project.root, model: model.value?.choice ?? null });
+  if (!routing.ok) return routing;
+  return ok({ ...ground.value, model: model.value, prices: prices.value, routing: routing.value });
 }
 
 /** The shipped policy decides; project and run may only narrow it (PROTOCOL §7, GOALS E20). */

@@ -185,6 +185,12 @@ export interface StartOptions {
   readonly approve?: 'never' | 'park' | ((request: ApprovalRequest) => Promise<'approve' | 'deny' | 'later'>);
   /** Bounds that only narrow what the configuration says. */
   readonly budget?: { readonly usd?: number; readonly tokens?: number; readonly calls?: number };
+  /** Skills that narrow this run, in the order in which they are bound: files in `.openexec/skills` by name, or paths relative to the checkout. */
+  readonly skills?: readonly string[];
+  /** Values of their parameters; each goes to every skill that has it, and one that none has is refused. */
+  readonly skillParams?: { readonly [key: string]: string };
+  /** Why the model was chosen, by whatever chose it: a file, or the evidence itself. Recorded, exported by `openexec model routes`, read by nothing that decides. */
+  readonly routing?: string | { readonly [member: string]: Json };
   /** Revision to start from; left out: HEAD, and a checkout with changes is refused. */
   readonly base?: string;
   /** File of a signed writ, instead of one by the operator key. */

@@ -73,7 +73,7 @@ class Started implements StartedRun {
   }
 
   async #drive(): Promise<Result<RunSummary, Refusal>> {
-    const { repository, task, blueprint, model, policy, approve, budget, base, writ, env } = this.#options;
+    const { repository, task, blueprint, model, policy, approve, budget, base, writ, env, skills, skillParams, routing } = this.#options;
     // Relative names are relative to the checkout: a program's working folder is nobody's word.
     const context = surroundingsOf(this.#entry, repository, env);
     const project = findProject(repository, context.places);
@@ -85,6 +85,9 @@ class Started implements StartedRun {
       budgetUsd: budget?.usd,
       budgetTokens: budget?.tokens,
       budgetCalls: budget?.calls,
+      ...(skills === undefined ? {} : { skills }),
+      ...(routing === undefined ? {} : { routing }),
+      ...(skillParams === undefined ? {} : { skillParams }),
       ...modelFlags(model),
     };
     const wrong = Object.entries(budget ?? {}).find(([, most]) => typeof most !== 'number' || !(most >= 0) || !Number.isFinite(most));

@@ -6,6 +6,7 @@ import { renderSkill, skillProblem } from '@openexec/authority';
 import { ok, type Result } from '@openexec/canon';
 import { findSkills, loadSkill } from '@openexec/config';
 import { nearest, type Skill } from '@openexec/protocol';
+import { InvalidArgumentError } from 'commander';
 import type { Project, Surroundings } from '../context.ts';
 import { type Refusal, refuse } from '../exit.ts';
 import { safeLine } from '../output.ts';
@@ -64,4 +65,12 @@ export function planSkills(
   }
   const strange = Object.keys(params).find((key) => !planned.some(({ params: own }) => Object.hasOwn(own, key)));
   return strange === undefined ? ok(planned) : refuse('skill.params', `no skill of this run has a parameter ${safeLine(strange, 64)}`);
+}
+
+/** Adds one KEY=VALUE of the command line to those before it. */
+export function skillParam(text: string, all: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const [, key, value] = /^([a-z][a-z0-9_]{0,31})=(.*)$/s.exec(text) ?? [];
+  if (key === undefined || value === undefined) throw new InvalidArgumentError('KEY=VALUE, such as lang=typescript');
+  if (Object.hasOwn(all, key)) throw new InvalidArgumentError(`${key} is given twice`);
+  return { ...all, [key]: value };
 }

@@ -217,3 +217,25 @@ export const rewind = z.strictObject({
   tree: oid,
   commands: z.record(z.string(), text),
 });
+
+/**
+ * One line of `model routes --jsonl`: what became of one question to a model, told at the entry that settled it; `--after CURSOR` goes on behind it. `model`
+ * was asked; `evidence` is of the router that chose it, null where none was recorded or where it was erased.
+ */
+export const routingOutcome = z.strictObject({
+  v,
+  cursor: decimal,
+  run: text,
+  seq: count,
+  at: instant,
+  model: text,
+  status: z.enum(['answered', 'failed', 'interrupted', 'denied']),
+  failure: textOrNull,
+  latencyMs: count.nullable(),
+  tokens: z.strictObject({ input: count, output: count }).nullable(),
+  stage: textOrNull,
+  visit: count.nullable(),
+  turn: count.nullable(),
+  attempt: count.nullable(),
+  evidence: z.strictObject({ router: text, decision: digest, selected: text, candidates: z.array(text), plan: digest }).nullable(),
+});

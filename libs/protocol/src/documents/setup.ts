@@ -172,6 +172,8 @@ export const skillList = z.strictObject({
 });
 /** One skill; `id` is the digest of all that it says. */
 export const skillShow = z.strictObject({ v, id: digest, file: text, skill });
+/** Where an open run was bound to a skill; `seq` is the position of the fact in the run. */
+export const skillBind = z.strictObject({ v, run: text, seq: count, skill: z.strictObject({ name: text, version: count, id: digest }) });
 /** A sound skill; `heldBack` lists the actions that the configured blueprint needs and the skill does not let through, null without a configuration. */
 export const skillCheck = z.strictObject({ v, file: text, sound: z.literal(true), id: digest, heldBack: z.array(text).nullable() });
 

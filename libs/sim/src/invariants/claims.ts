@@ -3,7 +3,7 @@
  * the kernel asked again: nothing but the record of the claims may change. ARCHITECTURE §7.
  */
 import { type Bytes, canonicalText, type Digest, digestJson, type Json, parseJson, type TrajectoryId, utf8Encode } from '@openexec/canon';
-import { narrowProfile } from '@openexec/catalogue';
+import { narrowProfile, profileUnder } from '@openexec/catalogue';
 import { judge, type QueuedFact, type RunState } from '@openexec/kernel';
 import type { CheckedStage } from '@openexec/protocol';
 import { type Checker, type EntryMoment, placeOf, type Tell } from '../moment.ts';
@@ -129,7 +129,9 @@ class ClaimsChangeNothing implements Checker {
     this.#started.set(body.execution, body.sandbox.profile);
     const stage = after?.stage === null || after?.stage === undefined ? undefined : after.law?.stages.get(after.stage.id);
     if (after === null || after.law === null || stage === undefined) return;
-    const profile = narrowProfile(after.law.profile, stage.sandbox);
+    const masked = after.stage?.intents.find(({ execution }) => execution?.id === body.execution)?.execution?.masked ?? [];
+    const narrowed = narrowProfile(profileUnder(after.law.profile, after.law.writ), stage.sandbox);
+    const profile = masked.length === 0 ? narrowed : { ...narrowed, masked };
     if (digestJson({ ...profile }) !== body.sandbox.profile) tell(`${placeOf(stored)} runs in a profile that its stage does not give`);
     const name = after.law.actions.get(body.action)?.command ?? null;
     const command = name === null ? undefined : after.law.catalogue.commands[name];
