@@ -7,9 +7,11 @@ import {
   auditReport,
   blueprint,
   catalogue,
+  changePointer,
   checkedBlueprint,
   cliDocuments,
   entry,
+  gatePolicy,
   KINDS,
   type Kind,
   kindRow,
@@ -35,6 +37,8 @@ const OBJECTS: Readonly<Record<string, { readonly schema: z.ZodType; readonly ti
   'checked-blueprint': { schema: checkedBlueprint, title: 'A blueprint with every default filled in and every route resolved' },
   catalogue: { schema: catalogue, title: 'The catalogue of actions and configured commands of a run' },
   'audit-report': { schema: auditReport, title: 'The part report.json of an audit bundle (bundle.md)' },
+  'gate-policy': { schema: gatePolicy, title: 'A gate policy, version 1: .openexec/gate.yaml' },
+  'change-pointer': { schema: changePointer, title: 'One line of a note in refs/notes/openexec: where the audit bundle of a commit is' },
   'sandbox-profile': { schema: sandboxProfile, title: 'The sandbox profile compiled from a writ' },
 };
 

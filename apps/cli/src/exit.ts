@@ -314,6 +314,17 @@ export const REFUSALS = {
     where: 'audit bundle',
     remedy: 'without --governed it is exported with what it lacks stated; openexec timeline RUN shows effects that were not declared',
   },
+  'gate.notConfigured': {
+    exit: 2,
+    where: 'release gate',
+    remedy:
+      'put trust: [FINGERPRINT] into .openexec/gate.yaml of the base, or give --trust FINGERPRINT; openexec ledger info shows it where the ledger is',
+  },
+  'change.empty': {
+    exit: 2,
+    where: 'release gate',
+    remedy: 'name the commit that is to be released, or BASE..COMMIT with a base that lies before it',
+  },
   // the rest
   interrupted: { exit: 130, where: 'process', remedy: 'openexec resume RUN goes on' },
   'internal.fault': {

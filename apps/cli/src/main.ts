@@ -41,6 +41,11 @@ const COMMANDS: readonly CommandRow[] = [
   { name: 'replay', summary: 'derive a run again and compare', load: () => import('./commands/replay.ts') },
   { name: 'export', summary: 'write an audit bundle of runs or of the whole ledger', load: () => import('./commands/export.ts') },
   { name: 'verify-bundle', summary: 'check an audit bundle, offline', load: () => import('./commands/verifyBundle.ts') },
+  {
+    name: 'verify-change',
+    summary: 'the release gate: is a change proved as its base asks',
+    load: () => import('./commands/verifyChange.ts'),
+  },
   { name: 'ledger', summary: 'look at the ledger itself', load: () => import('./commands/ledger.ts') },
   { name: 'world', summary: 'what a run committed under one name, and proofs of it', load: () => import('./commands/world.ts') },
   { name: 'witness', summary: 'remember and cosign the checkpoints of other ledgers', load: () => import('./commands/witness.ts') },

@@ -82,6 +82,15 @@ async function lines(name: string, exit: number, ...args: readonly string[]): Pr
   return all;
 }
 
+/** What the release gate says of a commit that is in the bundle. */
+async function gateDocuments(commit: string): Promise<void> {
+  const { fingerprint } = JSON.parse((await openexec('ledger', 'info', '--json')).stdout) as { readonly fingerprint: string };
+  const gate = ['verify-change', commit, '--bundle', join(place.folder, 'bundle')];
+  await document('error', 2, ...gate);
+  await document('verify-change', 0, ...gate, '--trust', fingerprint);
+  await document('verify-change-rules', 0, ...gate, '--explain');
+}
+
 verifies(
   'E11',
   'every document and every line conforms to its published schema, refusals and damage included',
@@ -136,6 +145,7 @@ verifies(
     await document('verify', 0, 'verify', '--deep');
     await document('export', 0, 'export', done, '--out', join(place.folder, 'bundle'));
     await document('verify-bundle', 0, 'verify-bundle', join(place.folder, 'bundle'), '--deep');
+    await gateDocuments(place.git('rev-parse', `openexec/${done.slice(4, 16)}`).trim());
     expect(await document('self-test', 0, 'self-test')).toMatchObject({ passed: true });
     await document('world-get', 0, 'world', 'get', 'file', 'sum.js', '--run', done);
     writeFileSync(

@@ -34,6 +34,8 @@ export {
 export { DeepPass, deepVerify, type DeepOptions } from './deep.ts';
 export { driftOf, type Difference } from './drift.ts';
 export { BlobReader } from './event.ts';
+export { type ChangedPath, landedRuns, type RunFacts } from './gate/facts.ts';
+export { GATE_DEFAULTS, gateRules, type GitChange, type HeadFacts, judgeChange, relationOf, type Requirement } from './gate/judge.ts';
 export { nextLaw, type LawStep } from './law.ts';
 export {
   type Candidate,

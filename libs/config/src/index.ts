@@ -7,6 +7,7 @@ export { checkConfig } from './check.ts';
 export { environmentConfig } from './environment.ts';
 export { findCommands, type Finding, type Findings } from './found.ts';
 export { COMMAND_NAMES, type CommandName, type FoundCommand } from './foundTools.ts';
+export { parseGate } from './gate.ts';
 export { type Grant, grantOf } from './grant.ts';
 export {
   type FileKey,

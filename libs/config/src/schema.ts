@@ -191,9 +191,9 @@ export function configJsonSchema(): unknown {
   return z.toJSONSchema(configFile);
 }
 
-/** The keys that may stand at a place of the file, for suggestions; empty where anything may. */
-export function keysAt(path: readonly (string | number)[]): readonly string[] {
-  let schema: z.ZodType | undefined = configFile;
+/** The keys that may stand at a place of a file of this schema, for suggestions; empty where anything may. */
+export function keysAt(whole: z.ZodType, path: readonly (string | number)[]): readonly string[] {
+  let schema: z.ZodType | undefined = whole;
   for (const step of path) {
     schema = inner(schema);
     if (schema instanceof z.ZodObject) schema = schema.shape[String(step)];

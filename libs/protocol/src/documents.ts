@@ -6,6 +6,7 @@
 import type { Digest, Instant, Json, KeyId, TrajectoryId } from '@openexec/canon';
 import type * as z from 'zod';
 import * as bundle from './documents/bundle.ts';
+import * as gate from './documents/gate.ts';
 import * as law from './documents/law.ts';
 import * as ledger from './documents/ledger.ts';
 import * as runs from './documents/runs.ts';
@@ -49,6 +50,12 @@ export const cliDocuments = {
   verify: { schema: ledger.verify, title: 'openexec verify --json', printedBy: ['verify --json'] },
   export: { schema: bundle.exported, title: 'openexec export --json', printedBy: ['export --json'] },
   'verify-bundle': { schema: bundle.verifyBundle, title: 'openexec verify-bundle --json', printedBy: ['verify-bundle --json'] },
+  'verify-change': { schema: gate.verifyChange, title: 'openexec verify-change --json', printedBy: ['verify-change --json'] },
+  'verify-change-rules': {
+    schema: gate.gateRules,
+    title: 'openexec verify-change --explain --json',
+    printedBy: ['verify-change --json'],
+  },
   'world-get': { schema: ledger.worldGet, title: 'openexec world get --json', printedBy: ['world get --json'] },
   'world-proof': { schema: ledger.worldProof, title: 'The file of openexec world prove', printedBy: ['world prove --json'] },
   'world-verify': { schema: ledger.worldVerify, title: 'openexec world verify --json', printedBy: ['world verify --json'] },

@@ -4,6 +4,8 @@
 export { cliDocuments } from './documents.ts';
 export type { CliDocument, DocumentName } from './documents.ts';
 export { entry } from './entry.ts';
+export { changePointer, gatePolicy } from './gate.ts';
+export type { ChangePointer, ChangeRelation, GateCode, GatePolicy, GateRules } from './gate.ts';
 export { AGENT_FOLDERS, AGENT_INSTRUCTIONS, AGENTS_OBEY, EDITORS_OBEY, GIT_OBEYS, HOOK_MANAGERS, SHELLS_OBEY } from './obeyed.ts';
 export * as words from './words.ts';
 export { EFFECTS } from './words.ts';

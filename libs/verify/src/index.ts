@@ -20,6 +20,7 @@ export {
   manifestLine,
   MAX_EVENT_LINE_BYTES,
   mayWithhold,
+  parseDescription,
   parseEvent,
   proofPath,
   STATEMENT,

@@ -86,7 +86,8 @@ function nothing(outcome: 'already' | 'conflicted', commit: string, head: string
   return { outcome, commit, previous: head, head, files: [], conflicts };
 }
 
-async function isAncestor(at: GitPlace, older: string, newer: string): Promise<Result<boolean, WorkspaceFailure>> {
+/** Whether `older` is `newer` or one of its ancestors. */
+export async function isAncestor(at: GitPlace, older: string, newer: string): Promise<Result<boolean, WorkspaceFailure>> {
   const answer = await gitAnswer({ at, args: ['merge-base', '--is-ancestor', older, newer] });
   if (!answer.ok) return answer;
   if (answer.value.exitCode > 1) return refuse('workspace.git', `git cannot compare ${older} with ${newer}: ${shown(answer.value.stderr)}`);

@@ -3,10 +3,12 @@
  */
 
 export { type Applied, type ApplyOptions, applyBranch, diffCommits, readBlob } from './apply.ts';
+export { type CommitFacts, commitsBeyond, fileAt, mergedTree, pathsBetween, readCommit } from './change.ts';
 export { type Identity, sandboxIdentity } from './identity.ts';
 export type { KnownSecret } from './known.ts';
 export { BRANCH_PREFIX } from './land.ts';
 export type { ApplyConflict, ChangedFile } from './merge.ts';
+export { blobToFile, BUNDLES_REF, keepBundle, noteLines, NOTES_REF, writeNote } from './notes.ts';
 export { isGitName } from './paths.ts';
 export { type HostPlaces, SANDBOX_ENVIRONMENT } from './plan.ts';
 export { createRedactor, type Redactor, type RedactorOptions, type SecretHit, type StreamRedactor } from './redaction.ts';

@@ -87,7 +87,7 @@ async function readRef(at: GitPlace, ref: string): Promise<Result<string | null,
 }
 
 /** Root writes into a user's repository as that user, so that its files stay theirs. */
-function ownerOf(folder: string): { readonly uid: number; readonly gid: number } | undefined {
+export function ownerOf(folder: string): { readonly uid: number; readonly gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const { uid, gid } = lstatSync(folder);
   return uid === 0 ? undefined : { uid, gid };

@@ -130,7 +130,7 @@ class Stage {
       () => this.#diff(landed.value),
       () => this.#check(),
       () => this.#replay(landed.value),
-      () => this.#bundle(),
+      () => this.#bundle(landed.value),
       () => this.#forge(),
     ]) {
       const played = await act();
@@ -215,7 +215,7 @@ class Stage {
   }
 
   /** What an auditor gets, and how a stranger checks it. */
-  async #bundle(): Played {
+  async #bundle({ commit }: Landed): Played {
     const file = join(this.#folder, 'change.tar');
     this.#act(
       '8. The proof travels',
@@ -225,7 +225,8 @@ class Stage {
     if (!made.ok) return made;
     const info = await this.#ask<{ readonly fingerprint: string }>(['ledger', 'info', '--json']);
     if (!info.ok) return info;
-    return this.#type(['verify-bundle', file, '--trust', info.value.fingerprint, '--deep']);
+    const checked = await this.#type(['verify-bundle', file, '--trust', info.value.fingerprint, '--deep']);
+    return checked.ok ? this.#type(['verify-change', commit, '--bundle', file, '--trust', info.value.fingerprint]) : checked;
   }
 
   async #forge(): Played {

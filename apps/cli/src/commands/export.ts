@@ -10,7 +10,9 @@ import type { StoredCheckpoint } from '@openexec/ledger';
 import type { Signer } from '@openexec/proof';
 import type { BundleScope } from '@openexec/verify';
 import { inspectRepository, readBlob, type RepositoryFacts } from '@openexec/workspace';
+import { type NotedCommit, noteBundle } from '../bundle/note.ts';
 import { exportBundle, type Exported } from '../bundle/out.ts';
+import { witnessedCheckpoint } from '../bundle/witnessed.ts';
 import type { CommandContext, CommandResult, OpenLedger, Register } from '../context.ts';
 import { EXIT, type Refusal, refuse } from '../exit.ts';
 import { shortRun } from '../findRun.ts';
@@ -28,6 +30,8 @@ interface ExportOptions {
   readonly withhold?: readonly string[];
   readonly governed?: boolean;
   readonly reports: boolean;
+  readonly note?: string;
+  readonly witnessed?: boolean;
   readonly json?: boolean;
   readonly ledger?: string;
 }
@@ -46,15 +50,23 @@ export const register: Register = (program, context) => {
     .requiredOption('--out <path>', 'a folder that is not there yet, or a file that ends in .tar')
     .option('--range <from-to>', 'instead of runs: leaf indexes from FROM up to, not including, TO')
     .option('--checkpoint <size>', 'prove under this kept checkpoint and not under the present tree head')
+    .option(
+      '--witnessed',
+      'prove under the newest checkpoint that witnesses have cosigned (with --checkpoint: under that one), with their cosignatures',
+    )
     .option('--since <size...>', 'also prove that the tree continues the kept checkpoints of these sizes')
     .option('--withhold <what...>', 'keep back payloads of an event kind, or blobs by media type: model.answered, blob:text/plain, blob:*')
     .option('--governed', 'refuse unless every run ran under a passed self-test and without an undeclared effect')
     .option('--no-reports', 'leave out what is made from the entries: reports for people and tools, patches')
+    .option(
+      '--note <where>',
+      'a git note on each commit that the runs landed, for openexec verify-change: "git" keeps the bundle in the repository, else the path at which the gate will find it',
+    )
     .option('--json', 'one JSON document')
     .option('--ledger <url>', 'another ledger: sqlite:PATH or postgres://HOST/DATABASE')
     .addHelpText(
       'after',
-      '\nExamples:\n  openexec export latest --out change.tar\n  openexec export --out audit/ --since 120\n  openexec export 3f2a --out shared/ --withhold model.answered blob:text/plain',
+      '\nExamples:\n  openexec export latest --out change.tar\n  openexec export latest --out change.tar --governed --note git\n  openexec export --out audit/ --since 120\n  openexec export 3f2a --out shared/ --withhold model.answered blob:text/plain',
     )
     .action(context.act((runs: readonly string[], options: ExportOptions) => run(context, runs, options)));
 };
@@ -64,6 +76,8 @@ async function run(context: CommandContext, wanted: readonly string[], options: 
   if (!withhold.ok) return withhold;
   const path = isAbsolute(options.out) ? options.out : resolve(context.cwd, options.out);
   if (existsSync(path)) return refuse('file.exists', `"${safeLine(path)}" is there already`);
+  if (options.note !== undefined && !path.endsWith('.tar'))
+    return refuse('usage.invalid', '--note points at one file: give --out a name that ends in .tar');
   return withLedger(context, { ledger: options.ledger, access: 'write' }, async (ledger) => {
     const scope = await scopeOf(context, ledger, wanted, options.range);
     if (!scope.ok) return scope;
@@ -71,8 +85,10 @@ async function run(context: CommandContext, wanted: readonly string[], options: 
     if (!order.ok) return order;
     const made = await exportBundle(ledger.store, order.value, { path: path.replace(/\/+$/, ''), fingerprint: ledger.fingerprint });
     if (!made.ok) return made;
-    if (options.json === true) context.output.json('export', documentOf(made.value, path));
-    else for (const line of lines(made.value, path, ledger.fingerprint)) context.output.result(line);
+    const noted = options.note === undefined ? ok([]) : await noteBundle(context, { exported: made.value, path, where: options.note });
+    if (!noted.ok) return noted;
+    if (options.json === true) context.output.json('export', documentOf(made.value, path, noted.value));
+    else for (const line of lines(made.value, { path, fingerprint: ledger.fingerprint, noted: noted.value })) context.output.result(line);
     return ok(EXIT.ok);
   });
 }
@@ -110,7 +126,10 @@ async function orderOf(
     if (!size.ok) return refuse('usage.invalid', `--since takes sizes of kept checkpoints, not "${safeLine(text, 40)}"`);
     since.push(size.value);
   }
-  const checkpoint = await checkpointOf(ledger, options.checkpoint);
+  const checkpoint =
+    options.witnessed === true
+      ? await witnessedCheckpoint(ledger.store, options.checkpoint)
+      : await checkpointOf(ledger, options.checkpoint);
   if (!checkpoint.ok) return checkpoint;
   const vkeys = await logKeys(ledger.store);
   if (!vkeys.ok) return vkeys;
@@ -192,7 +211,7 @@ function readWithholding(wanted: readonly string[]): Result<Withholding, Refusal
   return ok({ payload: ({ kind }) => kinds.has(kind), blob: (mediaType) => types.some((type) => mediaType.startsWith(type)) });
 }
 
-function documentOf({ built, report }: Exported, path: string) {
+function documentOf({ built, report }: Exported, path: string, noted: readonly NotedCommit[]) {
   return {
     v: 1 as const,
     exit: EXIT.ok,
@@ -208,10 +227,14 @@ function documentOf({ built, report }: Exported, path: string) {
     withheld: { payloads: built.withheldPayloads, blobs: built.withheldBlobs },
     gone: { payloads: report.counts.erased, blobs: built.goneBlobs },
     runs: [...built.statement.runs],
+    noted: [...noted],
   };
 }
 
-function lines({ built, report }: Exported, path: string, fingerprint: Digest): string[] {
+function lines(
+  { built, report }: Exported,
+  { path, fingerprint, noted }: { readonly path: string; readonly fingerprint: Digest; readonly noted: readonly NotedCommit[] },
+): string[] {
   const { statement, withheldPayloads, withheldBlobs, goneBlobs } = built;
   const held = withheldPayloads + withheldBlobs === 0 ? [] : [`withheld  ${withheldPayloads} payloads, ${withheldBlobs} blobs`];
   const gone =
@@ -229,5 +252,7 @@ function lines({ built, report }: Exported, path: string, fingerprint: Digest): 
     ...gone,
     `checked   every part, as a stranger would: sound`,
     `  openexec verify-bundle ${safeLine(path)} --trust ${fingerprint}`,
+    ...noted.map(({ commit }) => `noted     ${commit}\n  openexec verify-change ${commit} --trust ${fingerprint}`),
+    ...(noted.length === 0 ? [] : [`  git push origin 'refs/notes/openexec*'`]),
   ];
 }

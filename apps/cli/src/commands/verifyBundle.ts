@@ -115,7 +115,8 @@ function extentOf({ scope }: BundleReport): Extent {
   return { whole: scope?.is === 'ledger', withholds: true };
 }
 
-function exitOf({ report, deep }: Outcome): ExitCode {
+/** The exit code of a checked bundle; `deep` null where nothing was judged again. */
+export function exitOf({ report, deep }: Outcome): ExitCode {
   if (!report.sound || (deep !== null && unlawful(deep, extentOf(report)).length > 0)) return EXIT.integrity;
   return deep !== null && diverged(deep, extentOf(report)) ? EXIT.diverged : EXIT.ok;
 }

@@ -29,7 +29,8 @@ export function changeOf(run: Facts): ReportedRun['change'] {
   return { ...record, gaps: gapsOf(run, record) };
 }
 
-function testsOf({ checks, counts }: Facts): ReportedRun['change']['tests'] {
+/** The commands that were run for their verdict, and those whose last attempt did not pass. */
+export function testsOf({ checks, counts }: Pick<Facts, 'checks' | 'counts'>): ReportedRun['change']['tests'] {
   const last = new Map(checks.map((check) => [check.action, check.status]));
   const lastNotPassed = [...last].filter(([, status]) => status !== 'ok').map(([action]) => action);
   return { run: counts.checks, passed: counts.checksPassed, lastNotPassed };

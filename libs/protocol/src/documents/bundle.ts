@@ -34,6 +34,8 @@ export const exported = z.strictObject({
   withheld: z.strictObject({ payloads: count, blobs: count }),
   gone: z.strictObject({ payloads: count, blobs: count }),
   runs: z.array(statedRun),
+  /** Commits that got a git note with `--note`. */
+  noted: z.array(z.strictObject({ commit: oid, ref: text })),
 });
 /** What a bundle proves, and what was not checked; `deep` is null unless every judgement was derived again. */
 export const verifyBundle = z.strictObject({
