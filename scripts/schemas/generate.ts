@@ -19,7 +19,10 @@ import {
   routingPlan,
   skill,
   policySet,
+  runMetrics,
+  runSafety,
   sandboxProfile,
+  timelineIndex,
   writ,
 } from '@openexec/protocol';
 import * as z from 'zod';
@@ -39,6 +42,9 @@ const OBJECTS: Readonly<Record<string, { readonly schema: z.ZodType; readonly ti
   'audit-report': { schema: auditReport, title: 'The part report.json of an audit bundle (bundle.md)' },
   'gate-policy': { schema: gatePolicy, title: 'A gate policy, version 1: .openexec/gate.yaml' },
   'change-pointer': { schema: changePointer, title: 'One line of a note in refs/notes/openexec: where the audit bundle of a commit is' },
+  metrics: { schema: runMetrics, title: 'Figures of one run, metrics.json (timeline.md)' },
+  safety: { schema: runSafety, title: 'What one run wrote, tried and was refused, safety.json (timeline.md)' },
+  'timeline-index': { schema: timelineIndex, title: 'The list of the folder of a run, index.json (timeline.md)' },
   'sandbox-profile': { schema: sandboxProfile, title: 'The sandbox profile compiled from a writ' },
 };
 

@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import { startTsa } from '@openexec/anchors/testServer';
 import { type AuditReport, auditReport } from '@openexec/protocol';
 import { patchSum } from './place.ts';
 import { bundle, done, inOnePlace, openexec, place, provider } from './scene.ts';
@@ -181,6 +182,52 @@ describe('a bundle of the whole ledger', () => {
       mkdirSync(at('unpacked'));
       execFileSync('tar', ['xf', at('all.tar'), '-C', at('unpacked')]);
       expect((await verdictOf(at('unpacked'), '--trust', fingerprint)).exit).toBe(0);
+    },
+    TIME_MS,
+  );
+});
+
+describe('times of an authority over a bundle', () => {
+  test(
+    'are in the bundle, hold for who trusts the authority and for openssl, and are said to be not checked for who does not say',
+    async () => {
+      const [tsa, other] = [await startTsa(), await startTsa()];
+      const config = join(place.folder, 'config', 'openexec', 'config.yaml');
+      try {
+        const run = await runOf('first');
+        const none = await openexec('export', run, '--out', at('timed'), '--timestamp');
+        expect([none.exit, none.stderr, existsSync(at('timed'))]).toEqual([2, expect.stringContaining('anchor.notConfigured'), false]);
+        mkdirSync(join(place.folder, 'config', 'openexec'), { recursive: true });
+        writeFileSync(config, `version: 1\nanchors:\n  to:\n    - {name: tsa, type: rfc3161, url: "${tsa.url}", ca: ${tsa.caFile}}\n`);
+        tsa.say({ status: 503, body: Buffer.from('closed') });
+        const closed = await openexec('export', run, '--out', at('timed'), '--timestamp');
+        expect([closed.exit, closed.stderr, existsSync(at('timed'))]).toEqual([22, expect.stringContaining('anchor.failed'), false]);
+        tsa.say(undefined);
+        expect((await openexec('export', run, '--out', at('timed'), '--timestamp', 'another')).exit).toBe(2);
+        await done('export', run, '--out', at('timed'), '--timestamp', 'tsa');
+        const timed = await done('verify-bundle', at('timed'), '--tsa', tsa.caFile, '--trust', fingerprint);
+        expect(timed).toMatch(/time {9}export\.sigstore\.json: \d{4}-\S+Z by CN=Test TSA/);
+        expect(timed).toMatch(/time {9}checkpoint\.tsr: \d{4}-\S+Z by CN=Test TSA/);
+        expect(await done('verify-bundle', at('timed'))).toContain('2 RFC 3161 times: no authority that you trust was given');
+        const { exit, verdict } = await verdictOf(at('timed'), '--tsa', other.caFile);
+        expect([exit, verdict.findings.map(({ code, part }) => `${code} ${part}`)]).toEqual([
+          20,
+          ['timestamp.refused export.sigstore.json', 'timestamp.refused checkpoint.tsr'],
+        ]);
+        await done('export', run, '--out', at('untimed'), '--no-reports');
+        expect(await verdictOf(at('untimed'), '--tsa', tsa.caFile)).toMatchObject({
+          exit: 20,
+          verdict: { findings: [{ code: 'timestamp.missing' }] },
+        });
+        expect((await openexec('verify-bundle', at('timed'), '--tsa', at('kept.checkpoint'))).exit).toBe(2);
+        const ts = ['ts', '-verify', '-data', 'checkpoint', '-in', 'checkpoint.tsr', '-CAfile', tsa.caFile];
+        expect(execFileSync('openssl', ts, { cwd: at('timed'), encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })).toContain('OK');
+        expect(await done('verify')).toContain('✓ sound');
+      } finally {
+        rmSync(config, { force: true });
+        await tsa.close();
+        await other.close();
+      }
     },
     TIME_MS,
   );

@@ -3,12 +3,13 @@
  * shares code with ours; each is shown to refuse a changed byte too. Run by `npm test -- --heavy`. PROTOCOL §11.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { createPublicKey } from 'node:crypto';
+import { createPublicKey, X509Certificate } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { startTsa, type Tsa } from '@openexec/anchors/testServer';
 import { bundleFromJSON } from '@sigstore/bundle';
 import { toSignedEntity, toTrustMaterial, Verifier } from '@sigstore/verify';
 import { Ajv2020 } from 'ajv/dist/2020.js';
@@ -274,6 +275,54 @@ describe('the statement', () => {
         payload[40] = (payload[40] ?? 0) ^ 1;
         const other = { ...json, dsseEnvelope: { ...json.dsseEnvelope, payload: payload.toString('base64') } };
         expect(() => verify(other, pemOf(folder), hint)).toThrow(/signature verification failed/);
+      }
+    },
+    TIME_MS,
+  );
+});
+
+describe('the times of an authority', () => {
+  (tools.openssl ? test : test.skip)(
+    'hold for openssl ts over the checkpoint and for @sigstore/verify over the statement, and not over other bytes or by another authority',
+    async () => {
+      const [tsa, other] = [await startTsa(), await startTsa()];
+      try {
+        writeFileSync(
+          join(place.folder, 'config', 'openexec', 'config.yaml'),
+          `version: 1\nanchors:\n  to:\n    - {name: tsa, type: rfc3161, url: "${tsa.url}", ca: ${tsa.caFile}}\n`,
+        );
+        const timed = at('timed');
+        await done('export', 'latest', '--out', timed, '--timestamp');
+        const openssl = (cwd: string, ca: string): number | null => {
+          const args = ['ts', '-verify', '-data', 'checkpoint', '-in', 'checkpoint.tsr', '-CAfile', ca];
+          return spawnSync('openssl', args, { cwd, stdio: 'ignore' }).status;
+        };
+        expect(openssl(timed, tsa.caFile)).toBe(0);
+        expect(openssl(timed, other.caFile)).not.toBe(0);
+        expect(openssl(changed(timed, 'checkpoint', 30), tsa.caFile)).not.toBe(0);
+        // Here one time is asked for; the log's key is a managed one, as above.
+        const wanted = { ctlogThreshold: 0, tlogThreshold: 0, timestampThreshold: 1 };
+        const verify = (json: Envelope, authority: Tsa): void => {
+          const certificates = ['tsa.pem', 'ca.pem'].map((name) => ({
+            rawBytes: new X509Certificate(readFileSync(join(authority.folder, name))).raw,
+          }));
+          const subject = { organization: 'test', commonName: 'Test TSA' };
+          const trusted = { subject, uri: '', operator: '', certChain: { certificates }, validFor: { start: new Date(0), end: undefined } };
+          const roots = { certificateAuthorities: [], timestampAuthorities: [trusted], tlogs: [], ctlogs: [], mediaType: '' };
+          const keys = () => ({ publicKey: createPublicKey(pemOf(timed)), validFor: () => true });
+          new Verifier(toTrustMaterial(roots, keys), wanted).verify(toSignedEntity(bundleFromJSON(json)));
+        };
+        const json = envelopeOf(timed);
+        expect(() => verify(json, tsa)).not.toThrow();
+        expect(() => verify(json, other)).toThrow();
+        const signedTimestamp = readFileSync(join(timed, 'checkpoint.tsr')).toString('base64');
+        const material = { ...json.verificationMaterial, timestampVerificationData: { rfc3161Timestamps: [{ signedTimestamp }] } };
+        expect(() => verify({ ...json, verificationMaterial: material }, tsa)).toThrow();
+        // Without its time the same statement is signed, and no more.
+        expect(() => verify(envelopeOf(run), tsa)).toThrow();
+      } finally {
+        await tsa.close();
+        await other.close();
       }
     },
     TIME_MS,

@@ -111,6 +111,7 @@ verifies(
     provider.say({ calls: [patchSum('-', '+')] }, { text: 'done' });
     const streamed = await lines('event', 0, 'run', 'Make sum add');
     expect(await lines('event', 0, 'timeline', 'latest')).toEqual(streamed);
+    await document('timeline-folder', 0, 'timeline', 'latest', '--out', join(place.folder, 'run-folder'));
     provider.say({ calls: [patchScripts()] });
     expect(await document('run', 11, 'run', 'Add a script')).toMatchObject({ status: 'parked' });
     const approvals = (await document('approvals', 0, 'approvals')) as {

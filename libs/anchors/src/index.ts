@@ -5,7 +5,7 @@
 export { withDeadline } from './deadline.ts';
 export { fileAnchor, heldByFile } from './file.ts';
 export { DEFAULT_REF, gitAnchor, heldByGit } from './git.ts';
-export { rfc3161Anchor } from './rfc3161/anchor.ts';
+export { rfc3161Anchor, timestampOver } from './rfc3161/anchor.ts';
 export type { TimestampError } from './rfc3161/token.ts';
 export { readTrusted, type Timestamp, type TimestampClaim, verifyTimestamp } from './rfc3161/verify.ts';
 export { examineTiles, keepTiles, type TileFolderError, type TilesKept, tileReaderOf, type TreeOfTiles } from './tileFolder.ts';

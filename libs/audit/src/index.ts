@@ -67,4 +67,6 @@ export { CANARIES, CANARY_KIT, CANARY_SET, SELF_VOTES, canaryGrants, canaryRows,
 export { SELF_TEST_VALID_MS, canaryOutcomes, failures, keyOfOpening, passedOf, selfTestKey, type SelfTestEvent } from './outcome.ts';
 export { DRIFT_KINDS, type DriftKind } from './report.ts';
 export { diverged, type Extent, isLawfullyGone, unlawful } from './standing.ts';
+export { figuresOfRun } from './timeline/documents.ts';
+export { writeTimeline } from './timeline/folder.ts';
 export { proveResource, type RunSource, type WorldAt, type WorldError, type WorldProof, worldAt } from './worldAt.ts';

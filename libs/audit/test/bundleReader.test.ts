@@ -2,12 +2,16 @@
  * What a reader brings along: a policy of witnesses, a kept checkpoint; and what a source may do to it: lie about lengths, grow, end early. PROTOCOL §11.
  */
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { type Bytes, canonicalText, utf8Encode } from '@openexec/canon';
-import { House, ONE_CHECK, PEOPLE, RunDriver } from '@openexec/kernel/fixture';
+import { type Bytes, canonicalText, err, ok, toBase64, utf8Encode } from '@openexec/canon';
+import { House, ONE_AGENT, ONE_CHECK, PEOPLE, RunDriver } from '@openexec/kernel/fixture';
 import { addSignatureLines, cosign, formatCosignerVkey, seedSigner, sign } from '@openexec/proof';
 import {
+  bundleLines,
+  type BundleOptions,
   type BundlePart,
   CHECKPOINT,
+  CHECKPOINT_TIME,
+  DESCRIPTION,
   EVENTS,
   formatEnvelope,
   formatStatement,
@@ -21,7 +25,7 @@ import {
   verifyBundle,
 } from '@openexec/verify';
 import { byLog, described, found, listed, linesIn, statementOf, textOf, withLines, withParts } from './bundleForger.ts';
-import { bundleOf, check, type Files, headOf, LOG, RUNS, VKEY } from './bundles.ts';
+import { bundleOf, check, type Files, foundIn, headOf, LOG, RUNS, VKEY } from './bundles.ts';
 
 const WITNESS = seedSigner({ keyName: 'witness.test/w1', seed: PEOPLE.ben.seed });
 const OTHER = seedSigner({ keyName: 'witness.test/w2', seed: PEOPLE.cleo.seed });
@@ -109,12 +113,91 @@ describe('a statement', () => {
       expect(await found(withParts(good, { [STATEMENT]: text }))).toEqual([`bundle.malformed ${STATEMENT}`]);
   });
 
-  test('of a bundle whose coverage is the gateway alone says what was not seen', async () => {
-    const { files } = await bundleOf(house, { is: 'ledger' }, { coverage: 'gatewayOnly' });
+  test('of a bundle of a run that a gateway asked for covers the gateway alone, and cannot be said to cover more', async () => {
+    const place = await House.found();
+    const open = await RunDriver.open(place, { blueprint: ONE_AGENT });
+    await open.fact('intent.submitted', {
+      channel: 'mcp',
+      action: 'read_file',
+      arguments: { inline: { path: 'README.md' } },
+      claims: { rationale: null, claimedRisk: null },
+    });
+    const { files } = await bundleOf(place, RUNS(open.run));
     const report = await check(files);
-    expect(report.sound).toBe(true);
+    expect([report.sound, report.findings]).toEqual([true, []]);
     expect(report.notChecked.join('\n')).toContain('beside the gateway');
-    expect(await found(byLog(described(files, { coverage: 'full' })))).toEqual([`statement.wrong ${STATEMENT}`]);
+    expect((await check(good)).notChecked.join('\n')).not.toContain('beside the gateway');
+    const claimed = byLog(described(files, { coverage: 'full' }), { coverage: 'full' });
+    expect(await found(claimed)).toEqual([`bundle.malformed ${DESCRIPTION}`]);
+    expect(await found(byLog(described(files, { coverage: 'full' })))).toContain(`statement.wrong ${STATEMENT}`);
+    // Less may be claimed than could be.
+    expect(await found(byLog(described(good, { coverage: 'gatewayOnly' }), { coverage: 'gatewayOnly' }))).toEqual([]);
+  });
+});
+
+describe('times', () => {
+  const token = utf8Encode('a token');
+  const asked: Bytes[] = [];
+  const stamped = async () => {
+    asked.length = 0;
+    const stamp = (data: Bytes) => {
+      asked.push(data);
+      return Promise.resolve(ok(token));
+    };
+    return (await bundleOf(house, { is: 'ledger' }, { stamp })).files;
+  };
+  const holds: BundleOptions['time'] = () => ok({ at: '2026-03-01T09:00:00.000Z', authority: 'CN=Test' });
+
+  test('are put over the checkpoint and over the signature of the statement, and said to be not checked where nobody can', async () => {
+    const files = await stamped();
+    const { dsseEnvelope } = JSON.parse(textOf(files, STATEMENT)) as { dsseEnvelope: { signatures: { sig: string }[] } };
+    expect(asked.map((data) => toBase64(data))).toEqual([toBase64(files.get(CHECKPOINT) ?? token), dsseEnvelope.signatures[0]?.sig]);
+    const report = await check(files);
+    expect([report.sound, report.findings, report.times]).toEqual([
+      true,
+      [],
+      [STATEMENT, CHECKPOINT_TIME].map((part) => ({ part, checked: null })),
+    ]);
+    expect(report.notChecked.join('\n')).toContain('2 RFC 3161 times');
+    expect(report.checked.join('\n')).not.toContain('RFC 3161');
+    expect((await check(good)).notChecked.join('\n')).not.toContain('RFC 3161');
+  });
+
+  test('are held against the authorities of the reader: over exactly these bytes, told with their time, refused where they do not hold', async () => {
+    const files = await stamped();
+    const seen: string[] = [];
+    const time: BundleOptions['time'] = (response, data) => {
+      seen.push(`${toBase64(response)} ${toBase64(data)}`);
+      return holds(response, data);
+    };
+    const report = await check(files, { time });
+    expect(seen.sort()).toEqual(asked.map((data) => `${toBase64(token)} ${toBase64(data)}`).sort());
+    expect(report).toMatchObject({
+      sound: true,
+      times: [{ checked: { at: '2026-03-01T09:00:00.000Z', authority: 'CN=Test' } }, { checked: { authority: 'CN=Test' } }],
+    });
+    expect(report.checked.join('\n')).toContain('RFC 3161');
+    expect(report.notChecked.join('\n')).not.toContain('RFC 3161');
+    const dress = { safe: (text: string) => `<${text}>`, good: (text: string) => text, bad: (text: string) => text };
+    expect(bundleLines(report, dress).join('\n')).toContain(`time         <${CHECKPOINT_TIME}>: 2026-03-01T09:00:00.000Z by <CN=Test>`);
+    expect(foundIn(await check(files, { time: () => err({ message: 'over other bytes' }) }))).toEqual([
+      `timestamp.refused ${STATEMENT}`,
+      `timestamp.refused ${CHECKPOINT_TIME}`,
+    ]);
+  });
+
+  test('that the reader asks for and that are not there are missed; a token that is too large is refused', async () => {
+    expect(foundIn(await check(good, { time: holds }))).toEqual([`timestamp.missing ${STATEMENT}`]);
+    const large = byLog(withParts(good, { [CHECKPOINT_TIME]: new Uint8Array(1024 * 1024 + 1) }));
+    expect(await found(large)).toEqual([`bundle.tooLarge ${CHECKPOINT_TIME}`]);
+  });
+
+  test('that an authority does not give make no bundle', async () => {
+    for (const times of [0, 1]) {
+      let given = 0;
+      const stamp = () => Promise.resolve(given++ < times ? ok(token) : err({ message: 'the authority is closed' }));
+      await expect(bundleOf(house, { is: 'ledger' }, { stamp })).rejects.toThrow('bundle.timestamp: the authority is closed');
+    }
   });
 });
 

@@ -51,10 +51,10 @@ export async function orderOf(house: House, scope: BundleScope, more: Partial<Bu
     vkeys: [VKEY],
     since: [],
     withhold: { payload: () => false, blob: () => false },
-    coverage: 'full',
     governed: false,
     signer: LOG,
     reports: null,
+    stamp: null,
     more: [],
     ...more,
   };

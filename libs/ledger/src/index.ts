@@ -12,6 +12,7 @@ export {
   MAX_PAYLOAD_BYTES,
   SALT_BYTES,
 } from './entry.ts';
+export { eventLine, type EventLine } from './eventLine.ts';
 export type { AppendFailure, BlobFailure, CheckpointFailure, EntryError, ProofFailure, StoreRefusalCode } from './errors.ts';
 export { type ExportLimits, exportLines, ledgerExport, readExport, type ExportHead } from './exportFile.ts';
 export { follow, type FollowSource } from './follow.ts';
@@ -44,6 +45,7 @@ export {
   type LedgerCopy,
   type LedgerKeeper,
   type Place,
+  PRUNED_LIST_TYPE,
 } from './keeper.ts';
 export { factsOf, familyOfTrajectory, type KindFacts, knownKinds } from './kinds.ts';
 export { memoryLedger, type MemoryLedgerOptions } from './memory.ts';

@@ -3,7 +3,8 @@
  * nor anything that no entry says (PROTOCOL §11).
  */
 import * as z from 'zod';
-import { approvalTerms, assurance, reason } from './work.ts';
+import { approvalLine, networkFigures, runFigures, undeclaredLine, unreadableLine, violationLine } from './runFigures.ts';
+import { reason } from './work.ts';
 import { amount, count, digest, effect, instant, keyId, name, oid, reference, sentence, trajectory } from './words.ts';
 
 /** Text by content: null where it is withheld or gone; `cut` where only its beginning stands here. */
@@ -40,29 +41,6 @@ const intentLine = z.strictObject({
   end: z.enum(['committed', 'rejected', 'failed', 'lost']).nullable(),
   endBecause: reason.nullable(),
 });
-/** One vote; `counted` when the resolution names it. */
-const voteLine = z.strictObject({
-  seq: count,
-  at: instant,
-  key: keyId,
-  decision: z.enum(['approve', 'deny']),
-  assurance,
-  because: sentence,
-  counted: z.boolean(),
-});
-/** One question to people and what came of it. */
-const approvalLine = z.strictObject({
-  seq: count,
-  at: instant,
-  subject: z.enum(['action', 'stage']),
-  stage: name.nullable(),
-  action: actionName,
-  because: reason,
-  terms: approvalTerms,
-  outcome: z.enum(['approved', 'denied', 'expired', 'withdrawn']).nullable(),
-  resolvedAt: instant.nullable(),
-  votes: z.array(voteLine),
-});
 /** One command that was run, one attempt each. `status` null while nothing came back. */
 const checkLine = z.strictObject({
   seq: count,
@@ -74,14 +52,6 @@ const checkLine = z.strictObject({
   exitCode: z.number().int().nullable(),
   durationMs: count.nullable(),
   summary: sentence,
-});
-/** One effect that nobody had declared. */
-const undeclaredLine = z.strictObject({
-  seq: count,
-  action: actionName,
-  paths: z.array(z.string()).max(200),
-  networkAttempts: count.nullable(),
-  because: reason,
 });
 /** One file that differs from the base. */
 const fileLine = z.strictObject({
@@ -133,7 +103,7 @@ const runLine = z.strictObject({
   approvals: z.array(approvalLine),
   checks: z.array(checkLine),
   undeclared: z.array(undeclaredLine),
-  violations: z.array(z.strictObject({ seq: count, why: z.string(), message: sentence })),
+  violations: z.array(violationLine),
   files: z.array(fileLine).nullable(),
   counts: z.strictObject({
     intents: count,
@@ -149,6 +119,8 @@ const runLine = z.strictObject({
     outputTokens: count,
   }),
   spend: amount.nullable(),
+  figures: runFigures,
+  network: networkFigures,
   /** The patches beside this report; null with the reason in `absent` where one file could not be shown. */
   patch: z.strictObject({ forward: z.string(), reverse: z.string() }).nullable(),
   absent: z.array(z.strictObject({ path: z.string().nullable(), because: z.string() })),
@@ -163,7 +135,7 @@ const runLine = z.strictObject({
     .nullable(),
   change: changeRecord,
   /** Entries of which nothing is said here, because they are withheld, erased or not of their kind. */
-  unreadable: z.array(z.strictObject({ seq: count, kind: z.string(), because: z.enum(['withheld', 'erased', 'malformed']) })),
+  unreadable: z.array(unreadableLine),
   /** Lines beyond the bound of each list. */
   omitted: z.strictObject({
     intents: count,

@@ -43,6 +43,7 @@ export const cliDocuments = {
   apply: { schema: runs.apply, title: 'openexec apply --json', printedBy: ['apply --json'] },
   runs: { schema: runs.runs, title: 'openexec runs --json', printedBy: ['runs --json'] },
   show: { schema: runs.show, title: 'openexec show --json', printedBy: ['show --json'] },
+  'timeline-folder': { schema: runs.timelineFolder, title: 'openexec timeline RUN --out FOLDER --json', printedBy: ['timeline --json'] },
   'diff-run': { schema: runs.diffRun, title: 'openexec diff RUN --json', printedBy: ['diff --json'] },
   'diff-runs': { schema: runs.diffRuns, title: 'openexec diff RUN RUN --json', printedBy: ['diff --json'] },
   approvals: { schema: runs.approvals, title: 'openexec approvals --json', printedBy: ['approvals --json'] },

@@ -65,6 +65,16 @@ export { delta, fileChange, fileValue, treeEntry } from './work.ts';
 export { skill } from './skill.ts';
 export type { BoundSkill, Skill } from './skill.ts';
 export { auditReport, type AuditReport, type ReportedRun } from './auditReport.ts';
+export {
+  type NetworkFigures,
+  type RunFigures,
+  runMetrics,
+  type RunMetrics,
+  runSafety,
+  type RunSafety,
+  timelineIndex,
+  type TimelineIndex,
+} from './runFigures.ts';
 export { runAccount } from './account.ts';
 export type {
   ActionCount,

@@ -20,22 +20,22 @@ export interface OpenBundle {
 const MAX_DEPTH = 8;
 
 /** Opens the folder or file at `path`. What it holds is checked by path only; errors of the file system are refusals too. */
-export async function openBundle(path: string): Promise<Result<OpenBundle, BundleFault>> {
+export async function openBundle(path: string, maxParts: number = LIMITS.parts): Promise<Result<OpenBundle, BundleFault>> {
   try {
     const stat = await lstat(path);
-    if (stat.isDirectory()) return await openFolder(path);
-    if (stat.isFile()) return await openArchive(path, stat.size);
+    if (stat.isDirectory()) return await openFolder(path, maxParts);
+    if (stat.isFile()) return await openArchive(path, stat.size, maxParts);
     return bundleFault('bundle.unreadable', showPath(path), 'it is neither a folder nor a plain file; a link is not followed');
   } catch (error) {
-    const { code } = (error ?? {}) as { readonly code?: unknown };
+    const { code } = error as { readonly code?: unknown };
     if (typeof code !== 'string') throw error;
     return bundleFault('bundle.unreadable', showPath(path), `it cannot be read (${code})`);
   }
 }
 
-async function openFolder(root: string): Promise<Result<OpenBundle, BundleFault>> {
+async function openFolder(root: string, maxParts: number): Promise<Result<OpenBundle, BundleFault>> {
   const found: BundlePart[] = [];
-  const fault = await walk(root, '', 0, found);
+  const fault = await walk({ root, found, maxParts }, '', 0);
   if (fault !== null) return fault;
   const parts = partsOf(found);
   return parts.ok ? ok({ parts: parts.value, close: () => Promise.resolve() }) : parts;
@@ -43,17 +43,24 @@ async function openFolder(root: string): Promise<Result<OpenBundle, BundleFault>
 
 type Refused = { readonly ok: false; readonly error: BundleFault };
 
-async function walk(root: string, below: string, depth: number, found: BundlePart[]): Promise<Refused | null> {
+interface Walk {
+  readonly root: string;
+  readonly found: BundlePart[];
+  readonly maxParts: number;
+}
+
+async function walk(into: Walk, below: string, depth: number): Promise<Refused | null> {
+  const { root, found, maxParts } = into;
   if (depth > MAX_DEPTH) return bundleFault('bundle.path', showPath(below), 'a bundle has no folders that deep');
   for (const entry of await readdir(join(root, below), { withFileTypes: true })) {
     const path = below === '' ? entry.name : `${below}/${entry.name}`;
     if (entry.isDirectory()) {
-      const fault = await walk(root, path, depth + 1, found);
+      const fault = await walk(into, path, depth + 1);
       if (fault !== null) return fault;
       continue;
     }
     if (!entry.isFile()) return bundleFault('bundle.path', showPath(path), 'it is no plain file');
-    if (found.length >= LIMITS.parts) return bundleFault('bundle.tooLarge', showPath(path), `a bundle has at most ${LIMITS.parts} parts`);
+    if (found.length >= maxParts) return bundleFault('bundle.tooLarge', showPath(path), `a bundle has at most ${maxParts} parts`);
     const file = join(root, path);
     found.push({ path, bytes: (await lstat(file)).size, read: () => pieces(file) });
   }
@@ -74,9 +81,9 @@ async function* pieces(file: string): AsyncGenerator<Bytes> {
   }
 }
 
-async function openArchive(path: string, bytes: number): Promise<Result<OpenBundle, BundleFault>> {
+async function openArchive(path: string, bytes: number, maxParts: number): Promise<Result<OpenBundle, BundleFault>> {
   const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-  const parts = await readTar({ bytes, read: (at, length) => exactly(handle, at, length) });
+  const parts = await readTar({ bytes, read: (at, length) => exactly(handle, at, length) }, maxParts);
   if (parts.ok) return ok({ parts: parts.value, close: () => handle.close() });
   await handle.close();
   return parts;

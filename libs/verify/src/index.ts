@@ -11,6 +11,7 @@ export {
   type BundleFault,
   type BundleScope,
   CHECKPOINT,
+  CHECKPOINT_TIME,
   DESCRIPTION,
   EVENTS,
   formatDescription,
@@ -26,7 +27,7 @@ export {
   STATEMENT,
 } from './bundle/format.ts';
 export { bundleLines, coverageLines, type LineDress, safeText } from './bundle/lines.ts';
-export type { BundleFinding, BundleOptions, BundleReport } from './bundle/report.ts';
+export type { BundleFinding, BundleOptions, BundleReport, BundleTime, ReadTime } from './bundle/report.ts';
 export { RunEnds } from './bundle/runEnds.ts';
 export { type BundlePart, type BundleParts, partsOf, type RandomAccess } from './bundle/source.ts';
 export {

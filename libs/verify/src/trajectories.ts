@@ -71,21 +71,20 @@ export class Trajectories {
     return faults;
   }
 
-  /** Whether the trajectory has had its last entry; only then may payloads of a run be erased. */
-  isClosed(trajectory: string): boolean {
-    return this.#tracks.get(trajectory)?.closed === true;
-  }
-
-  /** Whether its last entry stands before this leaf index. */
-  isClosedBefore(trajectory: string, index: number): boolean {
+  /**
+   * Whether the trajectory has not had its last entry before this leaf index; then no payload of a run may be gone. In a part of a ledger the end of a
+   * trajectory may be left out, or all of it: of that nothing can be said.
+   */
+  isOpenAt(trajectory: string, index: number): boolean {
     const track = this.#tracks.get(trajectory);
-    return track?.closed === true && track.index < index;
+    if (track?.closed === true) return track.index >= index;
+    return !(this.#isPartial(trajectory) || (track === undefined && this.#isPartial('ledger')));
   }
 
   /** Breaks at the very end of trajectories, where no later entry says which side was changed: the one that does not continue is named. */
-  unsettled(): readonly TrackFault[] {
+  unsettled(): readonly (TrackFault & { readonly index: number })[] {
     return [...this.#tracks.values()].flatMap(({ torn, index }) =>
-      torn === null ? [] : [{ code: 'entry.prev' as const, index, message: torn.message }],
+      torn === null ? [] : [{ code: 'entry.prev', index, message: torn.message }],
     );
   }
 

@@ -170,7 +170,7 @@ export class LedgerVerification {
         this.#say(index, 'law.body', 'payload.erased names something that is no place');
         continue;
       }
-      if (trajectory.startsWith('run/') && !this.#trajectories.isClosed(trajectory))
+      if (trajectory.startsWith('run/') && this.#trajectories.isOpenAt(trajectory, index))
         this.#say(index, 'payload.missing', `a payload of ${trajectory} was erased while that run was open`);
       this.#erased.add(`${trajectory} ${seq}`);
     }
@@ -235,7 +235,7 @@ export class LedgerVerification {
       for (const { trajectory, first, last } of list) {
         const run = missing.get(trajectory);
         if (run === undefined) continue;
-        if (trajectory.startsWith('run/') && !this.#trajectories.isClosedBefore(trajectory, index))
+        if (trajectory.startsWith('run/') && this.#trajectories.isOpenAt(trajectory, index))
           this.#say(index, 'payload.missing', `payloads of ${trajectory} were pruned while that run was open`);
         for (const each of run.values()) {
           const key = `${each.trajectory} ${each.seq}`;
@@ -306,7 +306,7 @@ export class LedgerVerification {
       this.#say(null, 'ledger.rolledBack', `the head kept elsewhere is of ledger ${head.fingerprint}`);
     if (options.trust !== null && options.trust !== ledger)
       this.#say(0, 'ledger.untrusted', `the fingerprint is ${ledger ?? 'none'}; you trust ${options.trust}`);
-    for (const fault of this.#trajectories.unsettled()) this.#say(fault.index ?? null, fault.code, fault.message);
+    for (const fault of this.#trajectories.unsettled()) this.#say(fault.index, fault.code, fault.message);
     const gone = this.#missing.filter(({ trajectory, seq }) => options.withheld?.(trajectory, seq) !== true);
     const unlawful = gone.filter((each) => !this.#erased.has(`${each.trajectory} ${each.seq}`));
     for (const each of unlawful)

@@ -4,8 +4,18 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileAnchor, gitAnchor, heldByFile, heldByGit, readTrusted, rfc3161Anchor, witnessAnchor, withDeadline } from '@openexec/anchors';
-import { type Digest, err, instantToMs, ok, type Result, utf8Decode } from '@openexec/canon';
+import {
+  fileAnchor,
+  gitAnchor,
+  heldByFile,
+  heldByGit,
+  readTrusted,
+  rfc3161Anchor,
+  timestampOver,
+  witnessAnchor,
+  withDeadline,
+} from '@openexec/anchors';
+import { type Bytes, type Digest, err, instantToMs, ok, type Result, utf8Decode } from '@openexec/canon';
 import { type AnchorSetting, type AnchorTime, anchorsOf, loadLayers } from '@openexec/config';
 import { type Anchor, type AnchorError, type Cosigner, parseCosignerVkey, parseTlogPolicy, type TlogPolicy } from '@openexec/proof';
 import type { Project, Surroundings } from '../context.ts';
@@ -22,6 +32,8 @@ export interface AnchorPlace {
   readonly cosigners: readonly Cosigner[];
   /** PEM that the receipts of an authority have to lead to. */
   readonly trusted: string | null;
+  /** Asks an authority for a time stamp over any bytes; null for a place that gives none. */
+  readonly stamp: ((data: Bytes) => Promise<Result<Bytes, AnchorError>>) | null;
   /** The note that it holds now; null for a place that can only be asked to take one. */
   readonly held: (() => Promise<Result<string | null, AnchorError>>) | null;
   /** When it is asked by itself. */
@@ -72,7 +84,7 @@ function openPlace(
 ): Result<AnchorPlace, Refusal> {
   const { name, when } = setting;
   const { timeoutMs } = ledger;
-  const plain = { cosigners: [], trusted: null, held: null, when };
+  const plain = { cosigners: [], trusted: null, stamp: null, held: null, when };
   if (setting.type === 'witness') {
     const cosigner = parseCosignerVkey(setting.vkey);
     if (!cosigner.ok) return refuse('config.invalid', `anchors: the key of ${name}: ${cosigner.error.message}`);
@@ -83,8 +95,13 @@ function openPlace(
     const trusted = readText(setting.ca);
     const read = trusted.ok ? readTrusted(trusted.value) : trusted;
     if (!trusted.ok || !read.ok) return refuse('config.invalid', `anchors: ${name}: ${read.ok ? '' : read.error.message}`);
-    const anchor = rfc3161Anchor({ name, url: setting.url, trusted: trusted.value, randomness, timeoutMs });
-    return ok({ ...plain, anchor, trusted: trusted.value });
+    const authority = { name, url: setting.url, trusted: trusted.value, randomness, timeoutMs };
+    return ok({
+      ...plain,
+      anchor: rfc3161Anchor(authority),
+      trusted: trusted.value,
+      stamp: (data) => timestampOver(data, authority),
+    });
   }
   if (setting.type === 'git') {
     const where = { repository: ledger.root, ref: setting.ref, timeoutMs };

@@ -2,7 +2,7 @@
  * One export: the bundle is built beside its place, checked as a stranger would check it, and only then put there. Must never leave half a bundle, nor
  * one that does not verify (PROTOCOL §11).
  */
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { buildBundle, type BuildProblem, type BuiltBundle, type BundleOrder, folderSink, writeTar } from '@openexec/audit';
 import type { Digest, Result } from '@openexec/canon';
 import { ok } from '@openexec/canon';
@@ -24,6 +24,7 @@ const CODES: { readonly [K in BuildProblem['code']]: RefusalCode } = {
   'bundle.proof': 'ledger.failed',
   'bundle.blob': 'ledger.corrupt',
   'bundle.ungoverned': 'bundle.ungoverned',
+  'bundle.timestamp': 'anchor.failed',
 };
 
 /** Builds, checks and places a bundle: a folder, or one tar file where the name ends in `.tar`. `path` is absolute and must not exist. */
@@ -33,13 +34,20 @@ export async function exportBundle(
   to: { readonly path: string; readonly fingerprint: Digest },
 ): Promise<Result<Exported, Refusal>> {
   const { path } = to;
-  if (existsSync(path)) return refuse('file.exists', `"${safeLine(path)}" is there already`);
+  return atNewPlace(path, (unfinished) => make(store, order, { ...to, unfinished }));
+}
+
+/**
+ * Lets `work` fill a folder beside `path`, an absolute path that must not exist; `work` puts it there. What is not put there is removed. Errors of the
+ * file system are refusals.
+ */
+export async function atNewPlace<T>(path: string, work: (unfinished: string) => Promise<Result<T, Refusal>>): Promise<Result<T, Refusal>> {
+  if (isThere(path)) return refuse('file.exists', `"${safeLine(path)}" is there already`);
   const unfinished = `${path}.unfinished`;
-  if (existsSync(unfinished))
-    return refuse('file.exists', `"${safeLine(unfinished)}" is there: what an interrupted export left; remove it`);
+  if (isThere(unfinished)) return refuse('file.exists', `"${safeLine(unfinished)}" is there: what an interrupted export left; remove it`);
   try {
     mkdirSync(unfinished);
-    return await make(store, order, { ...to, unfinished });
+    return await work(unfinished);
   } catch (error) {
     const { code } = error as { readonly code?: unknown };
     if (typeof code === 'string' && /^E[A-Z]+$/.test(code))
@@ -72,6 +80,11 @@ async function make(
     }
   }
   return ok({ built: built.value, report });
+}
+
+/** Also for a link that leads nowhere. */
+function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 /** The first thing that is wrong, for a message. */

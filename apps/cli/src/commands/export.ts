@@ -11,6 +11,7 @@ import type { Signer } from '@openexec/proof';
 import type { BundleScope } from '@openexec/verify';
 import { inspectRepository, readBlob, type RepositoryFacts } from '@openexec/workspace';
 import { type NotedCommit, noteBundle } from '../bundle/note.ts';
+import { openPlaces } from '../anchors/places.ts';
 import { exportBundle, type Exported } from '../bundle/out.ts';
 import { witnessedCheckpoint } from '../bundle/witnessed.ts';
 import type { CommandContext, CommandResult, OpenLedger, Register } from '../context.ts';
@@ -29,6 +30,7 @@ interface ExportOptions {
   readonly since?: readonly string[];
   readonly withhold?: readonly string[];
   readonly governed?: boolean;
+  readonly timestamp?: string | true;
   readonly reports: boolean;
   readonly note?: string;
   readonly witnessed?: boolean;
@@ -57,6 +59,7 @@ export const register: Register = (program, context) => {
     .option('--since <size...>', 'also prove that the tree continues the kept checkpoints of these sizes')
     .option('--withhold <what...>', 'keep back payloads of an event kind, or blobs by media type: model.answered, blob:text/plain, blob:*')
     .option('--governed', 'refuse unless every run ran under a passed self-test and without an undeclared effect')
+    .option('--timestamp [name]', 'RFC 3161 times over checkpoint and statement, by the configured authority (of this name)')
     .option('--no-reports', 'leave out what is made from the entries: reports for people and tools, patches')
     .option(
       '--note <where>',
@@ -135,6 +138,8 @@ async function orderOf(
   if (!vkeys.ok) return vkeys;
   const signer = signerOf(ledger);
   if (!signer.ok) return signer;
+  const stamp = await stampOf(context, ledger, options.timestamp);
+  if (!stamp.ok) return stamp;
   if (options.governed === true && scope.is !== 'runs') return refuse('usage.invalid', '--governed is said of runs: name them');
   return ok({
     scope,
@@ -142,13 +147,32 @@ async function orderOf(
     vkeys: vkeys.value,
     since,
     withhold,
-    coverage: 'full',
     governed: options.governed === true,
     signer: signer.value,
     reports: options.reports ? { baseFile: baseFiles(context) } : null,
+    stamp: stamp.value,
     more: [],
     onProgress: progress(context),
   });
+}
+
+/** The authority among the anchors of this ledger: the one of this name, or the only one. */
+async function stampOf(
+  context: CommandContext,
+  ledger: OpenLedger,
+  wanted: string | true | undefined,
+): Promise<Result<BundleOrder['stamp'], Refusal>> {
+  if (wanted === undefined) return ok(null);
+  const project = await context.project();
+  const settings = openPlaces(context, { fingerprint: ledger.fingerprint, project: project.ok ? project.value : null });
+  if (!settings.ok) return settings;
+  const authorities = settings.value.places.filter(({ stamp }) => stamp !== null);
+  const named = authorities.filter(({ anchor }) => wanted === true || anchor.name === wanted);
+  const [only, ...others] = named;
+  if (only !== undefined && others.length === 0) return ok(only.stamp);
+  const names = authorities.map(({ anchor }) => anchor.name).join(', ');
+  if (names === '') return refuse('anchor.notConfigured', 'no anchor of type rfc3161 is configured for this ledger');
+  return refuse('usage.invalid', `--timestamp takes the name of one authority; there are ${safeLine(names)}`);
 }
 
 /** Files of a base out of the repository around, where there is one: the ledger holds of a base nothing but git ids. */

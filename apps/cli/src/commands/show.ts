@@ -1,9 +1,10 @@
 /**
  * `openexec show RUN`: what was asked, under which law, what was wished and decided and why, what came of it, and how to check or undo it.
  */
+import { figuresOfRun } from '@openexec/audit';
 import { ok } from '@openexec/canon';
 import { DEFAULTS } from '@openexec/config';
-import type { Amount } from '@openexec/protocol';
+import type { Amount, RunMetrics, RunSafety } from '@openexec/protocol';
 import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { EXIT } from '../exit.ts';
 import { safe, safeLine, type Style } from '../output.ts';
@@ -15,6 +16,11 @@ import { amountText } from '../read/narrator.ts';
 interface ShowOptions {
   readonly json?: boolean;
   readonly ledger?: string;
+}
+
+interface Figures {
+  readonly metrics: RunMetrics;
+  readonly safety: RunSafety;
 }
 
 /** Adds the command. */
@@ -34,14 +40,15 @@ async function show(context: CommandContext, wanted: string, options: ShowOption
     const run = await context.findRun(store, wanted);
     if (!run.ok) return run;
     const account = await accountOf(store, run.value);
-    if (options.json === true) context.output.json('show', account);
-    else for (const line of pageOf(account, context.output.style)) context.output.result(line);
+    const figures = await figuresOfRun(store, run.value);
+    if (options.json === true) context.output.json('show', { ...account, ...figures });
+    else for (const line of pageOf(account, figures, context.output.style)) context.output.result(line);
     return ok(EXIT.ok);
   });
 }
 
 /** The account as a page for a terminal. */
-function pageOf(account: RunAccount, style: Style): string[] {
+function pageOf(account: RunAccount, figures: Figures, style: Style): string[] {
   const paint =
     account.status === 'done' ? style.green : account.status === 'open' || account.status === 'parked' ? style.yellow : style.red;
   const because = account.because === null ? '' : `: ${safeLine(account.because.message)} (${account.because.code})`;
@@ -54,6 +61,7 @@ function pageOf(account: RunAccount, style: Style): string[] {
     '',
     ...(account.law === null ? [] : lawLines(account.law, style)),
     ...stageLines(account, style),
+    ...figureLines(figures, style),
     ...resultLines(account, style),
     ...nextLines(account, style),
   ];
@@ -136,6 +144,25 @@ function intentLines(intent: IntentAccount, style: Style): string[] {
       text === null ? [] : [`        ${style.dim(safeLine(text, 240))}`],
     ),
   ];
+}
+
+function figureLines({ metrics, safety }: Figures, style: Style): string[] {
+  const stages = metrics.stages.map(({ stage, visits, elapsed, model, spent }) => {
+    const tokens = model.asked === 0 ? '' : `, ${model.asked} asks, ${model.inputTokens} tokens in, ${model.outputTokens} out`;
+    const median = model.latency.medianMs === null ? '' : `, median ${model.latency.medianMs} ms`;
+    const cost = spent === null ? '' : `, ${amountText(spent)}`;
+    return `  ${stage}  ${visits.succeeded} of ${visits.entered} visits succeeded, ${elapsed.totalMs} ms${tokens}${median}${cost}`;
+  });
+  const { network, undeclared, violations, refusals, approvals, omitted } = safety;
+  const counted = network.uncounted === 0 ? '' : ` (${network.uncounted} of ${network.commands} commands could not be counted)`;
+  const strange = undeclared.length + omitted.undeclared + violations.length + omitted.violations;
+  const words = [
+    `${refusals.length + omitted.refusals} refused`,
+    `${approvals.length + omitted.approvals} asked of people`,
+    `${network.attempts} packets refused on the network${counted}`,
+    `${strange} undeclared effects and violations`,
+  ];
+  return [style.bold('Figures'), ...stages, `  ${words.join(', ')}`, ''];
 }
 
 function resultLines(account: RunAccount, style: Style): string[] {

@@ -8,6 +8,7 @@ import type { LedgerStore, Stored } from '@openexec/ledger';
 import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { EXIT, refuse } from '../exit.ts';
 import { eventLine, readEvent } from '../read/events.ts';
+import { writeRunFolder } from '../read/folder.ts';
 import { withLedger } from '../read/guard.ts';
 import { Narrator } from '../read/narrator.ts';
 
@@ -15,6 +16,8 @@ interface TimelineOptions {
   readonly follow?: boolean;
   readonly after?: string;
   readonly jsonl?: boolean;
+  readonly out?: string;
+  readonly json?: boolean;
   readonly ledger?: string;
 }
 
@@ -27,12 +30,24 @@ export const register: Register = (program, context) => {
     .option('--follow', 'go on with what is appended, by whichever process, until the run is closed')
     .option('--after <cursor>', 'only what stands after this position of the ledger')
     .option('--jsonl', 'one JSON object per event: {v, run, seq, at, kind, cursor, …}')
+    .option('--out <folder>', 'write the run as a folder that is not there yet: timeline, artifacts, context pack, policy, figures, safety')
+    .option('--json', 'with --out: one JSON document about the folder')
     .option('--ledger <url>', 'another ledger: sqlite:PATH or postgres://HOST/DATABASE')
-    .addHelpText('after', '\nExamples:\n  openexec timeline latest\n  openexec timeline latest --follow --jsonl --after 1042')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  openexec timeline latest\n  openexec timeline latest --follow --jsonl --after 1042\n  openexec timeline 3f2a --out run-3f2a',
+    )
     .action(context.act((run: string, options: TimelineOptions) => timeline(context, run, options)));
 };
 
 async function timeline(context: CommandContext, wanted: string, options: TimelineOptions): Promise<CommandResult> {
+  const { out, follow: follows, after: from, jsonl, json } = options;
+  if (out !== undefined) {
+    if (follows === true || from !== undefined || jsonl === true)
+      return refuse('usage.invalid', '--out writes the whole run as it stands; --follow, --after and --jsonl do not go with it');
+    return writeRunFolder(context, wanted, { out, json: json === true, ledger: options.ledger });
+  }
+  if (json === true) return refuse('usage.invalid', '--json goes with --out; --jsonl prints one object per event');
   const after = options.after === undefined ? ok(-1n) : parseDecimal(options.after);
   if (!after.ok)
     return refuse('usage.invalid', `--after takes the cursor of an event, a whole number, not ${JSON.stringify(options.after)}`);

@@ -4,10 +4,11 @@
  */
 import { readFileSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
+import { readTrusted, verifyTimestamp } from '@openexec/anchors';
 import { bundleSource, type DeepReport, deepVerify, diverged, type Extent, unlawful } from '@openexec/audit';
-import { type Digest, ok, parseDigest, type Result } from '@openexec/canon';
+import { type Digest, instantFromMs, ok, parseDigest, type Result } from '@openexec/canon';
 import type { CliDocument } from '@openexec/protocol';
-import { bundleLines, type BundleReport, coverageLines, verifyBundle } from '@openexec/verify';
+import { bundleLines, type BundleReport, coverageLines, type ReadTime, verifyBundle } from '@openexec/verify';
 import { openBundle } from '@openexec/verify/files';
 import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { EXIT, type ExitCode, type Refusal, refuse } from '../exit.ts';
@@ -18,6 +19,7 @@ interface CheckOptions {
   readonly trust?: string;
   readonly policy?: string;
   readonly since?: string;
+  readonly tsa?: string;
   readonly deep?: boolean;
   readonly json?: boolean;
 }
@@ -37,6 +39,7 @@ export const register: Register = (program, context) => {
     .option('--trust <fingerprint>', 'the fingerprint of the ledger, as you know it from elsewhere: sha256:…')
     .option('--policy <file>', 'a C2SP tlog-policy of your own: the witnesses that must have cosigned')
     .option('--since <file>', 'a checkpoint of this ledger that you kept from before')
+    .option('--tsa <file>', 'certificates (PEM) of time stamping authorities that you trust: RFC 3161 times must be there and hold')
     .option('--deep', 'derive every judgement again and compare')
     .option('--json', 'one JSON document')
     .addHelpText(
@@ -53,6 +56,8 @@ async function check(context: CommandContext, wanted: string, options: CheckOpti
   if (!policy.ok) return policy;
   const since = noteOf(context, options.since);
   if (!since.ok) return since;
+  const time = timeOf(context, options.tsa);
+  if (!time.ok) return time;
   const path = isAbsolute(wanted) ? wanted : resolve(context.cwd, wanted);
   const opened = await openBundle(path);
   if (!opened.ok) {
@@ -68,6 +73,7 @@ async function check(context: CommandContext, wanted: string, options: CheckOpti
       trust: trust.value,
       policy: policy.value,
       since: since.value,
+      ...(time.value === null ? {} : { time: time.value }),
       onProgress: progress(context),
     });
     // What is not sound cannot be judged again: its entries may be anybody's.
@@ -115,6 +121,20 @@ function extentOf({ scope }: BundleReport): Extent {
   return { whole: scope?.is === 'ledger', withholds: true };
 }
 
+/** Times are read with the host's cryptography, which the verifier itself has not. */
+function timeOf(context: CommandContext, file: string | undefined): Result<ReadTime | null, Refusal> {
+  const pem = noteOf(context, file);
+  if (!pem.ok) return pem;
+  const trusted = pem.value;
+  if (trusted === null) return ok(null);
+  const read = readTrusted(trusted);
+  if (!read.ok) return refuse('usage.invalid', `--tsa: ${read.error.message}`);
+  return ok((response, data) => {
+    const stamp = verifyTimestamp({ response, data, trusted });
+    return stamp.ok ? ok({ at: instantFromMs(stamp.value.timeMs), authority: stamp.value.authority }) : stamp;
+  });
+}
+
 /** The exit code of a checked bundle; `deep` null where nothing was judged again. */
 export function exitOf({ report, deep }: Outcome): ExitCode {
   if (!report.sound || (deep !== null && unlawful(deep, extentOf(report)).length > 0)) return EXIT.integrity;
@@ -130,6 +150,7 @@ function documentOf(outcome: Outcome): CliDocument<'verify-bundle'> {
     scope: report.scope,
     runs: [...report.runs],
     cosigners: [...report.cosigners],
+    times: [...report.times],
     findings: [...report.findings],
     checked: [...report.checked],
     notChecked: [...report.notChecked],

@@ -1,9 +1,9 @@
 /**
- * Stored entries as events for people and programs: the body held against the schema of its kind, and the one line of JSON that every
- * stream of events uses. Must never guess at a body that is not of its schema (CLI.md, PROTOCOL §4).
+ * Stored entries as events for people and programs: the body held against the schema of its kind. Must never guess at a body that is not of its
+ * schema (CLI.md, PROTOCOL §4).
  */
 import { type Bytes, type Json, parseCanonical, parseJson, utf8Decode } from '@openexec/canon';
-import { factsOf, type LedgerStore, type Stored } from '@openexec/ledger';
+import { type EventLine, eventLine as lineOf, type LedgerStore, type Stored } from '@openexec/ledger';
 import { type BlobRef, type Body, type InlineOrBlob, type Kind, kindRow } from '@openexec/protocol';
 
 /** An event told apart by its kind. */
@@ -26,38 +26,9 @@ export function readEvent(stored: Stored): ReadEvent {
   return { stored, json: json.value, event: checked.success ? ({ kind, body: checked.data } as KnownEvent) : null };
 }
 
-/** One event as streams of events carry it, version 1. `cursor` is its position in the ledger: `--after` takes it. */
-interface EventLine {
-  readonly v: 1;
-  readonly run: string;
-  readonly seq: number;
-  readonly at: string;
-  readonly kind: string;
-  readonly cursor: string;
-  readonly class: 'fact' | 'judgement';
-  readonly actor: string;
-  readonly cause: number | null;
-  readonly law: number | null;
-  /** Null when the payload was erased. */
-  readonly body: Json | null;
-}
-
-/** The line of one event. */
-export function eventLine(read: ReadEvent): EventLine {
-  const { entry, index } = read.stored;
-  return {
-    v: 1,
-    run: entry.trajectory,
-    seq: entry.seq,
-    at: entry.at,
-    kind: entry.kind,
-    cursor: index.toString(),
-    class: factsOf(entry.kind)?.judged === true ? 'judgement' : 'fact',
-    actor: entry.actor,
-    cause: entry.cause,
-    law: entry.law,
-    body: read.json,
-  };
+/** The line of an event that was read. */
+export function eventLine({ stored, json }: ReadEvent): EventLine {
+  return lineOf(stored, json);
 }
 
 async function blobBytes(store: LedgerStore, ref: BlobRef): Promise<Bytes | null> {

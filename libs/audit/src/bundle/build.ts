@@ -16,7 +16,7 @@ import {
   type TrajectoryId,
   utf8Encode,
 } from '@openexec/canon';
-import type { LedgerStore, Stored, StoredCheckpoint } from '@openexec/ledger';
+import { type LedgerStore, PRUNED_LIST_TYPE, type Stored, type StoredCheckpoint } from '@openexec/ledger';
 import {
   type Checkpoint,
   formatAddCheckpoint,
@@ -35,6 +35,7 @@ import {
   type BundleScope,
   type BundleStatement,
   CHECKPOINT,
+  CHECKPOINT_TIME,
   DESCRIPTION,
   EVENTS,
   formatDescription,
@@ -74,13 +75,14 @@ export interface BundleOrder {
   /** Sizes of kept checkpoints from which consistency is to be shown. */
   readonly since: readonly bigint[];
   readonly withhold: Withholding;
-  readonly coverage: BundleDescription['coverage'];
   /** Refuse unless every run is over, and ran under a passed self-test and without an undeclared effect. */
   readonly governed: boolean;
   /** The log key of this ledger. */
   readonly signer: Signer;
   /** Whether reports and patches go in, and where a base file that no entry holds may be read; null: no reports. */
   readonly reports: ReportOrder | null;
+  /** Asks an authority for the time, an RFC 3161 TimeStampResp over these bytes; null: the bundle has no time but its own. */
+  readonly stamp: ((data: Bytes) => Promise<Result<Bytes, { readonly message: string }>>) | null;
   /** Parts that are made elsewhere, each under a path of its own: receipts, tokens. */
   readonly more: readonly { readonly path: string; readonly bytes: Bytes }[];
   readonly onProgress?: (entries: number) => void;
@@ -88,7 +90,7 @@ export interface BundleOrder {
 
 /** Why no bundle was made. */
 export interface BuildProblem {
-  readonly code: 'bundle.checkpoint' | 'bundle.scope' | 'bundle.proof' | 'bundle.blob' | 'bundle.ungoverned';
+  readonly code: 'bundle.checkpoint' | 'bundle.scope' | 'bundle.proof' | 'bundle.blob' | 'bundle.ungoverned' | 'bundle.timestamp';
   readonly message: string;
 }
 
@@ -143,10 +145,12 @@ class Build {
   async run(): Promise<Result<BuiltBundle, BuildProblem>> {
     const { scope } = this.#order;
     const { size } = this.#checkpoint;
-    const selection = await selectionFor(scope, this.#ledger.all(0n, size));
+    const selection = await selectionFor(scope, () => this.#ledger.all(0n, size));
     await this.#write(EVENTS, this.#lines(selection));
     for (const run of scope.is === 'runs' ? scope.runs : [])
       if (!this.#runs.has(run)) return problem('bundle.scope', `${run} has no entry below the checkpoint of size ${size}`);
+    const late = await this.#forgottenLater();
+    if (!late.ok) return late;
     const ungoverned = this.#stated().filter(({ governed }) => !governed);
     if (this.#order.governed && ungoverned.length > 0)
       return problem(
@@ -164,14 +168,19 @@ class Build {
     const description = this.#description(withheld, gone);
     if (this.#order.reports !== null) await this.#writeReports(this.#order.reports, description, selection);
     for (const { path, bytes } of this.#order.more) await this.#write(path, [bytes]);
-    await this.#write(CHECKPOINT, [utf8Encode(this.#order.checkpoint.note)]);
+    const note = utf8Encode(this.#order.checkpoint.note);
+    const stamped = await this.#stamp(note);
+    if (!stamped.ok) return stamped;
+    if (stamped.value !== null) await this.#write(CHECKPOINT_TIME, [stamped.value]);
+    await this.#write(CHECKPOINT, [note]);
     await this.#write(LOG_VKEY, [utf8Encode(`${this.#vkey()}\n`)]);
     await this.#write(DESCRIPTION, [formatDescription(description)]);
     const statement = await this.#sign();
+    if (!statement.ok) return statement;
     return ok({
       entries: this.#entries,
       size,
-      statement,
+      statement: statement.value,
       withheldPayloads: this.#withheldPayloads.length,
       withheldBlobs: withheld.length,
       goneBlobs: gone.length,
@@ -210,6 +219,19 @@ class Build {
     this.#runs.take(entry, json);
     if (json !== null) await this.#blobs.take(kind, json);
     return utf8Encode(`${formatEvent({ ledger, index: Number(index), entry, row })}\n`);
+  }
+
+  /** What took payloads away behind the checkpoint cannot be in the bundle, and without it they would count as lost. */
+  async #forgottenLater(): Promise<Result<void, BuildProblem>> {
+    if (this.#gonePayloads.length === 0) return ok(undefined);
+    const { size } = this.#checkpoint;
+    for await (const stored of this.#ledger.all(size)) {
+      const { entry, index } = stored;
+      if (entry.kind !== 'payload.erased' && entry.kind !== 'ledger.pruned') continue;
+      const message = `${entry.kind} at index ${index} may have taken payloads from below the checkpoint of size ${size}: export under a later one`;
+      return problem('bundle.scope', message);
+    }
+    return ok(undefined);
   }
 
   /** A whole ledger: every tile and entry bundle. A part of one: the hash tiles on the way from its entries to the root, and the right edge. */
@@ -256,7 +278,8 @@ class Build {
     const gone: Digest[] = [];
     let count = 0;
     for (const [digest, mediaType] of [...this.#blobs.named].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      if (this.#order.withhold.blob(mediaType)) {
+      // Without the list of a pruning nobody could tell what went by it from what was lost.
+      if (mediaType !== PRUNED_LIST_TYPE && this.#order.withhold.blob(mediaType)) {
         withheld.push(digest);
         continue;
       }
@@ -323,7 +346,7 @@ class Build {
       withheldPayloads: this.#withheldPayloads,
       withheldBlobs,
       goneBlobs,
-      coverage: this.#order.coverage,
+      coverage: this.#runs.coverage(),
     };
   }
 
@@ -332,7 +355,13 @@ class Build {
     return this.#fingerprint;
   }
 
-  async #sign(): Promise<BundleStatement> {
+  async #stamp(data: Bytes): Promise<Result<Bytes | null, BuildProblem>> {
+    const { stamp } = this.#order;
+    const token = stamp === null ? ok(null) : await stamp(data);
+    return token.ok ? token : problem('bundle.timestamp', token.error.message);
+  }
+
+  async #sign(): Promise<Result<BundleStatement, BuildProblem>> {
     const paths = [...this.#manifest].sort(([a], [b]) => compareBytes(utf8Encode(a), utf8Encode(b)));
     const written = await this.#sink.write(
       MANIFEST,
@@ -345,14 +374,18 @@ class Build {
       origin,
       size: Number(size),
       root: digestFromBytes(root),
-      coverage: this.#order.coverage,
+      coverage: this.#runs.coverage(),
       runs: this.#stated(),
     };
     const payload = formatStatement(statement);
     const { signer } = this.#order;
     const signature = await signer.sign(statementSigningBytes(payload));
-    await this.#sink.write(STATEMENT, [formatEnvelope({ payload, key: signer.keyId, signature, timestamps: [] })]);
-    return statement;
+    // Sigstore's bundle takes times over the signature, not over what is signed.
+    const token = await this.#stamp(signature);
+    if (!token.ok) return token;
+    const timestamps = token.value === null ? [] : [token.value];
+    await this.#sink.write(STATEMENT, [formatEnvelope({ payload, key: signer.keyId, signature, timestamps })]);
+    return ok(statement);
   }
 }
 

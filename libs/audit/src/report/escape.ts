@@ -40,6 +40,12 @@ export function visible(text: string): string {
   return text.replace(UNSEEN, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`);
 }
 
+/** The text of a JSON document with every such character as an escape of JSON: they can only stand inside its strings. */
+export function escapedJson(json: string): string {
+  const unit = (each: string): string => `\\u${each.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return json.replace(UNSEEN, (char) => char.split('').map(unit).join(''));
+}
+
 /** Text for an element or a quoted attribute of HTML or XML. */
 export function escaped(text: string): string {
   return visible(text).replace(/[&<>"']/g, (char) => MARKUP[char] ?? '');

@@ -7,7 +7,7 @@ import type { Stored } from '@openexec/ledger';
 import { type AuditReport, auditReport, type ReportedRun, type SelfTestRecorded } from '@openexec/protocol';
 import type { BundleDescription, StatedRun } from '@openexec/verify';
 import { deepVerify } from '../deep.ts';
-import { bodyOf } from '../event.ts';
+import { BlobReader, bodyOf } from '../event.ts';
 import type { AuditSource, RunReport } from '../report.ts';
 import { changeOf } from './change.ts';
 import { type ChangeSources, changesOf, type ReportPart } from './changes.ts';
@@ -52,9 +52,9 @@ export async function* makeReports(input: ReportInput): AsyncGenerator<ReportPar
 
 async function* reportOf(input: ReportInput, changes: Map<string, ShownChange>): AsyncGenerator<ReportPart, AuditReport> {
   const { description, gonePayloads, view } = input;
-  const { readers, notReported, selfTests } = await readAll(input);
   // A range may begin in the middle of a run, and judging needs all that came before.
   const judges = description.scope.is !== 'range' && description.entries <= MAX_JUDGED_ENTRIES;
+  const { readers, notReported, selfTests } = await readAll(input, judges);
   const judged = judges ? (await deepVerify(view)).runs : [];
   const sources: ChangeSources = { view, baseFile: input.order.baseFile };
   const runs: ReportedRun[] = [];
@@ -102,9 +102,10 @@ interface ReadAll {
   readonly selfTests: ReadonlyMap<string, SelfTestRecorded['body']>;
 }
 
-async function readAll({ view, description }: ReportInput): Promise<ReadAll> {
+async function readAll({ view, description }: ReportInput, folds: boolean): Promise<ReadAll> {
   const withheld = new Set(description.withheldPayloads.map(({ trajectory, seq }) => `${trajectory} ${seq}`));
   const isWithheld = ({ entry }: Stored): boolean => withheld.has(`${entry.trajectory} ${entry.seq}`);
+  const fold = folds ? new BlobReader(view) : null;
   const readers = new Map<TrajectoryId, RunReader>();
   const notReported = new Map<TrajectoryId, string>();
   const selfTests = new Map<string, SelfTestRecorded['body']>();
@@ -120,7 +121,7 @@ async function readAll({ view, description }: ReportInput): Promise<ReadAll> {
     if (reader === undefined) {
       if (seq > 0) notReported.set(trajectory, 'its opening is not in the bundle');
       else if (readers.size >= MAX_RUNS) notReported.set(trajectory, `a report tells of ${MAX_RUNS} runs; export this one by its name`);
-      else readers.set(trajectory, (reader = new RunReader(trajectory, view, isWithheld)));
+      else readers.set(trajectory, (reader = new RunReader(trajectory, view, { isWithheld, fold })));
     }
     await reader?.take(stored);
   }
@@ -150,6 +151,8 @@ async function runOf(
     selfTest: cited === null ? null : { cited, passed: found?.passed ?? null, until: found?.until ?? null },
     files: files === null ? null : files.slice(0, MAX_LINES),
     omitted: { ...told.omitted, files: Math.max(0, (files?.length ?? 0) - MAX_LINES) },
+    figures: reader.figures.figures(),
+    network: reader.safety.network(),
     patch,
     absent,
     judgedAgain: again === undefined ? null : judgedAgain(again),

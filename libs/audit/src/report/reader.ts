@@ -16,20 +16,31 @@ import {
   type ReportedRun,
   type RunOpened,
 } from '@openexec/protocol';
-import { bodyOf } from '../event.ts';
+import { type BlobReader, bodyOf } from '../event.ts';
 import type { AuditSource } from '../report.ts';
+import { FiguresReader } from './figures.ts';
 import { ChangedFiles } from './files.ts';
 import { Bounded, MAX_TEXT_CHARACTERS } from './lists.ts';
+import { SafetyTally } from './safety.ts';
 
 type Line<L extends 'stages' | 'intents' | 'approvals' | 'checks' | 'undeclared' | 'violations' | 'unreadable'> = {
   -readonly [K in keyof ReportedRun[L][number]]: ReportedRun[L][number][K];
 };
 type AnyBody = { [K in Kind]: { readonly kind: K; readonly body: Body<K> } }[Kind];
 /** What the entries say; the rest of a reported run is derived from it. */
-type Told = Omit<ReportedRun, 'patch' | 'absent' | 'judgedAgain' | 'change' | 'files' | 'governed' | 'selfTest'>;
+type Told = Omit<ReportedRun, 'patch' | 'absent' | 'judgedAgain' | 'change' | 'files' | 'governed' | 'selfTest' | 'figures' | 'network'>;
+
+/** How a run is to be read. */
+interface Reading {
+  readonly isWithheld: (stored: Stored) => boolean;
+  /** With what the run is folded again, to derive what was spent; null: that is not derived. */
+  readonly fold: BlobReader | null;
+}
 
 export class RunReader {
   readonly files = new ChangedFiles();
+  readonly safety = new SafetyTally();
+  readonly figures: FiguresReader;
   readonly stages = new Bounded<Line<'stages'>>();
   readonly intents = new Bounded<Line<'intents'>>();
   readonly approvals = new Bounded<Line<'approvals'>>();
@@ -38,7 +49,7 @@ export class RunReader {
   readonly violations = new Bounded<Line<'violations'>>();
   readonly unreadable = new Bounded<Line<'unreadable'>>();
   opened: RunOpened | null = null;
-  readonly #view: AuditSource;
+  readonly #view: Pick<AuditSource, 'blob'>;
   readonly #isWithheld: (stored: Stored) => boolean;
   /** By the ids of intent, proposal and execution. */
   readonly #intents = new Map<string, Line<'intents'>>();
@@ -46,9 +57,10 @@ export class RunReader {
   readonly #approvals = new Map<string, Line<'approvals'>>();
   readonly #told: { -readonly [K in keyof Told]: Told[K] };
 
-  constructor(run: TrajectoryId, view: AuditSource, isWithheld: (stored: Stored) => boolean) {
+  constructor(run: TrajectoryId, view: Pick<AuditSource, 'blob'>, { isWithheld, fold }: Reading) {
     this.#view = view;
     this.#isWithheld = isWithheld;
+    this.figures = new FiguresReader(run, fold);
     this.#told = emptyRun(run);
   }
 
@@ -59,6 +71,7 @@ export class RunReader {
     told.entries += 1;
     told.lastAt = at;
     if (seq === 0) told.openedAt = at;
+    await this.figures.taken(stored);
     const body = bodyOf(stored);
     if (!body.ok) {
       // A closing whose payload is gone says that the run is over, and no more.
@@ -75,6 +88,8 @@ export class RunReader {
     this.#takeExecution(event, seq);
     this.#takeApproval(event, stored);
     this.#takeRemark(event, seq);
+    this.figures.take(event, stored);
+    this.safety.take(event, stored, (id) => this.#intents.get(id));
   }
 
   /** Everything that the entries say. */

@@ -23,6 +23,8 @@ export function runSection(run: ReportedRun, change: string, number: number): st
     approvals(run),
     '<h3>Checks</h3>',
     checks(run),
+    '<h3>Figures</h3>',
+    figures(run),
     '<h3>Undeclared effects and violations</h3>',
     strange(run),
     '<h3>Files</h3>',
@@ -155,6 +157,37 @@ function checks({ checks: all, omitted }: ReportedRun): string {
   const { rows, ...more } = bounded(list, omitted.checks);
   const heads = ['Entry', 'Stage', 'Action', 'Attempt', 'Status', 'Exit code', 'Time', 'Summary'];
   return table('Commands that were run', heads, rows, { none: 'No command was run.', ...more });
+}
+
+function figures({ figures: { stages: all, total }, network }: ReportedRun): string {
+  const line = (name: Cell, work: ReportedRun['figures']['total']): readonly Cell[] => [
+    name,
+    `${work.visits.succeeded} of ${work.visits.entered}`,
+    work.elapsed.totalMs,
+    `${work.model.inputTokens}, ${work.model.outputTokens}`,
+    latencyText(work.model.latency),
+    `${work.actions.committed} of ${work.actions.intents}`,
+    latencyText(work.actions.latency),
+    amountText(work.spent),
+  ];
+  const { commands, attempts, uncounted } = network;
+  const heads = [
+    'Stage',
+    'Visits succeeded',
+    'In all (ms)',
+    'Tokens in, out',
+    'Model (ms): median, 95th',
+    'Intents committed',
+    'Actions (ms): median, 95th',
+    'Cost',
+  ];
+  const rows = [...all.map((stage) => line(stage.stage, stage)), line('in all', total)];
+  const tried = `${attempts} packets of ${commands} commands were refused on the network; of ${uncounted} commands nobody could count them.`;
+  return `${table('By stage, as the runtime measured', heads, rows, { none: '' })}<p>${text(tried)}</p>`;
+}
+
+function latencyText({ medianMs, p95Ms }: ReportedRun['figures']['total']['elapsed']): string | null {
+  return medianMs === null ? null : `${medianMs}, ${p95Ms ?? medianMs}`;
 }
 
 function strange({ undeclared, violations, omitted }: ReportedRun): string {

@@ -2,7 +2,7 @@
  * Documents about audit bundles: what one holds, and what checking it comes to. Must never hold a member that no command prints.
  */
 import * as z from 'zod';
-import { count, digest, oid } from '../words.ts';
+import { count, digest, instant, oid } from '../words.ts';
 import { decimal, exit, text, textOrNull, v } from './shared.ts';
 
 const scope = z.discriminatedUnion('is', [
@@ -51,6 +51,7 @@ export const verifyBundle = z.strictObject({
   scope: scope.nullable(),
   runs: z.array(statedRun.extend({ commit: textOrNull, tree: textOrNull })),
   cosigners: z.array(text),
+  times: z.array(z.strictObject({ part: text, checked: z.strictObject({ at: instant, authority: text }).nullable() })),
   counts: z.strictObject({
     parts: count,
     entries: count,

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { approvalTerms, assurance, reason } from '../work.ts';
+import { runMetrics, runSafety } from '../runFigures.ts';
 import { amount, count, digest, instant, json, keyId, oid } from '../words.ts';
 import { changedFile, decimal, exit, outcome, result, ruleName, run, shown, text, textOrNull, v, verdict } from './shared.ts';
 
@@ -137,6 +138,22 @@ export const show = z.strictObject({
   spend: amount.nullable(),
   result: result.nullable(),
   worldRoot: digest.nullable(),
+  metrics: runMetrics,
+  safety: runSafety,
+});
+/** A run written as a folder; its `index.json` lists the files (schemas/timeline.md). */
+export const timelineFolder = z.strictObject({
+  v,
+  exit,
+  path: text,
+  run,
+  entries: count,
+  head: z.strictObject({ seq: count, leaf: digest }),
+  files: count,
+  bytes: count,
+  unreadable: count,
+  erasedBlobs: count,
+  withheldBlobs: count,
 });
 
 const placed = z.strictObject({ seq: count, text }).nullable();

@@ -22,7 +22,7 @@ import type { HashTiles } from './hashTiles.ts';
 import { RunEnds } from './runEnds.ts';
 import type { BundlePart } from './source.ts';
 
-const PROGRESS_ENTRIES = 4096;
+const PROGRESS_ENTRIES = 256;
 
 /** A line that ends the reading: nothing behind it can be placed. */
 class EventsFault extends Error {
@@ -151,16 +151,16 @@ export class EventsPass {
     for (const digest of row.payload === null ? [] : mentionedIn(row.payload)) this.mentioned.add(digest);
     if (body?.ok === true) eachBlobRef(body.value, (digest) => void (this.blobs.has(digest) || this.blobs.set(digest, index)));
     this.runs.take(entry, body?.ok === true ? body.value : null);
-    this.#inRange(trajectory, index);
+    this.#inRange(entry, index);
     if (this.#withheld.delete(`${trajectory} ${seq}`)) this.#keptBack(entry, row, index);
   }
 
-  /** A range is all of its entries; outside of it there is law and nothing else. */
-  #inRange(trajectory: string, index: number): void {
+  /** A range is all of its entries; outside of it there is law and what took payloads away, and nothing else. */
+  #inRange({ trajectory, kind }: Entry, index: number): void {
     const { scope } = this.#description;
     if (scope.is !== 'range') return;
     if (index < scope.from || index >= scope.to) {
-      if (trajectory !== 'law')
+      if (trajectory !== 'law' && kind !== 'payload.erased' && kind !== 'ledger.pruned')
         this.#say(index, 'event.order', `it is outside of the entries ${scope.from} to ${scope.to - 1} that the bundle holds`);
       return;
     }

@@ -29,6 +29,8 @@ export const MANIFEST = 'MANIFEST';
 export const DESCRIPTION = 'bundle.json';
 /** The signed tree head under which everything is proved. */
 export const CHECKPOINT = 'checkpoint';
+/** A time over the bytes of that head: an RFC 3161 TimeStampResp, for `openssl ts`. */
+export const CHECKPOINT_TIME = 'checkpoint.tsr';
 /** The verifier key of that head, for other people's tools. */
 export const LOG_VKEY = 'log.vkey';
 /** The entries. */

@@ -2,7 +2,7 @@
  * The hash tiles of a bundle that holds a part of a ledger: authenticated from the signed root down, then every entry's place is looked up in them.
  * Must never hand out a hash that does not lead to the root. c2sp.org/tlog-tiles; PROTOCOL §11.
  */
-import { type Bytes, equalBytes, err, ok, type Result } from '@openexec/canon';
+import { type Bytes, type Digest, digestFromBytes, equalBytes, err, ok, type Result } from '@openexec/canon';
 import { parseTilePath, rootFromTiles, type TileError, type TileRef, tileOfNode, tilePath, treeRoot } from '@openexec/proof';
 import { type BundleFault, bundleFault } from './format.ts';
 import { type BundleParts, readSmall } from './source.ts';
@@ -27,7 +27,7 @@ export class HashTiles {
   }
 
   /** Reads every part below `tile/` and holds all of them against the root of the tree of `size` entries. */
-  static async read(parts: BundleParts, size: bigint, root: Bytes): Promise<Result<HashTiles, BundleFault>> {
+  static async read(parts: BundleParts, size: bigint, root: Digest): Promise<Result<HashTiles, BundleFault>> {
     const tiles = new Map<string, Tile>();
     for (const part of parts.values()) {
       if (!part.path.startsWith('tile/')) continue;
@@ -59,10 +59,10 @@ export class HashTiles {
   }
 
   /** Root first, then every full tile by the hash that stands for it one level up; the partial ones are what the root was made of. */
-  async #authenticate(root: Bytes): Promise<BundleFault | null> {
+  async #authenticate(root: Digest): Promise<BundleFault | null> {
     const made = await rootFromTiles((tile) => this.#fetch(tile), this.#size, this.#size);
     if (!made.ok) return { code: 'bundle.missing', part: 'tile', message: made.error.message };
-    if (!equalBytes(made.value, root))
+    if (digestFromBytes(made.value) !== root)
       return { code: 'bundle.digest', part: 'tile', message: 'the tiles make another root than the signed one' };
     const known = new Set<string>();
     const byLevel = [...this.#tiles].sort(([, a], [, b]) => Number(b.ref.level) - Number(a.ref.level));

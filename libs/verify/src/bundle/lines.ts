@@ -48,13 +48,17 @@ function scopeText({ scope }: BundleReport): string {
     : `entries ${scope.from} to ${scope.to - 1}`;
 }
 
-function runLines({ runs, counts }: BundleReport, { safe }: LineDress): readonly string[] {
+function runLines({ runs, counts, times }: BundleReport, { safe }: LineDress): readonly string[] {
   const gone = counts.erased + counts.withheld;
+  const timed = times.flatMap(({ part, checked }) =>
+    checked === null ? [] : [`time         ${safe(part)}: ${checked.at} by ${safe(checked.authority)}`],
+  );
   return [
     ...runs.map(({ run, outcome, commit, tree, governed }) => {
       const result = commit === null ? '' : `, git commit ${safe(commit)}, tree ${safe(tree ?? '')}`;
       return `run          ${safe(run)} ${safe(outcome)}${result}, ${governed ? 'governed' : 'not stated as governed'}`;
     }),
+    ...timed,
     ...(gone === 0 ? [] : [`gone         ${counts.erased} payloads erased lawfully, ${counts.withheld} payloads and blobs withheld`]),
   ];
 }

@@ -27,9 +27,11 @@ class ManifestFault extends Error {
  * Reads the list: one line a part, in byte order of their paths, none twice. Streams, and stops at the first line that is none; what is listed and not
  * there is said and not kept, so that memory is bounded by the parts that are there.
  */
-export async function readManifest(parts: BundleParts, say: (fault: BundleFault) => void): Promise<Result<Manifest, BundleFault>> {
-  const part = parts.get(MANIFEST);
-  if (part === undefined) return bundleFault('bundle.missing', MANIFEST, 'this is no bundle: it has no MANIFEST');
+export async function readManifest(
+  part: BundlePart,
+  parts: BundleParts,
+  say: (fault: BundleFault) => void,
+): Promise<Result<Manifest, BundleFault>> {
   const manifest = new Map<string, Digest>();
   let before: Bytes | null = null;
   let number = 0;

@@ -1,7 +1,7 @@
 /**
  * What checking a bundle says. Shapes only. PROTOCOL §§3, 11.
  */
-import type { Digest } from '@openexec/canon';
+import type { Bytes, Digest, Result } from '@openexec/canon';
 import type { FindingCode } from '../report.ts';
 import type { BundleFaultCode, BundleScope } from './format.ts';
 import type { StatedRun } from './statement.ts';
@@ -24,7 +24,21 @@ export type BundleProofCode =
   | 'blob.unnamed'
   | 'run.incomplete'
   | 'statement.wrong'
-  | 'witness.missing';
+  | 'witness.missing'
+  | 'timestamp.refused'
+  | 'timestamp.missing';
+
+/** Reads an RFC 3161 TimeStampResp over these bytes, and holds it against authorities that the reader trusts. */
+export type ReadTime = (
+  response: Bytes,
+  data: Bytes,
+) => Result<{ readonly at: string; readonly authority: string }, { readonly message: string }>;
+
+/** A time in the bundle; `checked` null where it was not checked, or did not hold. */
+export interface BundleTime {
+  readonly part: string;
+  readonly checked: { readonly at: string; readonly authority: string } | null;
+}
 
 /** What a bundle is held against. */
 export interface BundleOptions {
@@ -34,6 +48,8 @@ export interface BundleOptions {
   readonly policy: string | null;
   /** A checkpoint of this ledger that the reader kept from before: the bundle must continue it. */
   readonly since: string | null;
+  /** Asks for times of authorities that the reader trusts. Certificates need a host's cryptography: without it times are said to be not checked. */
+  readonly time?: ReadTime;
   /** Called now and then with the number of entries read. */
   readonly onProgress?: (entries: number) => void;
 }
@@ -52,6 +68,8 @@ export interface BundleReport {
   readonly scope: BundleScope | null;
   readonly runs: readonly StatedRun[];
   readonly cosigners: readonly string[];
+  /** Over the checkpoint, and over the signature of the statement. */
+  readonly times: readonly BundleTime[];
   readonly counts: {
     readonly parts: number;
     readonly entries: number;

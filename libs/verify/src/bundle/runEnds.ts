@@ -31,6 +31,7 @@ interface Tested {
 export class RunEnds {
   readonly #runs = new Map<string, RunEnd>();
   readonly #tests = new Map<string, Tested>();
+  #gateway = false;
 
   /** Takes one entry; `body` is null where its payload is gone. Entries of other trajectories are passed over. */
   take(entry: Pick<Entry, 'trajectory' | 'kind' | 'seq' | 'at'>, body: Json | null): void {
@@ -45,6 +46,7 @@ export class RunEnds {
       run = { outcome: 'open', result: null, selfTest: textOf(cited['trajectory']), tested, undeclared: false };
       this.#runs.set(trajectory, run);
     }
+    if (kind === 'intent.submitted') this.#gateway = true;
     if (kind === 'effect.undeclared') run.undeclared = true;
     if (kind !== 'run.closed') return;
     const result = membersOf(members['result']);
@@ -68,6 +70,11 @@ export class RunEnds {
     if (test === undefined || test.recorded === null) return false;
     const { seq, passed, until } = test.recorded;
     return passed && seq === cited['seq'] && run.at <= until && test.ground === run.ground;
+  }
+
+  /** What the runs went through: where a gateway submitted an intent, what its agent did beside the gateway is not here. */
+  coverage(): 'full' | 'gatewayOnly' {
+    return this.#gateway ? 'gatewayOnly' : 'full';
   }
 
   has(run: string): boolean {

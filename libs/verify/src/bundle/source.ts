@@ -38,12 +38,12 @@ export function showPath(path: string): string {
 }
 
 /** The parts of a list of files, each path checked. */
-export function partsOf(files: Iterable<BundlePart>): Result<BundleParts, BundleFault> {
+export function partsOf(files: Iterable<BundlePart>, maxParts: number = LIMITS.parts): Result<BundleParts, BundleFault> {
   const parts = new Map<string, BundlePart>();
   for (const file of files) {
     if (!isPartPath(file.path)) return bundleFault('bundle.path', showPath(file.path), 'no part of a bundle has such a path');
     if (parts.has(file.path)) return bundleFault('bundle.duplicate', file.path, 'the part stands in the bundle twice');
-    if (parts.size >= LIMITS.parts) return bundleFault('bundle.tooLarge', file.path, `a bundle has at most ${LIMITS.parts} parts`);
+    if (parts.size >= maxParts) return bundleFault('bundle.tooLarge', file.path, `a bundle has at most ${maxParts} parts`);
     parts.set(file.path, file);
   }
   return ok(parts);

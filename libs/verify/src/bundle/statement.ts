@@ -94,11 +94,15 @@ type Members = { readonly [name: string]: Json };
 const isMembers = (value: Json | undefined): value is Members => typeof value === 'object' && value !== null && !Array.isArray(value);
 const refuse = (message: string) => bundleFault('bundle.malformed', STATEMENT, message);
 
+/** A statement that is signed, with the times over its signature, of which nothing was checked. */
+export interface OpenedStatement {
+  readonly statement: BundleStatement;
+  readonly signature: Bytes;
+  readonly timestamps: readonly Bytes[];
+}
+
 /** Opens the statement: signed by a key that `keyOf` knows as a log key of this ledger, in the one spelling that {@link formatStatement} writes. */
-export function openStatement(
-  bytes: Bytes,
-  keyOf: (key: string) => Bytes | null,
-): Result<{ readonly statement: BundleStatement; readonly timestamps: number }, BundleFault> {
+export function openStatement(bytes: Bytes, keyOf: (key: string) => Bytes | null): Result<OpenedStatement, BundleFault> {
   const json = parseJson(bytes, { maxBytes: bytes.length });
   if (!json.ok) return refuse(json.error.message);
   const outer = isMembers(json.value) ? json.value : {};
@@ -122,7 +126,7 @@ export function openStatement(
   const own = formatEnvelope({ payload: payload.value, key: keyid, signature: signature.value, timestamps });
   if (!equalBytes(own, bytes))
     return refuse('it is not in the one spelling that a bundle has: something beside what is signed was changed');
-  return ok({ statement, timestamps: timestamps.length });
+  return ok({ statement, signature: signature.value, timestamps });
 }
 
 /** Tokens that are not of their form are left out: the spelling shows it. */

@@ -53,14 +53,14 @@ function splitName(path: string): { readonly prefix: string; readonly name: stri
 }
 
 /** The parts of an archive. Reads its headers only; each must be exactly the one that {@link tarHeader} writes, and nothing may follow the end. */
-export async function readTar(file: RandomAccess): Promise<Result<BundleParts, BundleFault>> {
+export async function readTar(file: RandomAccess, maxParts: number = LIMITS.parts): Promise<Result<BundleParts, BundleFault>> {
   const parts: BundlePart[] = [];
   for (let at = 0; ; ) {
     if (at + BLOCK > file.bytes) return bundleFault('bundle.truncated', 'archive', `it ends at ${file.bytes} without its last two blocks`);
     const header = await file.read(at, BLOCK);
     if (header.every((byte) => byte === 0)) {
       const end = await endOf(file, at);
-      return end === null ? partsOf(parts) : end;
+      return end === null ? partsOf(parts, maxParts) : end;
     }
     const read = readHeader(header, at);
     if (!read.ok) return read;
@@ -71,7 +71,7 @@ export async function readTar(file: RandomAccess): Promise<Result<BundleParts, B
     const padding = await file.read(from + bytes, next - from - bytes);
     if (padding.some((byte) => byte !== 0))
       return bundleFault('bundle.malformed', path, 'something stands behind the part, where nothing may');
-    if (parts.length >= LIMITS.parts) return bundleFault('bundle.tooLarge', path, `a bundle has at most ${LIMITS.parts} parts`);
+    if (parts.length >= maxParts) return bundleFault('bundle.tooLarge', path, `a bundle has at most ${maxParts} parts`);
     parts.push({ path, bytes, read: () => pieces(file, from, bytes) });
     at = next;
   }

@@ -2,7 +2,7 @@
  * An audit bundle, checked offline: every part against the manifest, every entry in its place in the signed tree, every proof, blob and statement.
  * Never throws on what a bundle holds, holds no part in memory that may be large, and says what it did not check. PROTOCOL §11.
  */
-import { type Bytes, type Digest, equalBytes, fromHex } from '@openexec/canon';
+import { type Bytes, type Digest, digestFromBytes, equalBytes, utf8Encode } from '@openexec/canon';
 import { mentionedIn } from '@openexec/ledger/codec';
 import {
   type Checkpoint,
@@ -21,6 +21,7 @@ import {
   type BundleDescription,
   type BundleFault,
   CHECKPOINT,
+  CHECKPOINT_TIME,
   DESCRIPTION,
   EVENTS,
   LOG_VKEY,
@@ -31,7 +32,7 @@ import {
 } from './format.ts';
 import { HashTiles } from './hashTiles.ts';
 import { checkManifest, digestOfPart, type Manifest, readManifest } from './manifest.ts';
-import type { BundleFinding, BundleOptions, BundleReport } from './report.ts';
+import type { BundleFinding, BundleOptions, BundleReport, BundleTime } from './report.ts';
 import { type BundlePart, type BundleParts, LIMITS, readSmall, readText } from './source.ts';
 import { type BundleStatement, openStatement, type StatedRun } from './statement.ts';
 
@@ -45,6 +46,7 @@ const UNREAD = /^(?:report\.(?:html|json)|results\.sarif|junit\.xml|checkpoint\.
 /** Written or withheld in parts by runs; entries of other runs are left out of these. */
 const SHARED = /^(?:ledger|writ\/.+|memory)$/;
 
+const TIMES = 'every RFC 3161 time: over the checkpoint or the signature of the statement, by an authority that you trust';
 const CHECKED = [
   'every part: listed in the MANIFEST with its digest, and nothing else is there',
   'every entry: canonical bytes, leaf hash, place in its trajectory and in the signed tree, previous leaf, kind, time, cause, law position',
@@ -61,21 +63,21 @@ export async function verifyBundle(parts: BundleParts, options: BundleOptions): 
   return check.report();
 }
 
-function rootOf({ root }: BundleDescription): Bytes {
-  const bytes = fromHex(root.slice('sha256:'.length));
-  return bytes.ok ? bytes.value : new Uint8Array(0); // It was read as a digest.
-}
-
 /** Blobs that no entry mentions, nor any blob that is itself mentioned. */
 async function unnamed(present: ReadonlyMap<Digest, BundlePart>, mentioned: ReadonlySet<Digest>): Promise<readonly Digest[]> {
-  const left = new Set([...present.keys()].filter((digest) => !mentioned.has(digest)));
-  const waiting = [...present.keys()].filter((digest) => mentioned.has(digest));
-  for (let digest = waiting.pop(); digest !== undefined && left.size > 0; digest = waiting.pop()) {
-    const part = present.get(digest);
-    const bytes = part === undefined || part.bytes > LIMITS.smallBytes ? null : await readSmall(part);
-    for (const inner of bytes?.ok === true ? mentionedIn(bytes.value) : []) if (left.delete(inner)) waiting.push(inner);
+  const left = new Map([...present].filter(([digest]) => !mentioned.has(digest)));
+  const waiting = [...present].flatMap(([digest, part]) => (mentioned.has(digest) ? [part] : []));
+  for (let part = waiting.pop(); part !== undefined && left.size > 0; part = waiting.pop()) {
+    // A larger one mentions nothing: values that name others are small.
+    const bytes = await readSmall(part);
+    for (const inner of bytes.ok ? mentionedIn(bytes.value) : []) {
+      const found = left.get(inner);
+      if (found === undefined) continue;
+      left.delete(inner);
+      waiting.push(found);
+    }
   }
-  return [...left];
+  return [...left.keys()];
 }
 
 /** A statement may claim less than it could, never more. */
@@ -91,11 +93,13 @@ class BundleCheck {
   readonly #counts = { parts: 0, entries: 0, signatures: 0, proofs: 0, tiles: 0, blobs: 0, erased: 0, withheld: 0 };
   #description: BundleDescription | null = null;
   #checkpoint: Checkpoint | null = null;
+  /** The description, once a signed checkpoint is there for it. */
+  #under: BundleDescription | null = null;
   #statement: BundleStatement | null = null;
   #fingerprint: Digest | null = null;
   #cosigners: readonly string[] = [];
   #witnessed = false;
-  #timestamps = 0;
+  readonly #times: BundleTime[] = [];
   /** The reader's own earlier checkpoint, and whether the bundle shows that it continues it. */
   #held: Checkpoint | null = null;
   #heldProved = false;
@@ -108,7 +112,10 @@ class BundleCheck {
   async run(): Promise<void> {
     const parts = this.#parts;
     this.#counts.parts = parts.size;
-    const manifest = await readManifest(parts, (fault) => this.#fault(fault));
+    const list = parts.get(MANIFEST);
+    if (list === undefined)
+      return this.#fault({ code: 'bundle.missing', part: MANIFEST, message: 'this is no bundle: it has no MANIFEST' });
+    const manifest = await readManifest(list, parts, (fault) => this.#fault(fault));
     if (!manifest.ok) return this.#fault(manifest.error);
     await checkManifest(parts, manifest.value, (fault) => this.#fault(fault));
     for (const path of parts.keys())
@@ -118,8 +125,8 @@ class BundleCheck {
     if (description === null || note === null) return;
     this.#description = description;
     this.#counts.withheld = description.withheldPayloads.length + description.withheldBlobs.length;
-    const root = rootOf(description);
-    const hashes = description.scope.is === 'ledger' ? null : await HashTiles.read(parts, BigInt(description.size), root);
+    const { size, root } = description;
+    const hashes = description.scope.is === 'ledger' ? null : await HashTiles.read(parts, BigInt(size), root);
     if (hashes?.ok === false) return this.#fault(hashes.error);
     const verification = this.#verification(description);
     const pass = new EventsPass({ verification, description, hashes: hashes === null ? null : hashes.value, findings: this.#findings });
@@ -130,7 +137,8 @@ class BundleCheck {
     await this.#head(verification, pass, description, note);
     await this.#proofs(verification, pass);
     await this.#blobs(pass, manifest.value, description);
-    await this.#state(verification, pass, description, manifest.value);
+    await this.#state(verification, pass, description, list);
+    await this.#checkpointTime(note);
     this.#tiles(pass, manifest.value, hashes === null ? null : hashes.value);
   }
 
@@ -176,6 +184,8 @@ class BundleCheck {
       this.#wrong(DESCRIPTION, 'bundle.malformed', `it says ${description.entries} entries; there are ${pass.entries}`);
     if (report.fingerprint !== description.ledger || report.origin !== description.origin)
       this.#wrong(DESCRIPTION, 'bundle.malformed', `it names another ledger than ${report.origin ?? 'none'} ${report.fingerprint ?? ''}`);
+    if (description.coverage === 'full' && pass.runs.coverage() !== 'full')
+      this.#wrong(DESCRIPTION, 'bundle.malformed', 'it says that coverage is full; a gateway submitted intents of its runs');
     if (pass.lawIsMissing)
       this.#wrong(EVENTS, 'run.incomplete', `a judgement cites law position ${pass.lawCited}, which is not in the bundle`);
     this.#scope(pass, description);
@@ -201,8 +211,9 @@ class BundleCheck {
     if (!opened.ok) return this.#wrong(CHECKPOINT, 'checkpoint.signature', opened.error.message);
     const { size, root } = opened.value;
     this.#checkpoint = opened.value;
+    this.#under = description;
     this.#counts.signatures += 1;
-    if (size !== BigInt(description.size) || !equalBytes(root, rootOf(description)))
+    if (size !== BigInt(description.size) || digestFromBytes(root) !== description.root)
       this.#wrong(CHECKPOINT, 'checkpoint.root', `${DESCRIPTION} names another size or root than the signed ones`);
     if (pass.root !== null && (size !== BigInt(pass.entries) || !equalBytes(root, pass.root)))
       this.#wrong(CHECKPOINT, 'checkpoint.root', `the entries make another tree than the signed one of ${size} entries`);
@@ -342,18 +353,17 @@ class BundleCheck {
   }
 
   /** What the bundle states over its own parts and over what its runs brought forth. */
-  async #state(verification: LedgerVerification, pass: EventsPass, description: BundleDescription, manifest: Manifest): Promise<void> {
+  async #state(verification: LedgerVerification, pass: EventsPass, description: BundleDescription, list: BundlePart): Promise<void> {
     const part = this.#parts.get(STATEMENT);
     if (part === undefined) return this.#fault({ code: 'bundle.missing', part: STATEMENT, message: 'nothing signs the MANIFEST' });
     const bytes = await readSmall(part);
     const opened = bytes.ok ? openStatement(bytes.value, (key) => verification.logKey(key)) : bytes;
     if (!opened.ok) return this.#fault(opened.error);
     this.#counts.signatures += 1;
-    this.#timestamps = opened.value.timestamps;
-    const { statement } = opened.value;
+    const { statement, signature, timestamps } = opened.value;
+    for (const token of timestamps) this.#time(STATEMENT, token, signature);
     this.#statement = statement;
-    const list = this.#parts.get(MANIFEST);
-    const own = list === undefined || manifest.size === 0 ? null : await digestOfPart(list);
+    const own = await digestOfPart(list);
     const wrong = (message: string): void => this.#wrong(STATEMENT, 'statement.wrong', message);
     if (statement.manifest !== own) wrong('it is about another MANIFEST');
     const { ledger, origin, size, root, coverage } = description;
@@ -373,6 +383,21 @@ class BundleCheck {
     }
   }
 
+  async #checkpointTime(note: string): Promise<void> {
+    const part = this.#parts.get(CHECKPOINT_TIME);
+    const token = part === undefined ? null : await readSmall(part, MAX_NOTE_BYTES);
+    if (token?.ok === false) return this.#fault(token.error);
+    if (token !== null) this.#time(CHECKPOINT_TIME, token.value, utf8Encode(note));
+    if (this.#options.time !== undefined && this.#times.length === 0)
+      this.#wrong(STATEMENT, 'timestamp.missing', 'you asked for the time of an authority; the bundle has none');
+  }
+
+  #time(part: string, response: Bytes, data: Bytes): void {
+    const read = this.#options.time?.(response, data);
+    if (read?.ok === false) this.#wrong(part, 'timestamp.refused', read.error.message);
+    this.#times.push({ part, checked: read?.ok === true ? read.value : null });
+  }
+
   /** A whole ledger has exactly the tiles that its entries make. */
   #tiles(pass: EventsPass, manifest: Manifest, hashes: HashTiles | null): void {
     if (hashes !== null) {
@@ -390,7 +415,7 @@ class BundleCheck {
   }
 
   report(): BundleReport {
-    const { scope = null, size = null, root = null } = this.#checkpoint === null ? {} : (this.#description ?? {});
+    const { scope = null, size = null, root = null } = this.#under ?? {};
     const sound = this.#findings.none && this.#checkpoint !== null;
     const { list, omitted, firstBad } = this.#findings;
     return {
@@ -404,11 +429,12 @@ class BundleCheck {
       scope,
       runs: this.#statement?.runs ?? [],
       cosigners: this.#cosigners,
+      times: this.#times,
       counts: this.#counts,
       firstBad,
       findings: list,
       omitted,
-      checked: CHECKED,
+      checked: this.#options.time === undefined || this.#times.length === 0 ? CHECKED : [...CHECKED, TIMES],
       notChecked: this.#notChecked(scope),
     };
   }
@@ -429,7 +455,14 @@ class BundleCheck {
         ? ['what the agent did beside the gateway: only calls that went through it are here']
         : []),
       ...(this.#options.policy === null ? ['cosignatures of witnesses: no policy of yours was given'] : []),
-      ...(this.#timestamps === 0 && !this.#parts.has('checkpoint.tsr') ? [] : ['RFC 3161 times (openssl ts -verify)']),
+      ...(this.#times.length === 0 || this.#options.time !== undefined
+        ? []
+        : [
+            `${this.#times.length} RFC 3161 times: no authority that you trust was given (openexec verify-bundle --tsa, openssl ts -verify)`,
+          ]),
+      ...(this.#counts.erased === 0 || scope?.is === 'ledger'
+        ? []
+        : ['whether runs that are not whole in here were over when payloads of them were erased']),
       'reports: they are made from the entries, and only their bytes are under the manifest',
     ];
   }
