@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /**
  * Runs the packed command line under the supported lines of Node: `node scripts/node-matrix.mjs [MAJOR…]`, by default 20, 22 and 24. Each line comes as
- * an npm package, the tarball of apps/cli is installed beside it as a user would, and its help, its demos, the verification of what the demo left, and
- * a program that uses the SDK are run. From line 22 on better-sqlite3 13 is taken, which brings its binary; on 20 it is 12, whose compiled add-on is
- * handed over where this Node is of that line, and compiled where it is not. Must never count a line that was not reached.
+ * an npm package, the tarball of apps/cli is installed beside it as a user would, and its help, its demos, the verification of what the demo left, the
+ * golden runs of this repository, and a program that uses the SDK are run. From line 22 on better-sqlite3 13 is taken, which brings its binary; on 20 it
+ * is 12, whose compiled add-on is handed over where this Node is of that line, and compiled where it is not. Must never count a line that was not reached.
  */
 import fs from 'node:fs';
 import os from 'node:os';
@@ -81,9 +81,10 @@ function tryIn(folder, major, tarball) {
   const ledgers = ledgersBelow(kept);
   if (ledgers.length === 0) throw new Error(`the demo left no ledger below ${kept}`);
   for (const cwd of ledgers) run(node, [cli, 'verify', '--deep'], { env, cwd });
+  const golden = run(node, [cli, 'golden', 'run', '--dir', path.join(root, 'test-fixtures/golden')], { env, cwd: folder });
   fs.writeFileSync(path.join(folder, 'program.mjs'), PROGRAM);
   for (const at of ledgers) run(node, ['program.mjs', path.join(at, '.openexec/ledger.db')], { env, cwd: folder });
-  return `Node ${version}: help, both demos, deep verification and the SDK on ${ledgers.length} ledger${ledgers.length === 1 ? '' : 's'}`;
+  return `Node ${version}: help, both demos, deep verification and the SDK on ${ledgers.length} ledger${ledgers.length === 1 ? '' : 's'}; ${golden.trim().split('\n').at(-1)}`;
 }
 
 await setupOrExit();

@@ -12,6 +12,7 @@ import {
   cliDocuments,
   entry,
   gatePolicy,
+  goldenRun,
   KINDS,
   type Kind,
   kindRow,
@@ -45,6 +46,7 @@ const OBJECTS: Readonly<Record<string, { readonly schema: z.ZodType; readonly ti
   metrics: { schema: runMetrics, title: 'Figures of one run, metrics.json (timeline.md)' },
   safety: { schema: runSafety, title: 'What one run wrote, tried and was refused, safety.json (timeline.md)' },
   'timeline-index': { schema: timelineIndex, title: 'The list of the folder of a run, index.json (timeline.md)' },
+  'golden-run': { schema: goldenRun, title: 'The file golden.json of a golden run' },
   'sandbox-profile': { schema: sandboxProfile, title: 'The sandbox profile compiled from a writ' },
 };
 

@@ -307,6 +307,22 @@ export const REFUSALS = {
   // checks
   'verify.failed': { exit: 20, where: 'verification', remedy: 'keep the file as evidence and bring back an intact copy' },
   'replay.diverged': { exit: 21, where: 'replay', remedy: 'the divergence is listed; compare the versions of kernel and policy' },
+  'replay.stageUnknown': {
+    exit: 2,
+    where: 'replay',
+    remedy: 'openexec timeline RUN shows the stages that were entered, each with its visit',
+  },
+  'replay.nothing': {
+    exit: 2,
+    where: 'replay',
+    remedy: 'another mode has something to compare: openexec replay RUN judges the recorded facts again',
+  },
+  'replay.stopped': { exit: 130, where: 'replay', remedy: 'nothing was recorded; start the replay again' },
+  'golden.invalid': {
+    exit: 2,
+    where: 'golden runs',
+    remedy: 'openexec golden add RUN --name NAME writes one; --dir names the folder that holds them',
+  },
   'bundle.unreadable': { exit: 2, where: 'audit bundle', remedy: 'name the folder or the tar file that openexec export wrote' },
   'bundle.refused': { exit: 20, where: 'audit bundle', remedy: 'keep it as evidence, and ask whoever made it for an intact one' },
   'bundle.ungoverned': {

@@ -38,7 +38,8 @@ const COMMANDS: readonly CommandRow[] = [
     summary: 'check the integrity of the ledger, and with --deep every judgement',
     load: () => import('./commands/verify.ts'),
   },
-  { name: 'replay', summary: 'derive a run again and compare', load: () => import('./commands/replay.ts') },
+  { name: 'replay', summary: 'do a run again and compare', load: () => import('./commands/replay.ts') },
+  { name: 'golden', summary: 'recorded runs that every later kernel must judge alike', load: () => import('./commands/golden.ts') },
   { name: 'export', summary: 'write an audit bundle of runs or of the whole ledger', load: () => import('./commands/export.ts') },
   { name: 'verify-bundle', summary: 'check an audit bundle, offline', load: () => import('./commands/verifyBundle.ts') },
   {

@@ -165,10 +165,10 @@ describe('verify and replay', () => {
     expect(JSON.parse(stdout)).toMatchObject({ sound: true, trust: 'selfAsserted' });
   });
 
-  test('a replay mode that is not built is refused by name', async () => {
-    const { exit, stderr } = await openexec('replay', 'latest', '--mode', 'effects');
+  test('a replay mode that there is not is refused, and those that there are are named', async () => {
+    const { exit, stderr } = await openexec('replay', 'latest', '--mode', 'everything');
     expect(exit).toBe(2);
-    expect(stderr).toMatch(/not built yet.*exact/);
+    expect(stderr).toMatch(/no replay mode "everything".*exact, step, effects, model/);
   });
 });
 

@@ -136,6 +136,14 @@ verifies(
     const done = runs?.find(({ status }) => status === 'done')?.run ?? '';
     await document('show', 0, 'show', done);
     await document('replay', 0, 'replay', done);
+    await document('replay-step', 0, 'replay', done, '--mode', 'step', '--stage', 'implement');
+    await document('replay-effects', 0, 'replay', done, '--mode', 'effects');
+    provider.say({ calls: [patchSum('-', '+')] }, { text: 'finished' });
+    await document('replay-model', 0, 'replay', done, '--mode', 'model');
+    const golden = ['--dir', join(place.folder, 'golden')];
+    await document('golden-add', 0, 'golden', 'add', done, '--name', 'sum', ...golden);
+    await document('golden-list', 0, 'golden', 'list', ...golden);
+    await document('golden-run', 0, 'golden', 'run', ...golden);
     await document('diff-run', 0, 'diff', done);
     await document('diff-runs', 0, 'diff', done, done);
     await document('diff-runs', 1, 'diff', done, 'latest');

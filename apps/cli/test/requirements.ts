@@ -107,7 +107,12 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
     cli('forged', 'one byte changed in the raw file under a payload is found at its entry'),
   ),
   E13: later('fewer prompts without less safety', 'prompts per run and canary recall are measured in the issue of the evaluation suite'),
-  E14: later('old histories keep replaying', 'there is no release yet whose ledgers could be kept'),
+  E14: partial(
+    'old histories keep replaying',
+    'golden runs of the present format are kept and replayed; there is no release yet, so none of an older one',
+    cli('golden', 'writes a closed run under its name, small and whole; never over another, never an open one, and it is replayed without its ledger'),
+    lib('audit', 'replay', '%s names the first judgement that a candidate makes otherwise, with both values'),
+  ),
   E15: later('parallel work recovers deterministically', 'child runs are an issue of their own'),
   E16: proven(
     'retention is atomic',

@@ -24,6 +24,25 @@ export interface FileDifference {
   readonly left: string | null;
   readonly right: string | null;
 }
+/** One run in figures; spend is null while it is open. */
+export interface RunFigures {
+  readonly outcome: string;
+  readonly stages: number;
+  readonly intents: number;
+  /** Intents by their last verdict. */
+  readonly permitted: number;
+  readonly denied: number;
+  /** Those that still wait for a person, or were never ruled on. */
+  readonly undecided: number;
+  readonly committed: number;
+  /** How often a person was asked. */
+  readonly prompts: number;
+  readonly files: number;
+  readonly asks: number;
+  readonly tokens: number | null;
+  readonly usdMicros: number | null;
+  readonly calls: number | null;
+}
 /** How two runs differ. Every list is empty exactly when nothing of its kind differs. */
 export interface RunComparison {
   readonly left: TrajectoryId;
@@ -43,6 +62,8 @@ export interface RunComparison {
   readonly effects: readonly PlacedDifference[];
   readonly files: readonly FileDifference[];
   readonly cost: readonly FacetDifference[];
+  /** Both whole, also where they are equal. */
+  readonly figures: { readonly left: RunFigures; readonly right: RunFigures };
   /** Positions whose payload was erased or cannot be read; of them nothing is compared. */
   readonly unreadable: { readonly left: readonly number[]; readonly right: readonly number[] };
 }
@@ -81,7 +102,28 @@ export function compareOutlines(left: RunOutline, right: RunOutline): RunCompari
   const same =
     differences.first === null &&
     [...lists, differences.cost, unreadable.left, unreadable.right].every((list: readonly unknown[]) => list.length === 0);
-  return { left: left.run, right: right.run, same, ...differences, unreadable };
+  const figures = { left: figuresOf(left), right: figuresOf(right) };
+  return { left: left.run, right: right.run, same, ...differences, figures, unreadable };
+}
+
+function figuresOf(outline: RunOutline): RunFigures {
+  const { stages, intents, files, spend, counts } = outline;
+  const ruled = (verdict: string): number => intents.filter((intent) => intent.verdict?.split(' ')[0] === verdict).length;
+  return {
+    outcome: outcomeText(outline),
+    stages: stages.length,
+    intents: intents.length,
+    permitted: ruled('permit'),
+    denied: ruled('deny'),
+    undecided: intents.length - ruled('permit') - ruled('deny'),
+    committed: intents.filter(({ end }) => end === 'committed').length,
+    prompts: counts.prompts,
+    files: files.size,
+    asks: counts.asks,
+    tokens: spend?.tokens ?? null,
+    usdMicros: spend?.usdMicros ?? null,
+    calls: spend?.calls ?? null,
+  };
 }
 
 const LAW_FACETS = ['task', 'blueprint', 'policy', 'catalogue', 'toolsets', 'profile', 'model', 'base', 'kernel', 'approvals'] as const;

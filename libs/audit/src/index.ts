@@ -2,6 +2,7 @@
  * Audit: judging a recorded ledger again. Deep verification of every run, exact replay of one, drift as a list. Reads, never writes; asks no
  * model and performs no effect (PROTOCOL §10).
  */
+export { brokenGolden, expectedOf, type GoldenDifference, type GoldenVerdict, replayGolden } from './golden.ts';
 export { type Advice, type AdviceReport, advise, type Also, type NotAdvised } from './advise.ts';
 export {
   buildBundle,
@@ -20,7 +21,9 @@ export {
   type FileDifference,
   type PlacedDifference,
   type RunComparison,
+  type RunFigures,
 } from './compare.ts';
+export { comparisonPage } from './report/comparison.ts';
 export {
   type AnsweredPoint,
   type DecisionPoint,
@@ -47,7 +50,9 @@ export {
   type Simulation,
 } from './simulate.ts';
 export { outlineRun, type RunOutline } from './outline.ts';
+export { treeOfListing } from './recordedTree.ts';
 export { replayRun } from './replay.ts';
+export { replayStage, type StageReplay, type StageWanted } from './replayStage.ts';
 export type {
   AuditSource,
   CarvingCode,
@@ -59,12 +64,15 @@ export type {
   NotDerivable,
   Progress,
   ReplayReport,
+  StageReplayReport,
+  StageVisit,
   RunReport,
   RunVerdict,
   Violation,
 } from './report.ts';
 export { CANARIES, CANARY_KIT, CANARY_SET, SELF_VOTES, canaryGrants, canaryRows, type Canary } from './canaries.ts';
 export { SELF_TEST_VALID_MS, canaryOutcomes, failures, keyOfOpening, passedOf, selfTestKey, type SelfTestEvent } from './outcome.ts';
+export type { JudgingKernel } from './runAudit.ts';
 export { DRIFT_KINDS, type DriftKind } from './report.ts';
 export { diverged, type Extent, isLawfullyGone, unlawful } from './standing.ts';
 export { figuresOfRun } from './timeline/documents.ts';

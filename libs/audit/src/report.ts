@@ -183,11 +183,30 @@ export interface ReplayReport extends RunReport {
   readonly outcome: 'done' | 'failed' | 'cancelled' | 'denied' | 'exhausted' | 'open';
   /** Git tree id of the committed files; null when the run cannot be judged. */
   readonly tree: string | null;
+  /** What is recorded of it: the tree that the run landed, else the one that its recorded commits make by their deltas alone. */
+  readonly recordedTree: string | null;
   /** Git commit id and branch that the run landed, if it did. */
   readonly commit: string | null;
   readonly ref: string | null;
   readonly worldRoot: Digest | null;
   readonly spend: Amount;
+}
+
+/** One visit of a stage. */
+export interface StageVisit {
+  readonly stage: string;
+  readonly visit: number;
+}
+
+/** Exact replay of one visit; the figures are of that part alone. */
+export interface StageReplayReport extends RunReport, StageVisit {
+  /** The entries that were judged, both included. */
+  readonly fromSeq: number;
+  readonly toSeq: number;
+  readonly outcome: 'succeeded' | 'failed' | 'skipped' | 'rewound' | 'open';
+  /** Git tree id of the committed files at its end, and what the recorded commits make by their deltas alone. */
+  readonly tree: string | null;
+  readonly recordedTree: string | null;
 }
 
 /** How far a verification has come. */

@@ -21,6 +21,14 @@ interface Expectation {
   next: number;
 }
 
+/** The two functions of the kernel that judging again needs; a candidate for the next version of it is another pair (ARCHITECTURE §2 "golden runs"). */
+export interface JudgingKernel {
+  readonly evolve: typeof evolve;
+  readonly judge: typeof judge;
+}
+
+const PRESENT: JudgingKernel = { evolve, judge };
+
 /** Divergences listed one by one; the rest are counted. */
 const MAX_LISTED = 1000;
 
@@ -42,6 +50,7 @@ function asJson(body: unknown): Json {
 export class RunAudit {
   readonly run: TrajectoryId;
   readonly #reader: BlobReader;
+  readonly #kernel: JudgingKernel;
   readonly #divergences: Divergence[] = [];
   readonly #counts = new Map<DriftKind, number>();
   #total = 0;
@@ -58,9 +67,10 @@ export class RunAudit {
   #pending = 0;
   #last: Stored | null = null;
 
-  constructor(run: TrajectoryId, reader: BlobReader) {
+  constructor(run: TrajectoryId, reader: BlobReader, kernel: JudgingKernel = PRESENT) {
     this.run = run;
     this.#reader = reader;
+    this.#kernel = kernel;
     this.#state = initialState(run);
   }
 
@@ -96,6 +106,17 @@ export class RunAudit {
       this.#closed = true;
     }
     this.#pending = this.#closed && this.#from === null ? left : this.#state.queue.length;
+  }
+
+  /** Folds an entry as it is recorded and judges nothing: for what stands before the part that is looked at. */
+  async passOver(stored: Stored): Promise<void> {
+    this.#last = stored;
+    if (this.#from !== null) return;
+    const body = bodyOf(stored);
+    const event = body.ok ? await eventOf(stored, body.value, this.#reader) : body;
+    if (!event.ok) return this.#stop(stored, event.error);
+    this.#fold(stored, event.value);
+    this.#pending = this.#state.queue.length;
   }
 
   async #takeFact(stored: Stored): Promise<void> {
@@ -137,7 +158,7 @@ export class RunAudit {
     // Where an older fact was passed over, the recorded one is judged all the same, so that one fault does not hide the next.
     const queue = [fact, ...this.#state.queue.filter((queued) => queued !== fact)];
     try {
-      return { cause: fact.seq, at: fact.event.at, law: law.position, list: judge({ ...this.#state, queue }, law), next: 0 };
+      return { cause: fact.seq, at: fact.event.at, law: law.position, list: this.#kernel.judge({ ...this.#state, queue }, law), next: 0 };
     } catch (fault) {
       this.#impossible(stored, fault);
       return null;
@@ -224,7 +245,7 @@ export class RunAudit {
 
   #fold(stored: Stored, event: RunEvent): void {
     try {
-      this.#state = evolve(this.#state, stored.entry.seq, event);
+      this.#state = this.#kernel.evolve(this.#state, stored.entry.seq, event);
     } catch (fault) {
       this.#impossible(stored, fault);
     }

@@ -9,6 +9,7 @@ import * as bundle from './documents/bundle.ts';
 import * as gate from './documents/gate.ts';
 import * as law from './documents/law.ts';
 import * as ledger from './documents/ledger.ts';
+import * as replay from './documents/replay.ts';
 import * as runs from './documents/runs.ts';
 import * as setup from './documents/setup.ts';
 
@@ -60,7 +61,13 @@ export const cliDocuments = {
   'world-get': { schema: ledger.worldGet, title: 'openexec world get --json', printedBy: ['world get --json'] },
   'world-proof': { schema: ledger.worldProof, title: 'The file of openexec world prove', printedBy: ['world prove --json'] },
   'world-verify': { schema: ledger.worldVerify, title: 'openexec world verify --json', printedBy: ['world verify --json'] },
-  replay: { schema: ledger.replay, title: 'openexec replay --json', printedBy: ['replay --json'] },
+  replay: { schema: replay.replay, title: 'openexec replay --json', printedBy: ['replay --json'] },
+  'replay-step': { schema: replay.replayStep, title: 'openexec replay --mode step --json', printedBy: ['replay --json'] },
+  'replay-effects': { schema: replay.replayEffects, title: 'openexec replay --mode effects --json', printedBy: ['replay --json'] },
+  'replay-model': { schema: replay.replayModel, title: 'openexec replay --mode model --json', printedBy: ['replay --json'] },
+  'golden-add': { schema: replay.goldenAdd, title: 'openexec golden add --json', printedBy: ['golden add --json'] },
+  'golden-list': { schema: replay.goldenList, title: 'openexec golden list --json', printedBy: ['golden list --json'] },
+  'golden-run': { schema: replay.goldenReplay, title: 'openexec golden run --json', printedBy: ['golden run --json'] },
   'ledger-anchor': { schema: ledger.ledgerAnchor, title: 'openexec ledger anchor --json', printedBy: ['ledger anchor --json'] },
   'ledger-info': { schema: ledger.ledgerInfo, title: 'openexec ledger info --json', printedBy: ['ledger info --json'] },
   'ledger-entry': {

@@ -64,6 +64,7 @@ export type {
 export { delta, fileChange, fileValue, treeEntry } from './work.ts';
 export { skill } from './skill.ts';
 export type { BoundSkill, Skill } from './skill.ts';
+export { goldenRun, type GoldenRun } from './documents/replay.ts';
 export { auditReport, type AuditReport, type ReportedRun } from './auditReport.ts';
 export {
   type NetworkFigures,

@@ -23,6 +23,11 @@ import type { FactOf, Session } from './session.ts';
 export type AskEffect = Extract<PendingEffect, { do: 'ask' }>;
 type AskFact = FactOf<'model.answered'> | FactOf<'model.failed'>;
 type Redactor = Pick<Hands, 'redact'>;
+/** What asking needs of a session: a driver's own, or that of a replay, which records nothing. */
+export interface Asker {
+  readonly hands: Pick<Hands, 'ledger' | 'model' | 'clock' | 'redact' | 'sleep'>;
+  readonly driven: Session['driven'];
+}
 type Members = { readonly [key: string]: Json };
 
 const ANSWER_TYPE = 'application/json';
@@ -31,7 +36,7 @@ const MAX_SENTENCE = 2000;
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 /** Asks once and gives the fact of how it went; null when the driver was stopped meanwhile and nobody knows how it went. */
-export async function ask(session: Session, effect: AskEffect, stop: StopSignal): Promise<Result<AskFact | null, RuntimeFailure>> {
+export async function ask(session: Asker, effect: AskEffect, stop: StopSignal): Promise<Result<AskFact | null, RuntimeFailure>> {
   const { hands } = session;
   const { model, clock } = hands;
   if (model === null)
@@ -63,7 +68,7 @@ export async function ask(session: Session, effect: AskEffect, stop: StopSignal)
   );
 }
 
-function answeredFact(session: Session, effect: AskEffect, answer: ModelAnswer, durationMs: number): AskFact {
+function answeredFact(session: Asker, effect: AskEffect, answer: ModelAnswer, durationMs: number): AskFact {
   const { hands } = session;
   const raw = blobOf(hands.redact(answer.raw), RAW_TYPE);
   const neutral = redactedAnswer(answer.answer, hands);
@@ -86,7 +91,7 @@ function answeredFact(session: Session, effect: AskEffect, answer: ModelAnswer, 
   return { kind: 'model.answered', actor: 'model', body, blobs: [made.blob, raw.blob] };
 }
 
-function failedFact(session: Session, effect: AskEffect, failure: ModelFailure, durationMs: number): AskFact {
+function failedFact(session: Asker, effect: AskEffect, failure: ModelFailure, durationMs: number): AskFact {
   const { hands } = session;
   const raw = failure.raw === null ? null : blobOf(hands.redact(failure.raw), RAW_TYPE);
   const error = { code: failure.code, message: sentenceOf(failure.message, hands) };
@@ -128,7 +133,7 @@ function redactedAnswer(answer: NeutralAnswer, hands: Redactor): Bytes | null {
   return text === null ? null : canonicalBytes({ text, calls, finish: answer.finish });
 }
 
-async function messagesOf(session: Session, parts: readonly PartRef[]): Promise<Result<readonly ModelMessage[], RuntimeFailure>> {
+async function messagesOf(session: Asker, parts: readonly PartRef[]): Promise<Result<readonly ModelMessage[], RuntimeFailure>> {
   const messages: ModelMessage[] = [];
   for (const part of parts) {
     const bytes = await session.hands.ledger.blob(part.body.digest);

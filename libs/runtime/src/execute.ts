@@ -11,11 +11,19 @@ import { sentenceOf } from './ask.ts';
 import { ledgerRefusal, type Refused, refuse, type RuntimeFailure } from './failure.ts';
 import { blobOf } from './open.ts';
 import { isUndeclared, networkOf, undeclaredReason } from './undeclared.ts';
+import type { Hands } from './hands.ts';
 import type { FactOf, Session } from './session.ts';
 
 /** The order that the kernel gives. */
 export type ExecuteEffect = Extract<PendingEffect, { do: 'execute' }>;
-type ExecutionFact = FactOf<'execution.observed'> | FactOf<'execution.failed'> | FactOf<'effect.undeclared'>;
+/** What performing needs of a session: a driver's own, or that of a replay, which records nothing. */
+export interface Performer {
+  readonly hands: Pick<Hands, 'ledger' | 'host' | 'redact'>;
+  readonly state: RunState;
+  readonly driven: Session['driven'];
+}
+/** How an execution went, as the driver tells it. */
+export type ExecutionFact = FactOf<'execution.observed'> | FactOf<'execution.failed'> | FactOf<'effect.undeclared'>;
 /** How it went, and what the tree holds now that the committed state does not. */
 export interface Performed {
   readonly fact: ExecutionFact;
@@ -32,7 +40,7 @@ const MAX_CODE = 64;
 
 /** Performs the execution; null when the driver was stopped meanwhile and nobody knows how it went. */
 export async function execute(
-  session: Session,
+  session: Performer,
   effect: ExecuteEffect,
   stop: StopSignal,
 ): Promise<Result<Performed | null, RuntimeFailure>> {
@@ -65,7 +73,7 @@ export async function execute(
   });
 }
 
-function failedFact(session: Session, effect: ExecuteEffect, failure: ExecutionFailure): ExecutionFact {
+function failedFact(session: Performer, effect: ExecuteEffect, failure: ExecutionFailure): ExecutionFact {
   const { hands } = session;
   const output = failure.output === null ? null : blobOf(hands.redact(failure.output), OUTPUT_TYPE);
   const code = failure.code.length <= MAX_CODE && CODE.test(failure.code) ? failure.code : 'action.failed';
@@ -80,7 +88,7 @@ function failedFact(session: Session, effect: ExecuteEffect, failure: ExecutionF
   return { kind: 'execution.failed', actor: 'tool', body, blobs: output === null ? [] : [output.blob] };
 }
 
-function undeclaredFact(session: Session, effect: ExecuteEffect, done: Execution): ExecutionFact {
+function undeclaredFact(session: Performer, effect: ExecuteEffect, done: Execution): ExecutionFact {
   const { hands } = session;
   const { code, message } = undeclaredReason(effect.action, done);
   const body = {
@@ -93,7 +101,7 @@ function undeclaredFact(session: Session, effect: ExecuteEffect, done: Execution
   return { kind: 'effect.undeclared', actor: 'tool', body, blobs: [] };
 }
 
-function observedFact(session: Session, effect: ExecuteEffect, done: Execution): ExecutionFact {
+function observedFact(session: Performer, effect: ExecuteEffect, done: Execution): ExecutionFact {
   const { hands } = session;
   const output = blobOf(hands.redact(done.output), done.outputMediaType);
   const artifacts = done.artifacts.map(({ name, bytes, mediaType }) => ({ name, made: blobOf(hands.redact(bytes), mediaType) }));
@@ -137,8 +145,14 @@ export async function settleTree(session: Session, performed: Performed, committ
   return performed.changes.length === 0 ? ok(undefined) : workspaceResult(await workspace.accept(performed.changes));
 }
 
+/** Whose tree is made again. */
+export interface TreeOwner {
+  readonly hands: Pick<Hands, 'ledger' | 'workspace'>;
+  readonly state: RunState;
+}
+
 /** Makes the tree what the ledger says is committed, from whatever an earlier process left. */
-export async function rebuildTree(session: Session): Promise<Result<void, RuntimeFailure>> {
+export async function rebuildTree(session: TreeOwner): Promise<Result<void, RuntimeFailure>> {
   const files: { readonly change: FileChange; readonly content: Bytes | null }[] = [];
   for (const change of committedChanges(session.state)) {
     const content = await contentOf(session, change.path, change.after?.blob ?? null);
@@ -159,7 +173,7 @@ function committedChanges(state: RunState): FileChange[] {
   return [...changedFiles(state.world)].map(([path, after]) => ({ path, before: state.law?.base.get(path)?.oid ?? null, after }));
 }
 
-async function contentOf(session: Session, path: string, digest: Digest | null): Promise<Result<Bytes | null, RuntimeFailure>> {
+async function contentOf(session: TreeOwner, path: string, digest: Digest | null): Promise<Result<Bytes | null, RuntimeFailure>> {
   if (digest === null) return ok(null);
   const read = await session.hands.ledger.blob(digest);
   if (read.ok) return read;

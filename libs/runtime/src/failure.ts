@@ -51,6 +51,8 @@ export type OwnCode =
   | 'law.invalid'
   /** The run asks a model and none was given. */
   | 'model.missing'
+  /** A person ended the replay. */
+  | 'replay.stopped'
   /** The vote's assurance is not the one that was stated. */
   | 'vote.assurance';
 

@@ -9,6 +9,15 @@ export type { Hands, Lease, Opening, RunReport } from './hands.ts';
 export { bindSkillTo, type CastVote, castVote, type Noted, requestCancel, requestPause, type Speaker } from './notes.ts';
 export { type Opened, type OpenPorts, openRun } from './open.ts';
 export { loadLaw } from './read.ts';
+export { type AskReplay, type ModelReplay, replayModel } from './reask.ts';
+export {
+  type ActionReplay,
+  COMPARED,
+  COMPARED_WITHOUT_COMMAND,
+  type EffectsReplay,
+  NOT_COMPARED,
+  replayEffects,
+} from './reperform.ts';
 export { type Rewind, type Rewound, rewindRun } from './rewind.ts';
 export {
   keyOfGround,

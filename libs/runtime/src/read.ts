@@ -72,7 +72,12 @@ function bodyOf(stored: Stored): Result<Json, RuntimeFailure> {
     : refuse('run.unreadable', `the payload of ${trajectory} ${seq} (${kind}) is not canonical JSON: ${body.error.message}`);
 }
 
-async function hydrate(ledger: LedgerStore, stored: Stored, body: Json, known: Blobs): Promise<Result<Blobs, RuntimeFailure>> {
+async function hydrate(
+  ledger: Pick<LedgerStore, 'blob'>,
+  stored: Stored,
+  body: Json,
+  known: Blobs,
+): Promise<Result<Blobs, RuntimeFailure>> {
   // The store admits an entry only with a body of its kind.
   const refs = neededBlobs({ kind: stored.entry.kind, body } as unknown as RunEvent);
   const blobs = new Map<Digest, Bytes>();
@@ -103,7 +108,7 @@ export async function hydrated(ledger: LedgerStore, stored: Stored, known: Blobs
 
 /** The fold after one more entry, and that entry's body. `known` spares reading blobs that are at hand. */
 export async function foldStored(
-  ledger: LedgerStore,
+  ledger: Pick<LedgerStore, 'blob'>,
   folded: Folded,
   stored: Stored,
   known: Blobs = NO_BLOBS,

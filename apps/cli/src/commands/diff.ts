@@ -2,17 +2,28 @@
  * `openexec diff RUN [RUN]`: the change that one run made, or how two runs differ. Exit 0 when nothing differs and everything could be read, 1 when
  * something does; with one run always 0. CLI.md.
  */
-import { compareRuns, type FacetDifference, type PlacedDifference, type RunComparison } from '@openexec/audit';
-import { err, ok } from '@openexec/canon';
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import {
+  compareRuns,
+  comparisonPage,
+  type FacetDifference,
+  type PlacedDifference,
+  type RunComparison,
+  type RunFigures,
+} from '@openexec/audit';
+import { err, ok, type Result } from '@openexec/canon';
 import { diffCommits, inspectRepository } from '@openexec/workspace';
 import type { CommandContext, CommandResult, OpenLedger, Register } from '../context.ts';
-import { EXIT, refusalFor, refuse } from '../exit.ts';
+import { EXIT, type Refusal, refusalFor, refuse } from '../exit.ts';
 import { safe, safeLine, type Style } from '../output.ts';
 import { accountOf } from '../read/account.ts';
 import { withLedger } from '../read/guard.ts';
+import { amountText } from '../read/narrator.ts';
 import { page } from '../read/pager.ts';
 
 interface DiffOptions {
+  readonly html?: string;
   readonly json?: boolean;
   readonly ledger?: string;
 }
@@ -24,9 +35,13 @@ export const register: Register = (program, context) => {
     .description('the change that a run made, or how two runs differ (exit 1 when they do)')
     .argument('<run>', 'id of the run, a prefix of it, or latest')
     .argument('[other]', 'the run to compare it with')
+    .option('--html <file>', 'with two runs: also write them side by side as a page, without script, into a file that is not there yet')
     .option('--json', 'one JSON document')
     .option('--ledger <url>', 'another ledger: sqlite:PATH or postgres://HOST/DATABASE')
-    .addHelpText('after', '\nExamples:\n  openexec diff latest\n  openexec diff 3f2a91 latest')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  openexec diff latest\n  openexec diff 3f2a91 latest\n  openexec diff 3f2a91 latest --html runs.html',
+    )
     .action(context.act((run: string, other: string | undefined, options: DiffOptions) => diff(context, [run, other], options)));
 };
 
@@ -35,6 +50,11 @@ async function diff(
   [wanted, other]: readonly [string, string | undefined],
   options: DiffOptions,
 ): Promise<CommandResult> {
+  if (options.html !== undefined && other === undefined)
+    return refuse(
+      'usage.invalid',
+      '--html shows two runs side by side: name both; the report of one run is in its bundle (openexec export)',
+    );
   return withLedger(context, { ledger: options.ledger }, (ledger) =>
     other === undefined ? diffOne(context, ledger, wanted, options) : diffTwo(context, ledger, [wanted, other], options),
   );
@@ -83,14 +103,35 @@ async function diffTwo(
   if (!right.ok) return right;
   const compared = await compareRuns({ source: store, run: left.value }, { source: store, run: right.value });
   if (compared === null) return refuse('run.unknown', 'one of the two runs has no entry');
+  const written = options.html === undefined ? ok(undefined) : writePage(resolve(context.cwd, options.html), comparisonPage(compared));
+  if (!written.ok) return written;
+  if (options.html !== undefined) context.output.progress(`page       ${safeLine(resolve(context.cwd, options.html))}`);
   if (options.json === true) context.output.json('diff-runs', { v: 1, ...compared });
   else await page(context, pageOf(compared, context.output.style).join('\n'));
   return ok(compared.same ? EXIT.ok : EXIT.failed);
 }
 
+function writePage(file: string, page: string): Result<void, Refusal> {
+  try {
+    writeFileSync(file, page, { flag: 'wx' });
+    return ok(undefined);
+  } catch (error) {
+    const { code } = error as { readonly code?: unknown };
+    if (code === 'EEXIST') return refuse('file.exists', `"${safeLine(file)}" is there already`);
+    if (typeof code === 'string') return refuse('file.unwritable', `"${safeLine(file)}" cannot be written (${code})`);
+    throw error;
+  }
+}
+
 /** The comparison as a page for a terminal. */
 function pageOf(compared: RunComparison, style: Style): string[] {
-  const head = [`${style.red('left ')}  ${compared.left}`, `${style.green('right')}  ${compared.right}`];
+  const { figures } = compared;
+  const head = [
+    `${style.red('left ')}  ${compared.left}`,
+    `       ${figuresText(figures.left)}`,
+    `${style.green('right')}  ${compared.right}`,
+    `       ${figuresText(figures.right)}`,
+  ];
   if (compared.same)
     return [...head, style.green('nothing differs: opening, stages, intents, verdicts, effects, files and cost are the same')];
   const { first, unreadable } = compared;
@@ -107,6 +148,12 @@ function pageOf(compared: RunComparison, style: Style): string[] {
     ...section('Cost', compared.cost, (facet) => facetLines(facet, style), style),
     ...section('Not compared, because it was erased or cannot be read', unread, (seq) => [`  ${seq}`], style),
   ];
+}
+
+/** Verdicts and cost of one side, also where they are those of the other. */
+function figuresText({ permitted, denied, undecided, committed, prompts, asks, tokens, usdMicros, calls }: RunFigures): string {
+  const cost = tokens === null || usdMicros === null || calls === null ? 'not settled yet' : amountText({ tokens, usdMicros, calls });
+  return `${permitted} permitted, ${denied} denied, ${undecided} undecided, ${committed} committed; ${prompts} prompts, ${asks} questions; ${cost}`;
 }
 
 function section<T>(title: string, all: readonly T[], lines: (one: T) => readonly string[], style: Style): string[] {

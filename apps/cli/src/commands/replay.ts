@@ -1,74 +1,67 @@
 /**
- * `openexec replay RUN`: the recorded facts through the kernel again, without a model and without an effect, to the git tree and commit
- * that follow. Exit 21 when anything differs; every difference is listed. Exit 20 when something it needs is missing or damaged, unless it was erased
- * under a rule (PROTOCOL §10).
+ * `openexec replay RUN --mode MODE`: a run again, and what comes of it held against what is recorded. exact: judged again from its facts. step: one
+ * visit of a stage. effects: its workspace actions performed again. model: its questions asked again. Every mode ends at the git tree and says both.
+ * Exit 21 when anything differs, every difference is listed; 20 when something it needs is missing or damaged, unless it was erased under a rule
+ * (PROTOCOL §10). Must never write to the ledger.
  */
-import { isLawfullyGone, type ReplayReport, replayRun } from '@openexec/audit';
-import { ok } from '@openexec/canon';
-import type { CommandContext, CommandResult, Register } from '../context.ts';
-import { EXIT, refuse } from '../exit.ts';
-import { type Style, safeLine } from '../output.ts';
-import { divergenceLines } from '../read/divergence.ts';
+import type { TrajectoryId } from '@openexec/canon';
+import { InvalidArgumentError } from 'commander';
+import type { CommandContext, CommandResult, OpenLedger, Register } from '../context.ts';
+import { refuse } from '../exit.ts';
 import { withLedger } from '../read/guard.ts';
-import { amountText } from '../read/narrator.ts';
+import { replayWithEffects } from '../replay/effects.ts';
+import { replayExact, replayStep } from '../replay/exact.ts';
+import { replayWithModel } from '../replay/model.ts';
+import type { ReplayOptions } from '../replay/tell.ts';
 
-/** The modes of PROTOCOL §10; only the first is built. */
-const MODES = ['exact', 'model', 'step', 'effects'];
+type Replay = (context: CommandContext, ledger: OpenLedger, run: TrajectoryId, options: ReplayOptions) => Promise<CommandResult>;
 
-interface ReplayOptions {
-  readonly mode: string;
-  readonly json?: boolean;
-  readonly ledger?: string;
-}
+/** The modes of PROTOCOL §10, and the options that only they take. */
+const MODES: ReadonlyMap<string, { readonly replay: Replay; readonly takes: readonly (keyof ReplayOptions)[] }> = new Map([
+  ['exact', { replay: replayExact, takes: [] }],
+  ['step', { replay: replayStep, takes: ['stage'] as const }],
+  ['effects', { replay: replayWithEffects, takes: [] }],
+  ['model', { replay: replayWithModel, takes: ['model', 'budgetUsd'] as const }],
+]);
+const OWN = ['stage', 'model', 'budgetUsd'] as const;
 
 /** Adds the command. */
 export const register: Register = (program, context) => {
   program
     .command('replay')
-    .description('derive a run again from its recorded facts and compare')
+    .description('do a run again and compare: judge it, one stage of it, perform its actions, or ask its model')
     .argument('<run>', 'id of the run, a prefix of it, or latest')
-    .option('--mode <mode>', 'exact: recorded answers, no model, no effect', 'exact')
+    .option(
+      '--mode <mode>',
+      'exact: judge the recorded facts again, no model, no effect; step: one stage of it; effects: perform its workspace actions again in a fresh workspace; model: ask its questions again (costs money)',
+      'exact',
+    )
+    .option('--stage <name[#visit]>', 'with --mode step: the stage, by default its newest visit')
+    .option('--model <provider:name>', 'with --mode model: another model than that of the run')
+    .option('--budget-usd <n>', "with --mode model: at most so much, and never more than the run's own budget", dollars)
     .option('--json', 'one JSON document')
     .option('--ledger <url>', 'another ledger: sqlite:PATH or postgres://HOST/DATABASE')
-    .addHelpText('after', '\nExample:\n  openexec replay latest')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  openexec replay latest\n  openexec replay latest --mode step --stage implement#2\n  openexec replay 3f2a --mode effects\n  openexec replay 3f2a --mode model --budget-usd 0.50',
+    )
     .action(context.act((run: string, options: ReplayOptions) => replay(context, run, options)));
 };
 
-async function replay(context: CommandContext, wanted: string, options: ReplayOptions): Promise<CommandResult> {
-  if (options.mode !== 'exact') {
-    const known = MODES.includes(options.mode)
-      ? `replay --mode ${options.mode} is not built yet`
-      : `there is no replay mode ${JSON.stringify(options.mode)}`;
-    return refuse('usage.invalid', `${known}; this release has --mode exact`);
-  }
-  return withLedger(context, { ledger: options.ledger }, async ({ store }) => {
-    const run = await context.findRun(store, wanted);
-    if (!run.ok) return run;
-    const report = await replayRun(store, run.value);
-    if (report === null) return refuse('run.unknown', `the ledger has no ${run.value}`);
-    if (options.json === true) context.output.json('replay', { v: 1, mode: 'exact', ...report });
-    else for (const line of replayLines(report, context.output.style)) context.output.result(line);
-    if (report.from !== undefined && !isLawfullyGone(report.from)) return ok(EXIT.integrity);
-    return ok(report.verdict === 'diverges' ? EXIT.diverged : EXIT.ok);
-  });
+function dollars(text: string): number {
+  if (!/^\d{1,6}(\.\d{1,6})?$/.test(text)) throw new InvalidArgumentError('an amount such as 0.50');
+  return Number(text);
 }
 
-/** The report as lines for a terminal. */
-function replayLines(report: ReplayReport, style: Style): string[] {
-  const verdict = {
-    agrees: style.green('agrees: every recorded judgement is the one that the kernel makes again'),
-    diverges: style.red(`diverges in ${report.divergences.length + report.omitted} places`),
-    notDerivable: style.yellow(`not derivable from seq ${report.from?.seq ?? 0}: ${safeLine(report.from?.message ?? '')}`),
-  }[report.verdict];
-  return [
-    `${style.bold(report.run)}  ${verdict}`,
-    `${report.facts} facts, ${report.judgements} judgements${report.pending > 0 ? `, ${report.pending} facts not judged yet` : ''}; outcome ${report.outcome}`,
-    ...(report.tree === null ? [] : [`tree       ${report.tree}`]),
-    ...(report.commit === null ? [] : [`commit     ${report.commit}${report.ref === null ? '' : `  ${safeLine(report.ref)}`}`]),
-    ...(report.worldRoot === null ? [] : [`world root ${report.worldRoot}`]),
-    `spend      ${amountText(report.spend)}`,
-    ...report.violations.map(({ seq, why, message }) => `violation  seq ${seq}: ${why}: ${safeLine(message)}`),
-    ...report.divergences.flatMap((divergence) => divergenceLines(divergence, style)),
-    ...(report.omitted === 0 ? [] : [`  and ${report.omitted} more`]),
-  ];
+async function replay(context: CommandContext, wanted: string, options: ReplayOptions): Promise<CommandResult> {
+  const mode = MODES.get(options.mode);
+  if (mode === undefined)
+    return refuse('usage.invalid', `there is no replay mode ${JSON.stringify(options.mode)}; there are ${[...MODES.keys()].join(', ')}`);
+  const alien = OWN.find((name) => options[name] !== undefined && !mode.takes.includes(name));
+  if (alien !== undefined)
+    return refuse('usage.invalid', `--mode ${options.mode} takes no ${alien === 'budgetUsd' ? '--budget-usd' : `--${alien}`}`);
+  return withLedger(context, { ledger: options.ledger }, async (ledger) => {
+    const run = await context.findRun(ledger.store, wanted);
+    return run.ok ? mode.replay(context, ledger, run.value, options) : run;
+  });
 }

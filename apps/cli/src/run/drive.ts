@@ -213,7 +213,8 @@ async function pricesOf(ledger: OpenLedger, opened: RunOpened): Promise<Prices |
   return table.success ? table.data : null;
 }
 
-async function readOpening(
+/** What `run.opened` fixed, and the profile it names. */
+export async function readOpening(
   ledger: OpenLedger,
   run: TrajectoryId,
 ): Promise<Result<{ readonly opened: RunOpened; readonly profile: SandboxProfile }, Refusal>> {
@@ -258,7 +259,8 @@ export function keepScript(ledger: OpenLedger, run: TrajectoryId, script: Json):
   writeFileSync(scriptFile(ledger, run), JSON.stringify(script), { mode: 0o600 });
 }
 
-function readScript(ledger: OpenLedger, run: TrajectoryId): Result<Json, Refusal> {
+/** The script that a run was opened with, where it is on this machine. */
+export function readScript(ledger: OpenLedger, run: TrajectoryId): Result<Json, Refusal> {
   let text: string;
   try {
     text = readFileSync(scriptFile(ledger, run), 'utf8');

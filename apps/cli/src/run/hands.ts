@@ -94,7 +94,8 @@ export async function openHands(options: HandsOptions): Promise<Result<{ readonl
   return ok({ hands, base });
 }
 
-async function sleep(ms: number, stop: StopSignal): Promise<void> {
+/** Resolves after the time or at a stop, whichever is first. */
+export async function sleep(ms: number, stop: StopSignal): Promise<void> {
   if (stop.stopped) return;
   await new Promise<void>((resolve) => {
     const timer = setTimeout(done, ms);

@@ -1,12 +1,13 @@
 /**
- * Documents about the ledger: its facts, its entries, what verifying and replaying come to. Must never hold a member that no command prints.
+ * Documents about the ledger: its facts, its entries, what verifying comes to. Must never hold a member that no command prints.
  */
 import * as z from 'zod';
 import { amount, count, digest, json, oid } from '../words.ts';
 import { decimal, exit, outcome, run, shown, text, textOrNull, v } from './shared.ts';
 
 const hex32 = z.string().regex(/^[0-9a-f]{64}$/);
-const divergence = z.strictObject({
+/** One difference between what is recorded and what follows from it. */
+export const divergence = z.strictObject({
   index: decimal,
   seq: count,
   kind: z.strictObject({ expected: textOrNull, recorded: textOrNull }),
@@ -16,7 +17,8 @@ const divergence = z.strictObject({
   recorded: textOrNull,
   drift: z.array(z.strictObject({ path: text, expected: textOrNull, recorded: textOrNull })),
 });
-const runReport = {
+/** Members that every verdict on one run has. */
+export const runReport = {
   run,
   verdict: z.enum(['agrees', 'diverges', 'notDerivable']),
   judgements: count,
@@ -158,19 +160,6 @@ export const ledgerAnchor = z.strictObject({
   root: digest,
   anchors: z.array(shown),
 });
-/** A run derived again from its facts, and what it came to by that. */
-export const replay = z.strictObject({
-  v,
-  mode: text,
-  ...runReport,
-  outcome: z.enum([...outcome.options, 'open']),
-  tree: oid.nullable(),
-  commit: oid.nullable(),
-  ref: textOrNull,
-  worldRoot: digest.nullable(),
-  spend: amount,
-});
-
 /** Facts of a ledger without a check of it. */
 export const ledgerInfo = z.strictObject({
   v,

@@ -161,6 +161,21 @@ const placedDifference = z.strictObject({ left: placed, right: placed });
 const facet = z.strictObject({ what: text, left: textOrNull, right: textOrNull });
 /** The change of a run, as files and as a patch of git. */
 export const diffRun = z.strictObject({ v, run, base: oid, commit: oid, files: z.array(changedFile), patch: text });
+const figures = z.strictObject({
+  outcome: text,
+  stages: count,
+  intents: count,
+  permitted: count,
+  denied: count,
+  undecided: count,
+  committed: count,
+  prompts: count,
+  files: count,
+  asks: count,
+  tokens: count.nullable(),
+  usdMicros: count.nullable(),
+  calls: count.nullable(),
+});
 /** In what two runs differ; `first` is the first step in which they part. */
 export const diffRuns = z.strictObject({
   v,
@@ -175,6 +190,8 @@ export const diffRuns = z.strictObject({
   effects: z.array(placedDifference),
   files: z.array(z.strictObject({ path: text, left: textOrNull, right: textOrNull })),
   cost: z.array(facet),
+  /** Both runs whole, also where they are equal. */
+  figures: z.strictObject({ left: figures, right: figures }),
   unreadable: z.strictObject({ left: z.array(count), right: z.array(count) }),
 });
 
