@@ -44,6 +44,7 @@ const COMPILED = /^(policy\.decided|proposal\.|intent\.|execution\.started)/;
 export function aboutOf(sides: Sides): DriftKind {
   const { what, kind, drift } = sides;
   if (what === 'selfTest') return 'selfTest';
+  if (what === 'delegation') return 'writ';
   if (what === 'cause' || what === 'law' || what === 'at' || what === 'order') return 'order';
   const code = codeOf(sides);
   const byCode = code === null ? undefined : BY_CODE.find(([pattern]) => pattern.test(code));

@@ -92,10 +92,12 @@ export class CarvingAudit {
     const read = bodyOf(stored);
     // A body that cannot be read is the run's own finding; `run.opened` keeps its payload.
     if (!read.ok) return;
-    const { writs } = read.value as unknown as Body<'run.opened'>; // As above.
+    const { writs, parent } = read.value as unknown as Body<'run.opened'>; // As above.
     const leaf = writs.at(-1);
     if (leaf === undefined) return;
-    const above = new Map(writs.filter(({ body }) => isCarved(body)).map(({ body }) => [carveTrajectory(writId(body)), body]));
+    // A child's grant is held in its parent's run, which took its own from the writs above; a parent that hands none out is found beside it.
+    const own = parent === undefined ? writs : writs.slice(-1);
+    const above = new Map(own.filter(({ body }) => isCarved(body)).map(({ body }) => [carveTrajectory(writId(body)), body]));
     const from: TrajectoryId[] = [];
     for (const each of mine) {
       const { trajectory } = each.stored.entry;

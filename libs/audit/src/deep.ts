@@ -4,10 +4,11 @@
  */
 import { emptyLaw, type LawView } from '@openexec/authority';
 import type { TrajectoryId } from '@openexec/canon';
-import type { RunState } from '@openexec/kernel';
+import { committedTree, type RunState } from '@openexec/kernel';
 import { factsOf, familyOfTrajectory, type Stored } from '@openexec/ledger';
 import type { RunOpened } from '@openexec/protocol';
 import { CarvingAudit } from './carving.ts';
+import { DelegationAudit } from './delegations.ts';
 import { BlobReader, bodyOf } from './event.ts';
 import { nextLaw } from './law.ts';
 import { type AuditSource, type DeepReport, DRIFT_KINDS, type DriftKind, type LawFault, type Progress, type RunReport } from './report.ts';
@@ -21,6 +22,8 @@ export interface DeepOptions {
   /** Only these runs; all of them when left out. */
   readonly runs?: readonly TrajectoryId[];
   readonly onProgress?: (progress: Progress) => void;
+  /** The source holds some runs of the ledger only: a run that another one names may lawfully be missing. */
+  readonly partial?: boolean;
 }
 
 /** One deep verification, taken entry by entry: {@link deepVerify} is the whole of it, a simulation takes each entry as it becomes durable. */
@@ -36,13 +39,15 @@ export class DeepPass {
   readonly #drift = noDrift();
   readonly #faults: LawFault[] = [];
   readonly #carving = new CarvingAudit();
+  readonly #delegations: DelegationAudit;
   #law: LawView = emptyLaw();
   #entries = 0;
   #mostOpen = 0;
   #unsigned = 0;
 
-  constructor(source: AuditSource, only?: readonly TrajectoryId[]) {
+  constructor(source: AuditSource, only?: readonly TrajectoryId[], partial = false) {
     this.#reader = new BlobReader(source);
+    this.#delegations = new DelegationAudit(!partial);
     this.#only = only === undefined ? null : new Set(only);
   }
 
@@ -79,10 +84,12 @@ export class DeepPass {
     const family = familyOfTrajectory(trajectory);
     if (family === 'law') return this.#takeLaw(stored);
     if (family === 'selftest') return this.#takeSelfTest(stored);
-    if (family !== 'run' || this.#only?.has(trajectory) === false) return;
+    if (family !== 'run') return;
+    if (this.#only?.has(trajectory) === false) return void this.#delegations.take(stored, null);
     const audit = this.#open.get(trajectory) ?? this.#begin(trajectory);
     await audit.take(stored, this.#law);
     if (kind === 'run.opened') this.#cite(stored, audit);
+    for (const fault of this.#delegations.take(stored, audit.closed ? treeOf(audit.state) : null)) audit.fault(stored, 'delegation', fault);
     if (!audit.closed) return;
     this.#end(audit);
     this.#open.delete(trajectory);
@@ -163,6 +170,11 @@ export class DeepPass {
   }
 }
 
+/** The tree that a run came to; null where it cannot be told. */
+function treeOf(state: RunState): string | null {
+  return state.law === null ? null : committedTree(state);
+}
+
 /** Every difference of a report, the omitted ones too. */
 function countOf({ divergences, omitted }: RunReport): number {
   return divergences.length + omitted;
@@ -175,7 +187,7 @@ function noDrift(): { [K in DriftKind]: number } {
 
 /** Judges every run of the ledger again. Reading errors of the source are thrown as the source throws them; everything else is in the report. */
 export async function deepVerify(source: AuditSource, options: DeepOptions = {}): Promise<DeepReport> {
-  const pass = new DeepPass(source, options.runs);
+  const pass = new DeepPass(source, options.runs, options.partial);
   let since = 0;
   for await (const stored of source.all(0n)) {
     await pass.take(stored);

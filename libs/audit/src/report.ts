@@ -23,7 +23,8 @@ export type RunVerdict = 'agrees' | 'diverges' | 'notDerivable';
  * What differs. `kind`, `payload`, `cause`, `law`, `at`: that member of a recorded judgement. `missing`: the kernel makes one that is not
  * recorded. `extra`: one is recorded that the kernel does not make. `order`: a list that is not in one piece. `blob`: a blob that the kernel
  * makes is not there. `body`: bytes that are no body of their kind. `kernel`: the recorded past is one that the kernel cannot have made.
- * `result`: what a run landed is not what its own commits make. `selfTest`: a self-test, or the citation of one, does not hold.
+ * `result`: what a run landed is not what its own commits make. `selfTest`: a self-test, or the citation of one, does not hold. `delegation`: parent and child do
+ * not say the same of each other.
  */
 export type DivergenceKind =
   | 'kind'
@@ -38,7 +39,8 @@ export type DivergenceKind =
   | 'body'
   | 'kernel'
   | 'result'
-  | 'selfTest';
+  | 'selfTest'
+  | 'delegation';
 
 /**
  * What a difference is about. `compiler`: how an intent is judged. `policy`: which rule says what. `catalogue`: what actions are. `writ`: authority and

@@ -6,6 +6,8 @@ import type { ActionContract, SandboxMode } from '@openexec/protocol';
 
 /** What an agent stage does by itself; no stage and no toolset names it. */
 export const ASK_ACTION = 'model.ask';
+/** What opens a child run; only a blueprint that names `delegates` may use it. */
+export const DELEGATE_ACTION = 'delegate_run';
 
 /**
  * Whether a stage of that mode may run the action. In `read_only` nothing is written, so only checks may run of what could write: their command sees

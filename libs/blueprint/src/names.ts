@@ -3,7 +3,7 @@
  * run to find missing. OPENEXEC §1.4, §1.12; MECHANICS part 2.
  */
 import type { ActionContract, CheckedBlueprint, CheckedStage } from '@openexec/protocol';
-import { ASK_ACTION, modeAllows, modeFor } from './mode.ts';
+import { ASK_ACTION, DELEGATE_ACTION, modeAllows, modeFor } from './mode.ts';
 import { type BlueprintProblem, hint, problem } from './problems.ts';
 import { AGENT_OUTPUTS, type BlueprintContext, TERMINALS } from './resolve.ts';
 
@@ -18,6 +18,7 @@ export function nameProblems(checked: CheckedBlueprint, context: BlueprintContex
     ...idProblems(stage, index, checked),
     ...routeProblems(stage, index, checked),
     ...(stage.type === 'deterministic' ? actionProblems(stage, index, context) : agentProblems(stage, index, context)),
+    ...delegateProblems(stage, index, { checked, context }),
     ...artifactProblems(stage, index, produced),
     ...conditionProblems(stage, index),
   ]);
@@ -70,6 +71,20 @@ function actionProblems(stage: Deterministic, index: number, context: BlueprintC
     ...argumentProblems(stage, index, { context, contract }),
     ...commandProblems(stage, index, { context, contract }),
   ];
+}
+
+/** Whoever may delegate says to which blueprints. */
+function delegateProblems(
+  stage: CheckedStage,
+  index: number,
+  { checked, context }: { readonly checked: CheckedBlueprint; readonly context: BlueprintContext },
+): Problems {
+  if (checked.delegates !== undefined) return [];
+  const agent = stage.type === 'agent';
+  const offered = agent ? (Object.hasOwn(context.toolsets, stage.toolset) ? (context.toolsets[stage.toolset] ?? []) : []) : [stage.action];
+  if (!offered.includes(DELEGATE_ACTION)) return [];
+  const said = `stage ${stage.id}: ${DELEGATE_ACTION} needs blueprints to delegate to; name them in delegates, beside stages`;
+  return [problem('blueprint.actionNotAllowed', [index, agent ? 'toolset' : 'action'], said)];
 }
 
 function outputProblems(stage: CheckedStage, index: number, made: { readonly outputs: readonly string[]; readonly who: string }): Problems {

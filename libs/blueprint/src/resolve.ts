@@ -38,6 +38,7 @@ export function fillDefaults(written: Blueprint): CheckedBlueprint {
     description: written.description ?? '',
     approvalMode: written.defaults?.approval_mode ?? 'on_risky_actions',
     ...(written.scope === undefined ? {} : { scope: written.scope }),
+    ...(written.delegates === undefined ? {} : { delegates: [...written.delegates] }),
     stages: written.stages.map((stage, index) => fillStage(stage, written, written.stages[index + 1]?.id ?? 'done')),
   };
 }

@@ -6,7 +6,7 @@ import { err, type Json, ok, type Result } from '@openexec/canon';
 import { approvalMode, type Blueprint, blueprint, blueprintScope, sandboxMode } from '@openexec/protocol';
 import { type BlueprintProblem, hint } from './problems.ts';
 
-const TOP_KEYS = ['version', 'name', 'description', 'scope', 'defaults', 'stages'];
+const TOP_KEYS = ['version', 'name', 'description', 'scope', 'delegates', 'defaults', 'stages'];
 const DEFAULT_KEYS = ['toolset', 'sandbox', 'max_step_retries', 'max_stage_visits', 'approval_mode', 'protect'];
 const CONDITION_KEYS = ['artifact', 'exists', 'field', 'eq'];
 const COMMON_STAGE_KEYS = [

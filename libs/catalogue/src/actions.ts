@@ -4,6 +4,7 @@
  */
 import type { ActionContract, ArgumentSchema, TimeoutClass, Toolsets } from '@openexec/protocol';
 import { runBuild, runFormatter, runLinters, runTypecheck } from './checks.ts';
+import { delegateRun } from './delegate.ts';
 import { kvGet, kvSet } from './kv.ts';
 import { generateDiffReport, prepareReviewBundle, summarizeRun } from './reports.ts';
 import { object } from './shapes.ts';
@@ -271,6 +272,7 @@ export const builtinActions: readonly ActionContract[] = [
   summarizeRun,
   kvSet,
   kvGet,
+  delegateRun,
   commitChanges,
   modelAsk,
 ];
@@ -278,6 +280,7 @@ export const builtinActions: readonly ActionContract[] = [
 /** What agent stages may be shown. */
 export const builtinToolsets: Toolsets = {
   coding_backend: ['read_file', 'list_files', 'search', 'apply_patch', 'kv_set', 'kv_get'],
+  coding_lead: ['read_file', 'list_files', 'search', 'apply_patch', 'kv_set', 'kv_get', 'delegate_run'],
   repo_readonly: ['read_file', 'list_files', 'search'],
 };
 

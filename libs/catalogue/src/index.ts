@@ -32,6 +32,7 @@ export {
 export { applyPatch, type PatchEdit, type Shift } from './patchApply.ts';
 export { PATCH_LIMITS, REDACTION_MARKER } from './patchReader.ts';
 export { checkPath } from './paths.ts';
+export { DELEGATE_ACTION } from './delegate.ts';
 export { keyOf, kvDelta, kvInput, type KvNote, kvProblem, RESOLVED_KV_GET, RESOLVED_KV_SET } from './kv.ts';
 export { RESOLVED_ACCOUNT, RESOLVED_DIFF } from './reports.ts';
 export type {

@@ -57,6 +57,7 @@ describe('the built-in declarations', () => {
       list_files: 'read workspace',
       search: 'read workspace',
       apply_patch: 'write workspace',
+      delegate_run: 'write workspace',
       run_tests: 'write workspace',
       run_linters: 'write workspace',
       run_typecheck: 'write workspace',

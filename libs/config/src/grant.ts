@@ -19,18 +19,21 @@ export interface Grant {
 const MODES: readonly SandboxMode[] = ['read_only', 'workspace_write', 'repo_write'];
 const ASK = 'model.ask';
 
-/** The least grant under which every stage of the blueprint can do its work. */
+/** The least grant under which every stage of the blueprint, and of those that it delegates to, can do its work. */
 export function grantOf(options: {
   readonly blueprint: CheckedBlueprint;
+  /** Blueprints of child runs: nothing can be handed on that the run itself does not hold. */
+  readonly delegates?: readonly CheckedBlueprint[];
   readonly toolsets: Toolsets;
   readonly actions: readonly ActionContract[];
 }): Grant {
-  const { blueprint, toolsets, actions } = options;
-  const asksModel = blueprint.stages.some((stage) => stage.type === 'agent');
-  const named = blueprint.stages.flatMap((stage) => (stage.type === 'agent' ? [ASK, ...(toolsets[stage.toolset] ?? [])] : [stage.action]));
+  const { blueprint, delegates = [], toolsets, actions } = options;
+  const stages = [blueprint, ...delegates].flatMap((each) => each.stages);
+  const asksModel = stages.some((stage) => stage.type === 'agent');
+  const named = stages.flatMap((stage) => (stage.type === 'agent' ? [ASK, ...(toolsets[stage.toolset] ?? [])] : [stage.action]));
   const wanted = new Set(named);
   const contracts = actions.filter((action) => wanted.has(action.name));
-  const mode = blueprint.stages.reduce<SandboxMode>(
+  const mode = stages.reduce<SandboxMode>(
     (widest, stage) => (MODES.indexOf(stage.sandbox) > MODES.indexOf(widest) ? stage.sandbox : widest),
     'read_only',
   );

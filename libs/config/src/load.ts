@@ -131,6 +131,49 @@ export function loadBlueprint(options: {
   return err([problem('config.unknownBlueprint', join(options.folder, 'blueprints'), message)]);
 }
 
+/** Blueprints of child runs by name, and how deep they delegate further. */
+export interface Delegates {
+  readonly blueprints: readonly { readonly name: string; readonly blueprint: CheckedBlueprint }[];
+  /** Generations of child runs below the run: none, one, …, at most {@link MAX_DELEGATION_DEPTH}. */
+  readonly depth: number;
+}
+/** A blueprint may delegate to itself; somewhere it has to end. */
+const MAX_DELEGATION_DEPTH = 4;
+const MAX_DELEGATES = 16;
+
+/**
+ * Reads every blueprint that a run of this one, or a child of it, may delegate to. Each is checked as if it were run itself; one that would land a branch is
+ * refused: a child's changes reach its parent and nothing else.
+ */
+export function loadDelegates(
+  blueprint: CheckedBlueprint,
+  options: { readonly folder: string; readonly shipped: string; readonly context: BlueprintContext },
+): Result<Delegates, Problems> {
+  const found = new Map<string, CheckedBlueprint>();
+  let depth = 0;
+  for (let next: readonly string[] = blueprint.delegates ?? []; next.length > 0 && depth < MAX_DELEGATION_DEPTH; depth += 1) {
+    const further: string[] = [];
+    for (const name of new Set(next)) {
+      const loaded = found.has(name) ? ok(found.get(name) as CheckedBlueprint) : loadBlueprint({ ...options, name }); // Just asked for.
+      if (!loaded.ok) return loaded;
+      const lands = loaded.value.stages.find((stage) => stage.type === 'deterministic' && stage.action === 'commit_changes');
+      if (lands !== undefined) return err([problem('config.blueprint', join(options.folder, 'blueprints'), landing(name, lands.id))]);
+      found.set(name, loaded.value);
+      further.push(...(loaded.value.delegates ?? []));
+    }
+    next = further;
+  }
+  if (found.size > MAX_DELEGATES)
+    return err([
+      problem('config.blueprint', join(options.folder, 'blueprints'), `${found.size} blueprints of child runs, at most ${MAX_DELEGATES}`),
+    ]);
+  return ok({ blueprints: [...found].map(([name, each]) => ({ name, blueprint: each })), depth });
+}
+
+function landing(name: string, stage: string): string {
+  return `blueprint "${name}" is delegated to and lands a branch in stage ${stage}; a child run lands nothing, take the stage out`;
+}
+
 /** A blueprint file, under the name by which it is asked for. */
 export interface FoundBlueprint {
   readonly name: string;

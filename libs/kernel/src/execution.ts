@@ -4,58 +4,13 @@
  */
 import { err, instantToMs, type Json, ok, type Result } from '@openexec/canon';
 import { narrowProfile, profileUnder, TIMEOUT_MS } from '@openexec/catalogue';
-import { gitCommitId, gitTreeId } from '@openexec/proof';
-import type { ActionContract, Reason, SandboxProfile, TreeEntry } from '@openexec/protocol';
+import { gitCommitId } from '@openexec/proof';
+import type { ActionContract, Reason, SandboxProfile } from '@openexec/protocol';
 import type { Pen } from './pen.ts';
 import type { RunState } from './state.ts';
 import { resolvedInput } from './resolve.ts';
 import { cut } from './text.ts';
-import { changedFiles } from './world.ts';
-
-const AUTHOR = { name: 'OpenExec', email: 'runtime@openexec.invalid' };
-
-/** The committed tree as a listing: the base with every change of the world. */
-export function committedListing(state: RunState): TreeEntry[] {
-  const entries = new Map(state.law?.base ?? []);
-  for (const [path, file] of changedFiles(state.world)) {
-    if (file === null) entries.delete(path);
-    else entries.set(path, { path, mode: file.mode, oid: file.oid });
-  }
-  return [...entries.values()];
-}
-
-/** Git tree id of the committed state, computed without git. Throws for committed files of which git makes no tree. */
-export function committedTree(state: RunState): string {
-  return gitTreeId(committedListing(state), state.law?.opened.base.objectFormat ?? 'sha1');
-}
-
-/** Listings whose tree was computed before; runs of one base share theirs only within one state, so this spares the second asking. */
-const baseTrees = new WeakMap<ReadonlyMap<string, TreeEntry>, string | null>();
-
-/** Why the base cannot be what the run starts from: its listing does not make its tree. */
-export function baseProblem(state: RunState): Reason | null {
-  const law = state.law;
-  if (law === null) return null;
-  const { tree, commit, objectFormat } = law.opened.base;
-  const known = baseTrees.get(law.base);
-  const made = known === undefined ? treeOf(law.base.values(), objectFormat) : known;
-  baseTrees.set(law.base, made);
-  if (made !== tree)
-    return { code: 'base.mismatch', message: `the base listing makes the tree ${made ?? 'of no repository'}, run.opened names ${tree}` };
-  return commit.length === tree.length
-    ? null
-    : { code: 'base.mismatch', message: `the base commit ${commit} is not of the format ${objectFormat}` };
-}
-
-/** The tree of a listing that may be anything, or null where git would refuse it. */
-function treeOf(entries: Iterable<TreeEntry>, format: 'sha1' | 'sha256'): string | null {
-  try {
-    return gitTreeId(entries, format);
-  } catch {
-    return null; // gitTreeId throws for paths and ids that git refuses, and for nothing else.
-  }
-}
-
+import { AUTHOR, committedTreeOf } from './tree.ts';
 /** Name of the run's result branch: `openexec/` and the first 12 hex digits of the run's id. */
 export function resultBranch(run: string): string {
   return `openexec/${run.slice('run/'.length, 'run/'.length + 12)}`;
@@ -68,7 +23,7 @@ function landing(pen: Pen, args: Json): Result<Json, Reason> {
   const subject = typeof given['message'] === 'string' ? given['message'] : cut((state.law?.task ?? '').split('\n', 1)[0] ?? '', 72);
   // Git carries no NUL in a message; whatever else stands there is data.
   const message = `${subject.replaceAll('\0', '')}\n\nOpenExec-Run: ${state.run}\nOpenExec-Ledger: ${pen.law.ledger ?? ''}\n`;
-  const tree = treeOf(committedListing(state), opened?.base.objectFormat ?? 'sha1');
+  const tree = committedTreeOf(state);
   if (tree === null)
     return err({
       code: 'precondition.tree',
@@ -98,8 +53,7 @@ export function maskedProfile(profile: SandboxProfile, masked: readonly string[]
 export function inputOf(pen: Pen, contract: ActionContract, args: Json): Result<Json, Reason> {
   if (contract.name === 'commit_changes') return landing(pen, args);
   const { state } = pen;
-  const tree = () => treeOf(committedListing(state), state.law?.opened.base.objectFormat ?? 'sha1');
-  return resolvedInput(state, contract, args, tree) ?? ok(args);
+  return resolvedInput(state, contract, args, () => committedTreeOf(state)) ?? ok(args);
 }
 
 /** The action's time class, never more than what is left of the run's own time. */

@@ -7,6 +7,7 @@ import { addAmount, BUDGET_DIMENSIONS, subtractAmount, withinAmount } from '@ope
 import { canonicalText, instantToMs } from '@openexec/canon';
 import { readAnswer } from '@openexec/catalogue';
 import type { Amount, Body, Reason } from '@openexec/protocol';
+import { delegationInHand, delegationTold } from './delegation.ts';
 import { bindSkill, readRunLaw } from './open.ts';
 import { instructionPart, textPart } from './parts.ts';
 import { rewindProblem, takesOver } from './rewind.ts';
@@ -246,6 +247,30 @@ function endFailed(state: RunState, intent: IntentState, because: Reason, always
   return { ...ended, stage: { ...ended.stage, unasked: [...ended.stage.unasked, textPart('tool', intent.call, text)] } };
 }
 
+/** The child ended: its grant is settled at what it spent, and whoever delegated is told. Nothing of it enters the world. */
+function foldDelegationClosed(state: RunState, event: EventOf<'delegation.closed'>): RunState {
+  const { body } = event;
+  const stale = staleDriver(state, body);
+  if (stale !== null) return stale;
+  const hand = delegationInHand(state);
+  if (hand === null || hand.open.id !== body.delegation)
+    return refuse(state, 'delegation.notOpen', `no open delegation has the id ${body.delegation}`, true);
+  const { intent, open } = hand;
+  const called = intent.reservation === null ? state : settle(state, intent.reservation, intent.reservation);
+  const settled = settleAtTruth(called, open.reservation, body.spend);
+  const ended = withIntent(settled, { ...intent, phase: 'ended', delegation: null, reservation: null });
+  const stage = ended.stage;
+  if (stage === null) return ended;
+  if (intent.author !== 'blueprint') {
+    const told = delegationTold(open.key, body, body.patch === null ? undefined : event.blobs.get(body.patch.digest));
+    return { ...ended, stage: { ...stage, malformedInRow: 0, unasked: [...stage.unasked, textPart('tool', intent.call, told)] } };
+  }
+  const outcome = body.outcome === 'done' ? 'succeeded' : 'failed';
+  const code = outcome === 'succeeded' ? 'action.done' : 'delegation.failed';
+  const message = `the child run ${open.key} ended ${body.outcome}: ${body.because.message}`;
+  return { ...ended, stage: { ...stage, result: { outcome, because: { code, message } } } };
+}
+
 function foldExpired(state: RunState, event: EventOf<'approval.expired'>): RunState {
   const stale = staleDriver(state, event.body);
   if (stale !== null) return stale;
@@ -289,6 +314,8 @@ export function foldFact(state: RunState, fact: QueuedFact): RunState {
     case 'execution.failed':
     case 'effect.undeclared':
       return foldExecutionEnd(state, event);
+    case 'delegation.closed':
+      return foldDelegationClosed(state, event);
     case 'approval.expired':
       return foldExpired(state, event);
     case 'approval.voted':

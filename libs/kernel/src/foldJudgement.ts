@@ -85,6 +85,7 @@ function foldDeclared(state: RunState, event: EventOf<'intent.declared'>): RunSt
     withheld: null,
     reservation: null,
     execution: null,
+    delegation: null,
   };
   return {
     ...state,
@@ -196,6 +197,14 @@ function foldStarted(state: RunState, seq: number, event: EventOf<'execution.sta
       ended: null,
     },
   });
+}
+
+function foldDelegated(state: RunState, seq: number, body: Body<'delegation.opened'>): RunState {
+  const held = { ...state, reserved: addAmount(state.reserved, body.reservation) };
+  const intent = state.stage?.intents.find((other) => other.proposal === body.proposal);
+  if (intent === undefined) return held;
+  const { delegation: id, key, blueprint, task, writ, base, reservation } = body;
+  return withIntent(held, { ...intent, phase: 'delegated', delegation: { id, seq, key, blueprint, task, writ, base, reservation } });
 }
 
 function observedOf(intent: IntentState): Body<'execution.observed'> | null {
@@ -348,6 +357,8 @@ function foldKind(state: RunState, seq: number, event: RunEvent): RunState {
       return foldCompensated(count(state, 'commit'), seq, event);
     case 'model.asked':
       return foldAsked(count(state, 'ask'), seq, event.body);
+    case 'delegation.opened':
+      return foldDelegated(count(state, 'delegation'), seq, event.body);
     case 'fact.noted':
       return foldNoted(state, event.body);
     case 'run.parked':

@@ -27,6 +27,7 @@ export function neededBlobs(event: Pick<RunEvent, 'kind' | 'body'>): readonly Bl
         body.profile,
         body.base.listing,
         ...(body.skills ?? []).map(({ template }) => template),
+        ...(body.delegates ?? []).map(({ blueprint }) => blueprint),
       ];
     case 'skill.bound':
       return [body.template];
@@ -47,6 +48,8 @@ export function neededBlobs(event: Pick<RunEvent, 'kind' | 'body'>): readonly Bl
       return held(body.delta);
     case 'stage.left':
       return parsedArtifacts(body.outputs);
+    case 'delegation.closed':
+      return body.patch === null ? [] : [body.patch];
     case 'policy.adopted':
       return [body.body.bundle];
     default:

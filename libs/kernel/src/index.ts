@@ -5,6 +5,7 @@
 export { evolve, initialState, isFact } from './fold.ts';
 export { type DecidedAgain, decideAgain, type RecordedPoint } from './again.ts';
 export { policiesInForce, type PoliciesInForce } from './policies.ts';
+export { type DelegationBase, delegationInHand } from './delegation.ts';
 export { judge } from './judge.ts';
 export { pending } from './pending.ts';
 export type { PendingEffect } from './pending.ts';
@@ -12,7 +13,8 @@ export { neededBlobs } from './hydrate.ts';
 export { foldOfImage, IMAGE_FORMAT, imageOf } from './image.ts';
 export { readRunLaw } from './open.ts';
 export { KERNEL_FLAGS, KERNEL_VERSION } from './flags.ts';
-export { committedListing, committedTree, resultBranch } from './execution.ts';
+export { resultBranch } from './execution.ts';
+export { committedListing, committedTree } from './tree.ts';
 export { type RewindTarget, rewindProblem, rewindTargets } from './rewind.ts';
 export { changedFiles, lookUp, recordOf, worldRoot } from './world.ts';
 export type { Resource, World } from './world.ts';

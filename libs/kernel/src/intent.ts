@@ -3,10 +3,12 @@
  * the ledger before the next thing happens (PROTOCOL §4.3).
  */
 import { type Digest, digestJson, type Json } from '@openexec/canon';
-import type { Call } from '@openexec/catalogue';
+import { type Call, DELEGATE_ACTION } from '@openexec/catalogue';
 import type { ActionContract, Body, CheckedStage, PolicyDecided, Reason } from '@openexec/protocol';
 import { recordCommit } from './commit.ts';
 import { chainInForce, compile, type Decision, ONE_CALL, type Wish } from './compile.ts';
+import { openDelegation } from './delegated.ts';
+import { wishedReservation } from './delegation.ts';
 import { inlineOrBlob, judgement, nextId } from './emit.ts';
 import { inputOf, maskedProfile, profileOf, timeoutOf } from './execution.ts';
 import { maskedPaths } from './masked.ts';
@@ -108,7 +110,7 @@ export function wishOf(state: RunState, intent: IntentState): Wish {
     malformed: intent.malformed,
     claims: { rationale: intent.claims.rationale, claimedRisk: intent.claims.claimedRisk },
     hosts: state.selfTest?.canary?.hosts ?? [],
-    reservation: ONE_CALL,
+    reservation: wishedReservation(state, intent.action, intent.arguments, ONE_CALL),
     granted: intent.granted,
   };
 }
@@ -194,6 +196,7 @@ function stage(pen: Pen, intent: IntentState, decisionId: Digest, decision: Deci
     }),
   );
   if (isSelfTest(pen.state)) return;
+  if (contract.name === DELEGATE_ACTION) return openDelegation(pen, intent, proposal);
   start(pen, { intent, contract, proposal, idempotencyKey, attempt: 1, replaces: null, input: input.value });
 }
 

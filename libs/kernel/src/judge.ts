@@ -5,12 +5,12 @@
 import { checkChain, keyWithRole, type LawView, runTrajectory } from '@openexec/authority';
 import { canonicalText } from '@openexec/canon';
 import { compileProfile } from '@openexec/catalogue';
-import type { Reason, Writ } from '@openexec/protocol';
+import type { Reason, RunOpened, Writ } from '@openexec/protocol';
 import { resolveExpired, resolveVote, withdrawRequest } from './approve.ts';
 import { askNext, asksAgain } from './ask.ts';
 import { advanceCanary, reactToCanary } from './canary.ts';
+import { delegationInHand } from './delegation.ts';
 import { factTime, type Judgement, judgement } from './emit.ts';
-import { baseProblem } from './execution.ts';
 import { KERNEL_FLAGS, KERNEL_VERSION } from './flags.ts';
 import { takeFact } from './fold.ts';
 import { currentIntent } from './foldFact.ts';
@@ -20,6 +20,7 @@ import { reactToRewound } from './rewound.ts';
 import { CANARY_TENANT, isSelfTest, lawForCanary } from './selfTest.ts';
 import { closeRun, enterNext, leaveStage, requestStageApproval, skipReason } from './stage.ts';
 import type { RunState } from './state.ts';
+import { baseProblem } from './tree.ts';
 
 /** A result that wants an approval in a run that asks nobody counts as rejected, not as approved. */
 const NOT_ASKED: Reason = {
@@ -54,7 +55,7 @@ export function judge(state: RunState, law: LawView): readonly Judgement[] {
 
 /** A blueprint that runs in circles without asking or doing anything would never come to rest. */
 function endRestless(pen: Pen): void {
-  if (pen.state.status !== 'running' || inFlight(pen.state)) return;
+  if (pen.state.status !== 'running' || inFlight(pen.state) || delegationInHand(pen.state) !== null) return;
   withdrawRequest(pen, 'the run does not come to rest');
   closeRun(pen, 'failed', { code: 'run.restless', message: `more than ${RESTLESS_JUDGEMENTS} judgements followed from one fact` });
 }
@@ -99,12 +100,27 @@ function openingProblem(pen: Pen): Reason | null {
   if (writ.tenant === CANARY_TENANT) return { code: 'writ.canary', message: 'the writ of a canary opens no run' };
   const named = runTrajectory({ issuer: writ.issuer, nonce: writ.nonce });
   if (named !== state.run) return { code: 'writ.otherRun', message: `the writ opens ${named}, not ${state.run}` };
+  const parent = parentProblem(opened);
+  if (parent !== null) return parent;
   const base = baseProblem(state) ?? catalogueProblem(state) ?? profileProblem(state, writ) ?? scopeProblem(state, writ);
   if (base !== null) return base;
   const runtime = keyWithRole(law, { key: writ.subject, roles: ['runtime'], at: pen.at });
   return runtime.ok
     ? null
     : { code: 'writ.subject', message: `the writ's subject ${writ.subject} is not a runtime key of this ledger: ${runtime.error.message}` };
+}
+
+/** A child run names the run of the writ above its own; whether that run handed it out is seen where both are read. */
+function parentProblem(opened: RunOpened): Reason | null {
+  if (opened.parent === undefined) return null;
+  const above = opened.writs.at(-2)?.body;
+  const named = above === undefined ? null : runTrajectory({ issuer: above.issuer, nonce: above.nonce });
+  return named === opened.parent.trajectory
+    ? null
+    : {
+        code: 'delegation.otherParent',
+        message: `the run says that ${opened.parent.trajectory} delegated to it; its writ comes from ${named ?? 'nobody'}`,
+      };
 }
 
 /** The sandbox profile is what the writ compiles to: whoever opens a run chooses mounts, toolchain and limits, never how far commands may reach. */
@@ -152,6 +168,8 @@ function advance(pen: Pen): boolean {
   if (inFlight(state)) return false;
   // What was seen to happen is recorded before anything stops the run.
   if (recordObserved(pen)) return true;
+  // A run ends only after its delegations: until then it may rest, and nothing else.
+  if (delegationInHand(state) !== null) return restDelegated(pen);
   if (state.overspent !== null) {
     withdrawRequest(pen, 'the budget of the run is exceeded');
     endWork(pen, state.overspent);
@@ -180,6 +198,13 @@ function advance(pen: Pen): boolean {
   if (state.request !== null) return false;
   if (state.stage === null) return enterNext(pen);
   return advanceStage(pen);
+}
+
+function restDelegated(pen: Pen): boolean {
+  const { pause, status } = pen.state;
+  if (pause === null || status !== 'running') return false;
+  write(pen, judgement('run.parked', { because: pause, request: null }));
+  return true;
 }
 
 /** Every intent has an end before its run has one: lost where nobody knows, else rejected. */

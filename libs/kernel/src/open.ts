@@ -7,6 +7,7 @@ import {
   type BlobRef,
   type Body,
   type BoundSkill,
+  type CheckedBlueprint,
   catalogue as catalogueSchema,
   checkedBlueprint,
   policySet as policySetSchema,
@@ -113,6 +114,12 @@ export function readRunLaw(opened: Body<'run.opened'>, blobs: ReadonlyMap<Digest
   if (!profile.ok) return profile;
   const listing = parsed(blobs, opened.base.listing, 'the base listing', treeListing);
   if (!listing.ok) return listing;
+  const delegates = new Map<string, CheckedBlueprint>();
+  for (const each of opened.delegates ?? []) {
+    const child = parsed(blobs, each.blueprint, 'a blueprint of child runs', checkedBlueprint);
+    if (!child.ok) return child;
+    delegates.set(each.name, child.value);
+  }
   const bound = bindSkills(opened, blobs);
   if (!bound.ok) return bound;
   return ok({
@@ -130,5 +137,6 @@ export function readRunLaw(opened: Body<'run.opened'>, blobs: ReadonlyMap<Digest
     model: opened.model,
     base: new Map(listing.value.map((entry) => [entry.path, entry])),
     baseTree: opened.base.tree,
+    delegates,
   });
 }

@@ -3,8 +3,9 @@
  * thing, because version 1 has no parallel stages (PROTOCOL §4.3).
  */
 import type { Digest, Instant, Json } from '@openexec/canon';
-import type { BlobRef, ModelChoice, PartRef, SandboxProfile } from '@openexec/protocol';
+import type { BlobRef, CheckedBlueprint, ModelChoice, PartRef, SandboxProfile, Writ } from '@openexec/protocol';
 import { toolsOf } from './ask.ts';
+import { type DelegationBase, delegationBase, delegationInHand } from './delegation.ts';
 import { maskedProfile, profileOf } from './execution.ts';
 import { currentIntent } from './foldFact.ts';
 import type { OpenAsk, RunState, StageState } from './state.ts';
@@ -37,6 +38,19 @@ export type PendingEffect =
       readonly profile: SandboxProfile;
       readonly artifacts: readonly { readonly name: string; readonly blob: BlobRef }[];
     }
+  | {
+      readonly do: 'delegate';
+      readonly delegation: Digest;
+      /** Position of its `delegation.opened`. */
+      readonly seq: number;
+      readonly key: string;
+      readonly blueprint: CheckedBlueprint;
+      readonly task: BlobRef;
+      readonly writ: Writ;
+      readonly base: DelegationBase;
+      /** Why the child is to be cancelled, if so. */
+      readonly cancel: string | null;
+    }
   | { readonly do: 'awaitApproval'; readonly request: Digest; readonly until: Instant };
 
 function askEffect(state: RunState, stage: StageState, ask: OpenAsk): PendingEffect[] {
@@ -58,6 +72,24 @@ function askEffect(state: RunState, stage: StageState, ask: OpenAsk): PendingEff
       timeoutMs: ask.timeoutMs,
     },
   ];
+}
+
+function delegateEffect(state: RunState): PendingEffect | null {
+  const open = delegationInHand(state)?.open;
+  const blueprint = open === undefined ? undefined : state.law?.delegates.get(open.blueprint);
+  if (open === undefined || blueprint === undefined) return null;
+  const { id, seq, key, task, writ, base } = open;
+  return {
+    do: 'delegate',
+    delegation: id,
+    seq,
+    key,
+    blueprint,
+    task,
+    writ,
+    base: delegationBase(state, { key, ...base }),
+    cancel: state.cancel,
+  };
 }
 
 /** The effects that are due now. */
@@ -85,5 +117,7 @@ export function pending(state: RunState): readonly PendingEffect[] {
       },
     ];
   }
+  const delegated = delegateEffect(state);
+  if (delegated !== null) return [delegated];
   return state.request === null ? [] : [{ do: 'awaitApproval', request: state.request.id, until: state.request.until }];
 }

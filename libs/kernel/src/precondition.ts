@@ -3,8 +3,9 @@
  * the disk (PROTOCOL §6).
  */
 import { type Digest, digestJson, err, type Json, ok, type Result } from '@openexec/canon';
-import { patchTouches } from '@openexec/catalogue';
+import { DELEGATE_ACTION, patchTouches } from '@openexec/catalogue';
 import type { ActionContract, Reason } from '@openexec/protocol';
+import { delegationReady } from './delegation.ts';
 import { kvReady } from './resolve.ts';
 import type { RunState } from './state.ts';
 import { changedFiles, lookUp } from './world.ts';
@@ -67,7 +68,13 @@ export function preconditions(
     if (patch !== null) return err(patch);
     return ok(digestJson([...writePaths].sort().map((path) => [path, committedOid(state, path)])));
   }
+  if (contract.name === DELEGATE_ACTION) return delegationReady(state, args);
   if (contract.name === 'commit_changes') {
+    if (state.law?.opened.parent !== undefined)
+      return err({
+        code: 'delegation.lands',
+        message: 'a child run lands nothing: its changes reach the run that delegated to it, as a diff',
+      });
     const changed = [...changedFiles(state.world)].map(([path, file]): Json => [path, file?.oid ?? null]);
     if (!isObject(args)) return err({ code: 'arguments.invalid', message: 'commit_changes takes an object' });
     if (changed.length === 0) return err({ code: 'change.empty', message: 'nothing was changed, so there is nothing to commit' });

@@ -70,6 +70,8 @@ function problemWith(state: RunState, mark: StageMark): Reason | null {
   if (state.status === 'closed') return { code: 'run.closed', message: 'the run is closed' };
   const ending = state.overspent?.message ?? state.cancel;
   if (ending !== null) return { code: 'rewind.ending', message: `the run is about to end: ${ending}` };
+  if (state.stage?.intents.some(({ delegation }) => delegation !== null) === true)
+    return { code: 'rewind.delegated', message: 'a child run is open; a run is rewound once it has ended' };
   const { outside } = state;
   if (outside !== null && outside.seq > mark.seq)
     return {

@@ -66,6 +66,7 @@ function readLaw(opened: SelfTestOpened, event: EventOf<'selfTest.opened'>): Res
     model: null,
     base: new Map(),
     baseTree: NO_TREE,
+    delegates: new Map(),
   };
   return ok({ law, kit: kit.value });
 }

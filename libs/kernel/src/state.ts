@@ -9,6 +9,7 @@ import type {
   Amount,
   ApprovalTerms,
   ArtifactRef,
+  BlobRef,
   Body,
   BoundSkill,
   CanaryKit,
@@ -76,6 +77,8 @@ export interface RunLaw {
   readonly model: ModelChoice | null;
   readonly base: ReadonlyMap<string, TreeEntry>;
   readonly baseTree: string;
+  /** Blueprints that child runs may take, by name. */
+  readonly delegates: ReadonlyMap<string, CheckedBlueprint>;
 }
 
 /** An intent on its way through the state machine of PROTOCOL §4.3. */
@@ -87,7 +90,7 @@ export interface IntentState {
   readonly malformed: Reason | null;
   readonly claims: Claims;
   readonly call: string | null;
-  readonly phase: 'declared' | 'decided' | 'suspended' | 'requested' | 'resolved' | 'staged' | 'started' | 'ended';
+  readonly phase: 'declared' | 'decided' | 'suspended' | 'requested' | 'resolved' | 'staged' | 'started' | 'delegated' | 'ended';
   readonly decision: { readonly id: Digest; readonly verdict: 'permit' | 'deny' | 'approve'; readonly because: Reason } | null;
   readonly proposal: Digest | null;
   readonly request: Digest | null;
@@ -97,6 +100,19 @@ export interface IntentState {
   readonly withheld: Reason | null;
   readonly reservation: Amount | null;
   readonly execution: OpenExecution | null;
+  readonly delegation: OpenDelegation | null;
+}
+/** A child run that may open, or has opened, and whose end is not recorded yet. */
+export interface OpenDelegation {
+  readonly id: Digest;
+  /** Position of its `delegation.opened`. */
+  readonly seq: number;
+  readonly key: string;
+  readonly blueprint: string;
+  readonly task: BlobRef;
+  readonly writ: Writ;
+  readonly base: Body<'delegation.opened'>['base'];
+  readonly reservation: Amount;
 }
 /** An execution that was started and whose end is not judged yet. `deadlineMs` from its start. */
 export interface OpenExecution {

@@ -64,6 +64,7 @@ function sample(
 const READ = { name: 'read_file', effect: 'read' };
 const PATCH = { name: 'apply_patch', effect: 'write' };
 const TESTS = { name: 'run_tests', effect: 'write' };
+const DELEGATE = { name: 'delegate_run', effect: 'write' };
 const FORMAT = { name: 'run_formatter', effect: 'write' };
 const NOTE = { name: 'kv_set', effect: 'pure' };
 const COMMIT = { name: 'commit_changes', effect: 'external' };
@@ -171,14 +172,14 @@ const RULES: PolicyRule[] = [
         {
           field: 'action.name',
           op: 'in',
-          value: ['apply_patch', 'run_tests', 'run_linters', 'run_typecheck', 'run_formatter', 'run_build'],
+          value: ['apply_patch', 'run_tests', 'run_linters', 'run_typecheck', 'run_formatter', 'run_build', 'delegate_run'],
         },
       ],
     },
     decide: 'permit',
-    because: "it stays in the run's own workspace and sandbox",
+    because: "it stays in the run's own workspace and sandbox, or in those of a child run, each of whose actions is judged like its own",
     examples: {
-      match: [sample(PATCH, { write: ['src/a.ts'] }), sample(TESTS), sample(FORMAT, { write: ['**'] })],
+      match: [sample(PATCH, { write: ['src/a.ts'] }), sample(TESTS), sample(DELEGATE), sample(FORMAT, { write: ['**'] })],
       noMatch: [sample(COMMIT), sample(SHELL), sample({ ...FORMAT, effect: 'external' })],
     },
   },

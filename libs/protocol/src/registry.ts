@@ -242,7 +242,13 @@ export const KINDS = {
   ),
   'commit.compensated': judged(run.commitCompensated, 'run.rewound', 'the resources named have their former values again'),
   'delegation.opened': judged(run.delegationOpened, 'proposal.staged of a delegation', 'a child may open under the narrower writ'),
-  'delegation.closed': fact('run', run.delegationClosed, 'the driver', 'delegation.opened', 'joined in declared key order'),
+  'delegation.closed': fact(
+    'run',
+    run.delegationClosed,
+    'the driver',
+    'delegation.opened',
+    'its reservation is settled at what the child spent; the author is told how it ended',
+  ),
   'skill.bound': fact('run', run.skillBound, 'any process', 'run.opened', 'narrows the run from here on'),
   'fact.noted': judged(run.factNoted, 'a fact from which nothing else follows', 'none', true),
 

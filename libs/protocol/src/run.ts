@@ -3,7 +3,7 @@
  * Ids are digests of [noun, run, seq of the causing fact, ordinal], so that a pure kernel can make them.
  */
 import * as z from 'zod';
-import { signedWrit } from './law.ts';
+import { signedWrit, writ } from './law.ts';
 import { boundSkill } from './skill.ts';
 import {
   amount,
@@ -51,6 +51,14 @@ export const runOpened = z.strictObject({
   approvals: z.enum(['ask', 'never']),
   /** Left out where there are none. */
   skills: z.array(boundSkill).min(1).max(8).optional(),
+  /** Blueprints that child runs may take, by name; left out where the run's own names none. */
+  delegates: z
+    .array(z.strictObject({ name, blueprint: blobRef }))
+    .min(1)
+    .max(16)
+    .optional(),
+  /** Of a child run: the `delegation.opened` that it answers; left out for any other. */
+  parent: reference.optional(),
 });
 /** Body of `run.resumed`: what was started before it is retried or lost; a parked run goes on. */
 export const runResumed = z.strictObject({ ...driven, because: sentence });
@@ -361,15 +369,33 @@ export const commitCompensated = z.strictObject({
 
 // ---- delegation, skills, notes
 
-/** Body of `delegation.opened`: a child may open under the narrower writ. */
-export const delegationOpened = z.strictObject({ delegation: digest, key: name, task: blobRef, writ: inlineOrBlob, reservation: amount });
-/** Body of `delegation.closed`: joined in declared key order. */
+/**
+ * Body of `delegation.opened`: a child may open under the narrower writ, which is unsigned here. `base` is a commit on the parent's own base whose tree is
+ * what the parent had committed; `seconds` is its date.
+ */
+export const delegationOpened = z.strictObject({
+  delegation: digest,
+  proposal: digest,
+  key: name,
+  blueprint: name,
+  task: blobRef,
+  writ,
+  base: z.strictObject({ commit: oid, tree: oid, seconds: count }),
+  reservation: amount,
+});
+/**
+ * Body of `delegation.closed`: how the child ended, and its diff against its base as far as it can be shown. `child` is the position of its `run.closed`,
+ * null where it never opened: then `because` says why, and nothing was spent.
+ */
 export const delegationClosed = z.strictObject({
   ...driven,
   delegation: digest,
-  child: reference,
+  child: reference.nullable(),
   outcome: z.enum(['done', 'failed', 'cancelled', 'denied', 'exhausted']),
+  because: reason,
   spend: amount,
+  tree: oid.nullable(),
+  patch: blobRef.nullable(),
 });
 /** Body of `skill.bound`: narrows the run from its judgement on. It carries no epoch: whoever may append may take away, as with a wish to cancel. */
 export const skillBound = z.strictObject({ ...boundSkill.shape, because: sentence });

@@ -120,6 +120,7 @@ export const blueprint = z.strictObject({
   name,
   description: z.string().max(2000).optional(),
   scope: blueprintScope.optional(),
+  delegates: z.array(name).min(1).max(16).optional(),
   defaults: z
     .strictObject({
       toolset: name.optional(),
@@ -172,6 +173,8 @@ export const checkedBlueprint = z.strictObject({
   approvalMode,
   /** Left out where the blueprint asks for no declared scope. */
   scope: blueprintScope.optional(),
+  /** Blueprints that a run of this one may delegate to; left out where there are none. */
+  delegates: z.array(name).min(1).max(16).optional(),
   stages: z
     .array(
       z.discriminatedUnion('type', [

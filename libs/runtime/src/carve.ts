@@ -35,17 +35,25 @@ export interface Spent {
 }
 
 /**
+ * The writs of a chain that an opening is carved from. A child run takes nothing from those above its own: its grant is held in the run that delegated to
+ * it, which took its own from them.
+ */
+function spentFrom(writs: readonly SignedWrit[], delegated: boolean): readonly SignedWrit[] {
+  return (delegated ? writs.slice(-1) : writs).filter(({ body }) => isCarved(body));
+}
+
+/**
  * What the opening of `run` takes from the writs of its chain. Where something is taken, or the chain has more than one writ, it is held against the law
  * first: nothing is carved from what does not count. Children that were narrowed offline may together promise more than their parent has; since every
  * opening is carved from all its ancestors, they can never spend it.
  */
 export async function carve(
   ledger: LedgerStore,
-  options: { readonly writs: readonly SignedWrit[]; readonly run: TrajectoryId; readonly now: Instant },
+  options: { readonly writs: readonly SignedWrit[]; readonly run: TrajectoryId; readonly now: Instant; readonly delegated: boolean },
 ): Promise<Result<Carving, RuntimeFailure>> {
-  const { writs, run, now } = options;
+  const { writs, run, now, delegated } = options;
   const leaf = writs.at(-1);
-  const above = writs.filter(({ body }) => isCarved(body));
+  const above = spentFrom(writs, delegated);
   if (leaf === undefined || (above.length === 0 && writs.length < 2)) return ok({ parts: [], law: null, at: now });
   const grant = { ...leaf.body.budget };
   const counted: { readonly writ: SignedWrit; readonly trajectory: TrajectoryId; readonly spent: Spent }[] = [];
@@ -78,16 +86,16 @@ export function settle(options: {
   readonly run: TrajectoryId;
   readonly at: Draft['at'];
   readonly spend: Amount;
+  readonly delegated: boolean;
 }): readonly CarvePart[] {
-  const { writs, run, at, spend } = options;
+  const { writs, run, at, spend, delegated } = options;
   const leaf = writs.at(-1);
   if (leaf === undefined) return [];
   const back = (dimension: (typeof BUDGET_DIMENSIONS)[number]) => Math.max(0, leaf.body.budget[dimension] - spend[dimension]);
   const returned = { tokens: back('tokens'), usdMicros: back('usdMicros'), calls: back('calls') };
   const payload: Json = { run, spend: { ...spend }, returned };
   const draft: Draft = { kind: 'writ.settled', at, actor: 'runtime', cause: null, law: null, payload };
-  const above = writs.filter(({ body }) => isCarved(body));
-  return above.map(({ body }) => ({ trajectory: carveTrajectory(writId(body)), expect: 'any', drafts: [draft] }));
+  return spentFrom(writs, delegated).map(({ body }) => ({ trajectory: carveTrajectory(writId(body)), expect: 'any', drafts: [draft] }));
 }
 
 /** What is taken of a writ: the full grant of a run that is open, the true spend of one that is closed. */

@@ -13,10 +13,17 @@
  * | W7 | the same; the tree agrees | goes on |
  * | W8 | `run.closed`; no checkpoint | asks for the checkpoint |
  * | W9 | `run.rewound` and its judgements; the tree is that of before | rebuilds the tree from the committed state |
- * | W10 | the batch, and a snapshot of the fold after it | begins there; in W3 there is an older snapshot or none, and the tail is longer |
+ * | W10 | `delegation.opened`; no child run | opens the child |
+ * | W11 | the child's `run.opened` | drives the child, by a `run.resumed` of its own |
+ * | W12 | the child's `run.closed`; nothing of it in the parent | records `delegation.closed` from the child's entries |
+ * | W13 | `delegation.closed` and its judgements | goes on |
+ * | W14 | the batch, and a snapshot of the fold after it | begins there; in W3 there is an older snapshot or none, and the tail is longer |
  */
 
-/** Names of the windows that every run passes, for tests that kill there; the last two of the table are passed by a rewind and where a snapshot is kept. */
+/**
+ * Names of the windows that every run passes, for tests that kill there; the others of the table are passed by a rewind, by a delegation and where a
+ * snapshot is kept.
+ */
 export const CRASH_POINTS = [
   'W1.opened',
   'W2.appending',
@@ -27,5 +34,7 @@ export const CRASH_POINTS = [
   'W7.settled',
   'W8.closed',
 ] as const;
+/** Those that a delegation passes, in the drive of the parent. */
+export const DELEGATION_POINTS = ['W10.delegated', 'W11.childOpened', 'W12.childClosed', 'W13.joined'] as const;
 /** One window. */
-export type CrashPoint = (typeof CRASH_POINTS)[number] | 'W9.rewound' | 'W10.kept';
+export type CrashPoint = (typeof CRASH_POINTS)[number] | 'W9.rewound' | (typeof DELEGATION_POINTS)[number] | 'W14.kept';

@@ -8,6 +8,7 @@ import { pending, type PendingEffect, type RunState } from '@openexec/kernel';
 import type { RoutingPlan } from '@openexec/protocol';
 import { awaitApproval } from './approval.ts';
 import { ask, type AskEffect } from './ask.ts';
+import { delegate, type DelegateEffect } from './delegate.ts';
 import { execute, type ExecuteEffect, rebuildTree, settleTree } from './execute.ts';
 import { reading, refuse, type RuntimeFailure } from './failure.ts';
 import type { Hands, RunReport } from './hands.ts';
@@ -85,7 +86,8 @@ async function loop(session: Session, drive: Holding): Promise<Result<RunReport,
     const todo = pending(state)[0];
     if (todo === undefined)
       return refuse('run.stuck', `${state.run} neither rests nor asks for anything at ${state.nextSeq}; report this with the run`);
-    if (todo.do === 'execute' && rebuiltUnder !== session.driven.epoch && session.mayPerform(todo.startedSeq)) {
+    const needsTree = todo.do === 'delegate' || (todo.do === 'execute' && session.mayPerform(todo.startedSeq));
+    if (needsTree && rebuiltUnder !== session.driven.epoch) {
       const tree = await rebuildTree(session);
       if (!tree.ok) return tree;
       rebuiltUnder = session.driven.epoch;
@@ -106,6 +108,7 @@ async function perform(session: Session, todo: PendingEffect, drive: Performing)
     const done = await awaitApproval(session, todo, drive);
     return done.ok ? ok('on') : done;
   }
+  if (todo.do === 'delegate') return performDelegation(session, todo, drive);
   // A start that this process did not append, or whose append was a duplicate: nobody knows whether it was performed (PROTOCOL §3).
   if (!session.mayPerform(todo.startedSeq)) {
     const resumed = await session.resume('it is not known whether what was started was performed');
@@ -144,6 +147,29 @@ async function performExecution(session: Session, effect: ExecuteEffect, drive: 
   if (!tree.ok) return tree;
   session.hands.crashPoint?.('W7.settled');
   return ok('on');
+}
+
+/** Opening and driving a child may be repeated by any driver in force: its trajectory is named by its writ, and a lease of its own guards it. */
+async function performDelegation(session: Session, effect: DelegateEffect, drive: Performing): Promise<Result<Step, RuntimeFailure>> {
+  if (drive.stop.stopped) return ok('stopped');
+  const { stop, onAwait } = drive;
+  const done = await delegate(session, effect, {
+    stop,
+    drive: (child) => driveRun({ ...child, onAwait, resume: child.driver === undefined }),
+  });
+  if (!done.ok) return done;
+  if ('fact' in done.value) {
+    const paused = await pauseIfStopped(session, stop);
+    if (!paused.ok) return paused;
+    const added = await session.add(done.value.fact);
+    if (!added.ok) return added;
+    session.hands.crashPoint?.('W13.joined');
+    return ok('on');
+  }
+  if (done.value.rests === 'stopped' || stop.stopped) return ok('stopped');
+  const because = { code: 'delegation.parked', message: `the child run ${effect.key} rests; look at ${done.value.run}` };
+  const parked = await session.add({ kind: 'run.pauseRequested', actor: 'runtime', body: { by: 'driver', because }, blobs: [] });
+  return parked.ok ? ok('on') : parked;
 }
 
 /** With nothing in flight a stop parks the run, so that the ledger says why it rests. */

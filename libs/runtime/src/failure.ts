@@ -37,6 +37,10 @@ export type OwnCode =
   | 'rewind.tooMany'
   /** The run is about to end. */
   | 'rewind.ending'
+  /** A child run is open. */
+  | 'rewind.delegated'
+  /** The run delegates, and nothing here can open a child run. */
+  | 'delegation.missing'
   /** The kernel is neither at rest nor asks for anything: a defect. */
   | 'run.stuck'
   /** A self-test of another runtime, policy, profile or machine. */

@@ -3,7 +3,7 @@
  */
 import type { Bytes, Clock, KeyId, Randomness, Result, TrajectoryId } from '@openexec/canon';
 import type { ActionHost, Approver, ModelAdapter, StopSignal, Workspace } from '@openexec/catalogue';
-import type { RunState } from '@openexec/kernel';
+import type { DelegationBase, RunState } from '@openexec/kernel';
 import type { CheckpointFailure, LedgerStore, Stored, StoredCheckpoint } from '@openexec/ledger';
 import type {
   Catalogue,
@@ -17,9 +17,11 @@ import type {
   Skill,
   Toolsets,
   TreeEntry,
+  Writ,
 } from '@openexec/protocol';
 import type { CrashPoint } from './crash.ts';
 import type { Snapshots } from './snapshots.ts';
+import type { RuntimeFailure } from './failure.ts';
 
 /** Exclusive right to drive one run, held while `driveRun` works. A holder that died holds nothing (PROTOCOL §4.4). */
 export interface Lease {
@@ -32,6 +34,18 @@ export interface HeldLease {
   /** Whether it is still ours; asked before each effect, and what is not ours any more starts none. */
   held(): Promise<boolean>;
   release(): Promise<void>;
+}
+
+/** What opens and drives child runs; only the installation can give it. */
+export interface Delegating {
+  /** Signs the writ of a child with the install's key. */
+  sign(writ: Writ): SignedWrit;
+  /** Hands of a child, whose tree starts from what its parent had committed. */
+  hands(child: {
+    readonly run: TrajectoryId;
+    readonly parent: TrajectoryId;
+    readonly base: DelegationBase;
+  }): Promise<Result<Hands, RuntimeFailure>>;
 }
 
 /** Everything that a driver touches the world with. One run at a time uses one `workspace`, `host` and `approver`. */
@@ -54,6 +68,8 @@ export interface Hands {
   readonly lease?: Lease;
   /** Where folds of long runs are kept and begin; without it every drive folds its run from the opening. */
   readonly snapshots?: Snapshots;
+  /** Without it a run that delegates ends with `delegation.missing`, and goes on by a resume where there is one. */
+  readonly delegating?: Delegating;
   /** For tests that end the process here; see crash.ts. */
   crashPoint?(point: CrashPoint): void;
 }
@@ -83,6 +99,10 @@ export interface Opening {
   readonly selfTest: Reference | null;
   /** Templates with the values of their parameters; each narrows what the ones before it left. Left out where there are none. */
   readonly skills?: readonly { readonly template: Skill; readonly params: Readonly<Record<string, string>> }[];
+  /** Blueprints that child runs may take, those of their children among them. Left out where there are none. */
+  readonly delegates?: readonly { readonly name: string; readonly blueprint: CheckedBlueprint }[];
+  /** The `delegation.opened` that a child run answers; left out for any other run. */
+  readonly parent?: Reference;
 }
 
 /** How a drive ended. */

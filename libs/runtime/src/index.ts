@@ -2,11 +2,22 @@
  * The shell: drives the kernel over its ports. The only driver of runs. ARCHITECTURE §3 floor 6, SEAM.
  */
 export { spentOf } from './carve.ts';
-export { CRASH_POINTS, type CrashPoint } from './crash.ts';
+export { CRASH_POINTS, type CrashPoint, DELEGATION_POINTS } from './crash.ts';
+export { childOf } from './delegate.ts';
 export { type Drive, driveRun } from './drive.ts';
 export type { LedgerCode, OwnCode, RuntimeFailure } from './failure.ts';
-export type { Hands, Lease, Opening, RunReport } from './hands.ts';
-export { bindSkillTo, type CastVote, castVote, type Noted, requestCancel, requestPause, type Speaker } from './notes.ts';
+export type { Delegating, Hands, Lease, Opening, RunReport } from './hands.ts';
+export {
+  bindSkillTo,
+  type CastVote,
+  castVote,
+  type Noted,
+  openChildren,
+  requestCancel,
+  requestCancelBelow,
+  requestPause,
+  type Speaker,
+} from './notes.ts';
 export { type Opened, type OpenPorts, openRun } from './open.ts';
 export { loadLaw } from './read.ts';
 export { type AskReplay, type ModelReplay, replayModel } from './reask.ts';

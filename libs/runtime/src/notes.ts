@@ -1,6 +1,7 @@
 /**
  * What others than the driver may add to a run: a wish to cancel or pause, and votes. They only append; whoever drives judges (PROTOCOL §3).
  */
+import { runTrajectory } from '@openexec/authority';
 import {
   canonicalBytes,
   type Clock,
@@ -8,6 +9,7 @@ import {
   instantToMs,
   type KeyId,
   ok,
+  parseCanonical,
   parseEventId,
   type Randomness,
   type Result,
@@ -15,8 +17,8 @@ import {
   type TrajectoryId,
 } from '@openexec/canon';
 import type { Actor, Blob, Draft, LedgerStore } from '@openexec/ledger';
-import type { ApprovalVoted, Assurance, Reason, Skill } from '@openexec/protocol';
-import { ledgerRefusal, refuse, type RuntimeFailure } from './failure.ts';
+import { type ApprovalVoted, type Assurance, type Body, kindRow, type Reason, type Skill } from '@openexec/protocol';
+import { ledgerRefusal, reading, refuse, type RuntimeFailure } from './failure.ts';
 import { blobOf } from './open.ts';
 
 const ID_RANDOM_BYTES = 10;
@@ -71,6 +73,39 @@ export function requestCancel(options: Speaker & { readonly because: string }): 
     actor: `key:${actor}`,
     payload: { because },
   });
+}
+
+/** The child runs of a run that are open, as the ledger has them. */
+export async function openChildren(ledger: LedgerStore, run: TrajectoryId): Promise<Result<readonly TrajectoryId[], RuntimeFailure>> {
+  return reading(async () => {
+    const open = new Map<string, TrajectoryId>();
+    for await (const { entry, payload } of ledger.read(run)) {
+      if (entry.kind !== 'delegation.opened' && entry.kind !== 'delegation.closed') continue;
+      const json = payload === null ? null : parseCanonical(payload);
+      const body = json?.ok === true ? kindRow(entry.kind).body.safeParse(json.value) : null;
+      if (body?.success !== true) return refuse('run.unreadable', `${run} ${entry.seq} cannot be read, so its child runs cannot be known`);
+      // Just held against the schemas of these kinds.
+      if (entry.kind === 'delegation.opened') {
+        const { delegation, writ } = body.data as Body<'delegation.opened'>;
+        const child = runTrajectory({ issuer: writ.issuer, nonce: writ.nonce });
+        if ((await ledger.trajectory(child)) !== null) open.set(delegation, child);
+      } else open.delete((body.data as Body<'delegation.closed'>).delegation);
+    }
+    return ok([...open.values()]);
+  });
+}
+
+/** The same wish for every child run that is open, and for theirs: a run ends only after them. One that ended meanwhile is no failure. */
+export async function requestCancelBelow(options: Speaker & { readonly because: string }): Promise<Result<void, RuntimeFailure>> {
+  const children = await openChildren(options.ledger, options.run);
+  if (!children.ok) return children;
+  for (const run of children.value) {
+    const asked = await requestCancel({ ...options, run });
+    if (!asked.ok && asked.error.code !== 'run.closed') return asked;
+    const below = await requestCancelBelow({ ...options, run });
+    if (!below.ok) return below;
+  }
+  return ok(undefined);
 }
 
 /** Asks that the run be parked; it goes on by `driveRun` with `resume`. */

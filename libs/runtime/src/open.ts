@@ -74,7 +74,7 @@ export async function openRun(opening: Opening, ports: OpenPorts): Promise<Resul
   const json = (value: unknown): BlobRef => keep(canonicalBytes(value as Json), JSON_TYPE);
   const driver = newDriver(ports.randomness);
   const { listing, ...base } = opening.base;
-  const { skills = [] } = opening;
+  const { skills = [], delegates = [], parent } = opening;
   const payload = {
     driver,
     epoch: 1,
@@ -94,6 +94,8 @@ export async function openRun(opening: Opening, ports: OpenPorts): Promise<Resul
     selfTest: opening.selfTest,
     approvals: opening.approvals,
     ...(skills.length === 0 ? {} : { skills: skills.map(({ template, params }) => ({ template: json(template), params: { ...params } })) }),
+    ...(delegates.length === 0 ? {} : { delegates: delegates.map(({ name, blueprint }) => ({ name, blueprint: json(blueprint) })) }),
+    ...(parent === undefined ? {} : { parent }),
   };
   const run = runTrajectory({ issuer: writ.issuer, nonce: writ.nonce });
   const clock = await checkClock(ports);
@@ -133,7 +135,12 @@ async function appendOpening(
     const head = await reading(async () => ok(await ports.ledger.trajectory(run)));
     if (!head.ok) return head;
     if (head.value !== null) return exists(run);
-    const carved = await carve(ports.ledger, { writs: opening.writs, run, now: ports.clock.now() });
+    const carved = await carve(ports.ledger, {
+      writs: opening.writs,
+      run,
+      now: ports.clock.now(),
+      delegated: opening.parent !== undefined,
+    });
     if (!carved.ok) return carved;
     const { parts, law, at } = carved.value;
     const draft = { kind: 'run.opened' as const, at, actor: `key:${opening.opener}` as const, cause: null, law: null, payload };

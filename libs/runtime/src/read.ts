@@ -31,6 +31,8 @@ export interface Folded {
   readonly driver: string;
   /** The chain that the run was opened under, root first. */
   readonly writs: readonly SignedWrit[];
+  /** Whether it is a child run. */
+  readonly delegated: boolean;
   /** The approval that was asked for last. */
   readonly requested: ApprovalRequested | null;
   /** The execution that was committed last. */
@@ -54,6 +56,7 @@ export function unopened(run: TrajectoryId): Folded {
     epoch: 0,
     driver: '',
     writs: [],
+    delegated: false,
     requested: null,
     committed: null,
     leaf: null,
@@ -128,6 +131,7 @@ export async function foldStored(
       epoch: drives.epoch,
       driver: drives.driver,
       writs: event.kind === 'run.opened' ? event.body.writs : folded.writs,
+      delegated: event.kind === 'run.opened' ? event.body.parent !== undefined : folded.delegated,
       requested: event.kind === 'approval.requested' ? event.body : folded.requested,
       committed: event.kind === 'commit.recorded' ? event.body.execution : folded.committed,
       leaf: stored.leaf,

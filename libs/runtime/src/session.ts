@@ -171,7 +171,7 @@ export class Session {
       if (appended.value.outcome === 'appended' && (kind === 'execution.started' || kind === 'model.asked')) this.#started.add(seq);
       this.hands.observe?.(stored, next.value.body);
     }
-    if ((await this.#habit?.after(this.#folded)) === true) this.hands.crashPoint?.('W10.kept');
+    if ((await this.#habit?.after(this.#folded)) === true) this.hands.crashPoint?.('W14.kept');
     return ok('appended');
   }
 
@@ -181,7 +181,7 @@ export class Session {
     if (close === undefined) return [];
     // The kernel wrote it just now.
     const { spend } = close.payload as unknown as Body<'run.closed'>;
-    return settle({ writs: this.#folded.writs, run: this.state.run, at: close.at, spend });
+    return settle({ writs: this.#folded.writs, delegated: this.#folded.delegated, run: this.state.run, at: close.at, spend });
   }
 
   /** The port promises that nothing was stored when it was busy; every other refusal is the caller's to look at. */

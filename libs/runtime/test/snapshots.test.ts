@@ -177,7 +177,7 @@ describe('a driver with snapshots that dies', () => {
     };
   };
 
-  test.each(['W3.appended', 'W10.kept'] as const)(
+  test.each(['W3.appended', 'W14.kept'] as const)(
     'in window %s, at any of its passages, leaves a run that ends the same',
     async (point) => {
       const passed = new Map<CrashPoint, number>();

@@ -4,6 +4,7 @@
 
 export { type Applied, type ApplyOptions, applyBranch, diffCommits, readBlob } from './apply.ts';
 export { type CommitFacts, commitsBeyond, fileAt, mergedTree, pathsBetween, readCommit } from './change.ts';
+export { forkPoint, type ForkOptions } from './fork.ts';
 export { type Identity, sandboxIdentity } from './identity.ts';
 export type { KnownSecret } from './known.ts';
 export { BRANCH_PREFIX } from './land.ts';

@@ -94,7 +94,7 @@ export function ownerOf(folder: string): { readonly uid: number; readonly gid: n
 }
 
 /** Identity and dates from facts only; null where git would silently repair or refuse them. */
-function identityOf(order: LandOrder): Record<`GIT_${'AUTHOR' | 'COMMITTER'}_${'NAME' | 'EMAIL' | 'DATE'}`, string> | null {
+export function identityOf(order: LandOrder): Record<`GIT_${'AUTHOR' | 'COMMITTER'}_${'NAME' | 'EMAIL' | 'DATE'}`, string> | null {
   const { name, email, seconds, offset } = order.author;
   const plain = (text: string): boolean => text.trim() === text && text !== '' && !/[<>\p{Cc}]/u.test(text);
   if (!plain(name) || !plain(email) || !Number.isSafeInteger(seconds) || seconds < 0 || !/^[+-]\d{4}$/.test(offset)) return null;

@@ -2,7 +2,7 @@
  * `openexec cancel RUN`: stops a run for good. The wish is a fact of its own; whoever drives the run closes it, and where nobody does, this command.
  */
 import { err, type KeyId, ok } from '@openexec/canon';
-import { loadRun, requestCancel } from '@openexec/runtime';
+import { loadRun, requestCancel, requestCancelBelow } from '@openexec/runtime';
 import type { Command } from 'commander';
 import type { CommandContext, CommandResult } from '../context.ts';
 import { EXIT, refuse } from '../exit.ts';
@@ -45,6 +45,9 @@ async function cancel(wanted: string, options: CancelOptions, context: CommandCo
     const actor = operating.value.operator.keyId as KeyId;
     const asked = await requestCancel({ ledger: ledger.store, clock, randomness, run: run.value, actor, because: because.value });
     if (!asked.ok) return err(storeRefusal(asked.error));
+    // Whoever drives a child of it now looks at nothing else.
+    const below = await requestCancelBelow({ ledger: ledger.store, clock, randomness, run: run.value, actor, because: because.value });
+    if (!below.ok) return err(storeRefusal(below.error));
     const closed = await takeOver({
       context,
       project: project.value,

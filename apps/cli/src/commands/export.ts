@@ -20,6 +20,7 @@ import { shortRun } from '../findRun.ts';
 import { keysFolder, loadSigners } from '../keyring.ts';
 import { storeRefusal } from '../openLedger.ts';
 import { safeLine } from '../output.ts';
+import { familyOf } from '../read/family.ts';
 import { withLedger } from '../read/guard.ts';
 import { logKeys } from '../read/proofs.ts';
 
@@ -113,7 +114,7 @@ async function scopeOf(
   for (const each of wanted) {
     const found = await context.findRun(store, each);
     if (!found.ok) return found;
-    runs.add(found.value);
+    for (const member of (await familyOf(store, found.value)).runs) if ((await store.trajectory(member)) !== null) runs.add(member);
   }
   return ok({ is: 'runs', runs: [...runs].sort() });
 }

@@ -40,16 +40,27 @@ async function runs(context: CommandContext, options: RunsOptions): Promise<Comm
       output.json('runs', { v: 1, total: all.length, runs: shown });
       return ok(EXIT.ok);
     }
-    for (const row of shown) output.result(line(row, output.style));
+    for (const { row, depth } of asTree(shown)) output.result(line(row, depth, output.style));
     if (all.length === 0) output.progress('no runs yet; openexec run "TASK" makes one');
     else if (shown.length < all.length) output.progress(`${all.length - shown.length} older runs are not shown; --limit shows more`);
     return ok(EXIT.ok);
   });
 }
 
-function line(row: RunRow, style: Style): string {
+/** Child runs stand below the run that delegated to them, where it is shown too. */
+function asTree(rows: readonly RunRow[]): readonly { readonly row: RunRow; readonly depth: number }[] {
+  const shown = new Set(rows.map(({ run }) => run));
+  const below = (parent: RunRow['parent'], depth: number): { readonly row: RunRow; readonly depth: number }[] =>
+    rows
+      .filter((row) => (row.parent !== null && shown.has(row.parent) ? row.parent : null) === parent)
+      .flatMap((row) => [{ row, depth }, ...below(row.run, depth + 1)]);
+  return below(null, 0);
+}
+
+function line(row: RunRow, depth: number, style: Style): string {
   const paint = row.status === 'done' ? style.green : row.status === 'open' || row.status === 'parked' ? style.yellow : style.red;
   const id = row.run.slice('run/'.length, 'run/'.length + ID_DIGITS);
   const task = safeLine(row.task ?? '(the task was erased)', TASK_MAX);
-  return `${style.bold(id)}  ${row.openedAt.slice(0, 19).replace('T', ' ')}  ${paint(row.status.padEnd(9))}  ${task}`;
+  const branch = depth === 0 ? '' : `${'  '.repeat(depth - 1)}└ `;
+  return `${branch}${style.bold(id)}  ${row.openedAt.slice(0, 19).replace('T', ' ')}  ${paint(row.status.padEnd(9))}  ${task}`;
 }

@@ -62,6 +62,7 @@ function pageOf(account: RunAccount, figures: Figures, style: Style): string[] {
     ...(account.law === null ? [] : lawLines(account.law, style)),
     ...stageLines(account, style),
     ...figureLines(figures, style),
+    ...childLines(account, style),
     ...resultLines(account, style),
     ...nextLines(account, style),
   ];
@@ -123,6 +124,18 @@ function stageLines(account: RunAccount, style: Style): string[] {
     ...notes,
     '',
   ];
+}
+
+function childLines({ parent, children }: RunAccount, style: Style): string[] {
+  const below = children.map(({ seq, key, blueprint, run, outcome, because, spend }) => {
+    const paint = outcome === 'done' ? style.green : outcome === null ? style.yellow : style.red;
+    const why = because === null || outcome === 'done' ? '' : `: ${safeLine(because.message, 160)}`;
+    const cost = spend === null ? '' : `; ${amountText(spend)}`;
+    return `  ${style.dim(String(seq).padStart(4))}  ${shortRun(run)}  ${key} (${blueprint})  ${paint(outcome ?? 'open')}${why}${cost}`;
+  });
+  if (parent === null && below.length === 0) return [];
+  const above = parent === null ? [] : [`  delegated by ${shortRun(parent)}: openexec show ${shortRun(parent)}`];
+  return [style.bold('Child runs'), ...above, ...below, ''];
 }
 
 function intentLines(intent: IntentAccount, style: Style): string[] {

@@ -9,8 +9,11 @@ import type { CommandContext, CommandResult, Register } from '../context.ts';
 import { EXIT, refuse } from '../exit.ts';
 import { eventLine, readEvent } from '../read/events.ts';
 import { writeRunFolder } from '../read/folder.ts';
+import { entriesOf, Family, familyOf } from '../read/family.ts';
 import { withLedger } from '../read/guard.ts';
 import { Narrator } from '../read/narrator.ts';
+
+const INDENT = '    ';
 
 interface TimelineOptions {
   readonly follow?: boolean;
@@ -18,6 +21,7 @@ interface TimelineOptions {
   readonly jsonl?: boolean;
   readonly out?: string;
   readonly json?: boolean;
+  readonly children?: boolean;
   readonly ledger?: string;
 }
 
@@ -32,6 +36,7 @@ export const register: Register = (program, context) => {
     .option('--jsonl', 'one JSON object per event: {v, run, seq, at, kind, cursor, …}')
     .option('--out <folder>', 'write the run as a folder that is not there yet: timeline, artifacts, context pack, policy, figures, safety')
     .option('--json', 'with --out: one JSON document about the folder')
+    .option('--children', 'with the child runs, where they belong, each a step further in')
     .option('--ledger <url>', 'another ledger: sqlite:PATH or postgres://HOST/DATABASE')
     .addHelpText(
       'after',
@@ -54,43 +59,56 @@ async function timeline(context: CommandContext, wanted: string, options: Timeli
   return withLedger(context, { ledger: options.ledger }, async ({ store }) => {
     const run = await context.findRun(store, wanted);
     if (!run.ok) return run;
-    const narrator = new Narrator();
     const { output } = context;
+    const family = options.children === true ? await familyOf(store, run.value) : new Family(run.value);
+    const narrators = new Map<TrajectoryId, Narrator>();
     const show = (stored: Stored, quiet = false): void => {
       const read = readEvent(stored);
       if (options.jsonl === true) {
         if (!quiet) output.jsonLine('event', eventLine(read));
         return;
       }
+      const { trajectory } = stored.entry;
+      const narrator = narrators.get(trajectory) ?? new Narrator();
+      narrators.set(trajectory, narrator);
       const line = narrator.line(read, output.style);
-      if (!quiet) output.result(line);
+      if (!quiet) output.result(`${INDENT.repeat(family.depthOf(trajectory) ?? 0)}${line}`);
     };
     // Before the first line: whoever sees one may interrupt at once.
     const stop = options.follow === true ? context.stopOnInterrupt() : null;
     let next = 0n;
     let closed = false;
-    for await (const stored of store.read(run.value)) {
+    for await (const stored of options.children === true ? await entriesOf(store, family) : store.read(run.value)) {
       // What stands before the cursor is not shown, but told to the narrator, who has to know what ids stand for.
       show(stored, stored.index <= after.value);
       next = stored.index + 1n;
-      closed = stored.entry.kind === 'run.closed';
+      if (stored.entry.trajectory === run.value) closed = stored.entry.kind === 'run.closed';
     }
     if (stop === null || closed) return ok(EXIT.ok);
-    return follow(stop, { store, run: run.value, from: next > after.value ? next : after.value + 1n, show });
+    const members = options.children === true ? family : null;
+    return follow(stop, { store, run: run.value, members, from: next > after.value ? next : after.value + 1n, show });
   });
 }
 
-async function follow(
-  stop: StopSignal,
-  where: { readonly store: LedgerStore; readonly run: TrajectoryId; readonly from: bigint; readonly show: (stored: Stored) => void },
-): Promise<CommandResult> {
+interface Following {
+  readonly store: LedgerStore;
+  readonly run: TrajectoryId;
+  /** The child runs that are shown too, or null. */
+  readonly members: Family | null;
+  readonly from: bigint;
+  readonly show: (stored: Stored) => void;
+}
+
+async function follow(stop: StopSignal, where: Following): Promise<CommandResult> {
   const subscription = where.store.follow(where.from);
   const release = stop.onStop(() => void subscription.return());
   try {
     for await (const stored of subscription) {
-      if (stored.entry.trajectory !== where.run) continue;
+      const { trajectory, kind } = stored.entry;
+      if (trajectory !== where.run && where.members?.depthOf(trajectory) === undefined) continue;
+      where.members?.meet(stored);
       where.show(stored);
-      if (stored.entry.kind === 'run.closed') break;
+      if (trajectory === where.run && kind === 'run.closed') break;
     }
   } finally {
     release();

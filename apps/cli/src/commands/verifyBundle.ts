@@ -77,7 +77,8 @@ async function check(context: CommandContext, wanted: string, options: CheckOpti
       onProgress: progress(context),
     });
     // What is not sound cannot be judged again: its entries may be anybody's.
-    const deep = report.sound && options.deep === true ? await deepVerify(bundleSource(parts)) : null;
+    const deep =
+      report.sound && options.deep === true ? await deepVerify(bundleSource(parts), { partial: report.scope?.is !== 'ledger' }) : null;
     const outcome = { report, deep };
     if (options.json === true) context.output.json('verify-bundle', documentOf(outcome));
     else for (const line of lines(outcome, options.deep === true, context.output.style)) context.output.result(line);

@@ -5,6 +5,7 @@
 import type { Json, TrajectoryId } from '@openexec/canon';
 import type { LedgerStore } from '@openexec/ledger';
 import { type Amount, type Body, checkedBlueprint, policySet, type Reason, type RunOpened, skill as skillSchema } from '@openexec/protocol';
+import { childOf } from '@openexec/runtime';
 import { blobJson, blobText, heldJson, type KnownEvent, readEvent } from './events.ts';
 import { wishText } from './wish.ts';
 
@@ -20,7 +21,7 @@ export interface IntentAccount {
   by: string | null;
   because: Reason | null;
   /** What became of it. */
-  end: 'committed' | 'rejected' | 'failed' | 'lost' | null;
+  end: 'committed' | 'delegated' | 'rejected' | 'failed' | 'lost' | null;
   endBecause: Reason | null;
   summary: string | null;
 }
@@ -29,6 +30,17 @@ export interface StageAccount {
   readonly visit: number;
   outcome: 'succeeded' | 'failed' | 'skipped' | 'rewound' | null;
   because: Reason | null;
+}
+/** A child run as its parent's own entries tell of it; `outcome` and `spend` are null until it ended. */
+export interface ChildAccount {
+  readonly seq: number;
+  readonly key: string;
+  readonly blueprint: string;
+  readonly run: TrajectoryId;
+  readonly budget: Amount;
+  outcome: string | null;
+  because: Reason | null;
+  spend: Amount | null;
 }
 export interface RunAccount {
   readonly v: 1;
@@ -44,6 +56,9 @@ export interface RunAccount {
   law: LawAccount | null;
   readonly stages: StageAccount[];
   readonly intents: IntentAccount[];
+  /** The run that delegated this one; null for any other run. */
+  parent: TrajectoryId | null;
+  readonly children: ChildAccount[];
   commits: number;
   asks: number;
   readonly notes: { readonly seq: number; readonly why: string; readonly message: string; readonly violation: boolean }[];
@@ -99,6 +114,8 @@ class AccountReader {
   readonly #store: LedgerStore;
   /** Intents by their own id and by the ids of their proposals and executions. */
   readonly #intents = new Map<string, IntentAccount>();
+  /** By the ids of their delegations. */
+  readonly #children = new Map<string, ChildAccount>();
 
   constructor(store: LedgerStore, run: TrajectoryId) {
     this.#store = store;
@@ -115,6 +132,8 @@ class AccountReader {
       law: null,
       stages: [],
       intents: [],
+      parent: null,
+      children: [],
       commits: 0,
       asks: 0,
       notes: [],
@@ -132,6 +151,7 @@ class AccountReader {
     this.#takeStage(event);
     await this.#takeIntent(event, seq);
     this.#takeEnd(event);
+    this.#takeChild(event, seq);
   }
 
   async #takeRun({ kind, body }: KnownEvent, seq: number): Promise<void> {
@@ -140,6 +160,7 @@ class AccountReader {
       case 'run.opened':
         account.task = await blobText(this.#store, body.task);
         account.law = await this.#lawOf(body);
+        account.parent = body.parent?.trajectory ?? null;
         return;
       case 'run.resumed':
         account.status = 'open';
@@ -247,6 +268,23 @@ class AccountReader {
         return;
       default:
     }
+  }
+
+  #takeChild({ kind, body }: KnownEvent, seq: number): void {
+    if (kind === 'delegation.opened') {
+      const { key, blueprint, writ, reservation: budget } = body;
+      const child = { seq, key, blueprint, run: childOf(writ), budget, outcome: null, because: null, spend: null };
+      this.#children.set(body.delegation, child);
+      this.account.children.push(child);
+      this.#alias(body.proposal, body.delegation);
+    }
+    if (kind !== 'delegation.closed') return;
+    const child = this.#children.get(body.delegation);
+    if (child !== undefined) Object.assign(child, { outcome: body.outcome, because: body.because, spend: body.spend });
+    const intent = this.#intents.get(body.delegation);
+    if (intent === undefined) return;
+    intent.end = 'delegated';
+    intent.summary = `the child run ended ${body.outcome}`;
   }
 
   #declare(body: Body<'intent.declared'>, seq: number, args: Json | null): void {

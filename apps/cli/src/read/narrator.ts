@@ -3,6 +3,8 @@
  * an event out (CLI.md "timeline").
  */
 import type { Amount, InlineOrBlob, Reason } from '@openexec/protocol';
+import { childOf } from '@openexec/runtime';
+import { shortRun } from '../findRun.ts';
 import { safeLine, type Style } from '../output.ts';
 import type { KnownEvent, ReadEvent } from './events.ts';
 import { wishText } from './wish.ts';
@@ -119,9 +121,13 @@ export class Narrator {
           `an effect outside the declaration${body.paths.length === 0 ? '' : ` at ${body.paths.map((path) => safeLine(path)).join(', ')}`}: ${why(body.because)}`,
         );
       case 'delegation.opened':
-        return plain(`delegated ${body.key}`);
+        return plain(
+          `delegated ${body.key} to ${shortRun(childOf(body.writ))}, blueprint ${body.blueprint}, at most ${amountText(body.reservation)}`,
+        );
       case 'delegation.closed':
-        return plain(`delegation ended, ${body.outcome}`);
+        return (body.outcome === 'done' ? good : bad)(
+          `the child run ${body.child === null ? 'never opened' : shortRun(body.child.trajectory)} ended, ${body.outcome}: ${why(body.because)}; ${amountText(body.spend)}`,
+        );
       default:
         return null;
     }

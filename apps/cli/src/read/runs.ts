@@ -16,6 +16,8 @@ export interface RunRow {
   readonly task: string | null;
   readonly result: { readonly ref: string; readonly commit: string; readonly tree: string } | null;
   readonly spend: Amount | null;
+  /** The run that delegated this one; null for any other run. */
+  readonly parent: TrajectoryId | null;
   /** Position of its opening in the ledger. */
   readonly index: bigint;
 }
@@ -50,6 +52,7 @@ async function rowOf(store: LedgerStore, head: TrajectoryHead): Promise<RunRow |
     task: opened?.kind === 'run.opened' ? await blobText(store, opened.body.task) : null,
     result: closed?.result ?? null,
     spend: closed?.spend ?? null,
+    parent: opened?.kind === 'run.opened' ? (opened.body.parent?.trajectory ?? null) : null,
     index: first.index,
   };
 }

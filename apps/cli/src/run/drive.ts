@@ -188,10 +188,11 @@ export async function handsFor(options: TakeOver): Promise<Result<Taken, Refusal
     base: opened.base.commit,
     sandbox: sandbox.value,
     redactor,
+    runtime,
     model: model.value,
     approver: approverFor({ context, project, ledger, approvals: opened.approvals }),
     observe: (stored) => {
-      tally.take(readEvent(stored));
+      if (stored.entry.trajectory === run) tally.take(readEvent(stored));
       display.observe(stored);
     },
   });

@@ -5,12 +5,14 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createActionHost } from '@openexec/actions';
+import { issueWrit } from '@openexec/authority';
 import { err, ok, type Result, type TrajectoryId } from '@openexec/canon';
-import type { Approver, BaseTree, ModelAdapter, Sandbox, StopSignal } from '@openexec/catalogue';
+import type { Approver, BaseTree, ModelAdapter, Sandbox, StopSignal, WorkspaceFailure } from '@openexec/catalogue';
+import type { FileKey } from '@openexec/config';
 import type { Stored } from '@openexec/ledger';
 import type { SandboxProfile } from '@openexec/protocol';
-import type { Hands } from '@openexec/runtime';
-import { createSandbox, openWorkspace, type Redactor, type RepositoryPlace, sandboxIdentity } from '@openexec/workspace';
+import type { Delegating, Hands } from '@openexec/runtime';
+import { createSandbox, forkPoint, openWorkspace, type Redactor, type RepositoryPlace, sandboxIdentity } from '@openexec/workspace';
 import type { OpenLedger, Surroundings } from '../context.ts';
 import { type Refusal, refusalFor, refuse } from '../exit.ts';
 import { leaseRun } from '../ledgerPlace.ts';
@@ -59,6 +61,8 @@ export interface HandsOptions {
   readonly base: string;
   readonly sandbox: Sandbox;
   readonly redactor: Redactor;
+  /** The install's key: child writs are signed with it. */
+  readonly runtime: FileKey;
   readonly model: ModelAdapter | null;
   readonly approver: Approver | null;
   observe(stored: Stored): void;
@@ -71,11 +75,16 @@ export function runFolder(ledger: OpenLedger, run: TrajectoryId): string {
 
 /** Opens the workspace and puts the hands together. */
 export async function openHands(options: HandsOptions): Promise<Result<{ readonly hands: Hands; readonly base: BaseTree }, Refusal>> {
+  const made = await makeHands(options);
+  return made.ok ? made : err(refusalFor(made.error, 'workspace.failed'));
+}
+
+async function makeHands(options: HandsOptions): Promise<Result<{ readonly hands: Hands; readonly base: BaseTree }, WorkspaceFailure>> {
   const { context, ledger, repository, redactor, sandbox } = options;
   const directory = runFolder(ledger, options.run);
   mkdirSync(join(ledger.stateFolder, 'runs'), { recursive: true, mode: 0o711 });
   const opened = await openWorkspace({ repository, base: options.base, directory, identity: sandboxIdentity(), redactor });
-  if (!opened.ok) return err(refusalFor(opened.error, 'workspace.failed'));
+  if (!opened.ok) return opened;
   const { workspace, base } = opened.value;
   const hands: Hands = {
     ledger: ledger.store,
@@ -90,8 +99,22 @@ export async function openHands(options: HandsOptions): Promise<Result<{ readonl
     sleep,
     ...(ledger.snapshots === null ? {} : { snapshots: ledger.snapshots }),
     lease: { acquire: (run) => leaseRun(ledger.place, run, join(ledger.stateFolder, 'runs')) },
+    delegating: delegatingFor(options),
   };
   return ok({ hands, base });
+}
+
+/** Child runs work as their parents do, in trees of their own; the install's key signs their writs. */
+function delegatingFor(options: HandsOptions): Delegating {
+  const { ledger, repository, runtime } = options;
+  return {
+    sign: (writ) => issueWrit({ writ, seed: runtime.seed }),
+    hands: async ({ run, parent, base }) => {
+      const place = await forkPoint({ directory: runFolder(ledger, parent), objectFormat: repository.objectFormat, order: base });
+      const made = place.ok ? await makeHands({ ...options, repository: place.value, run, base: base.commit }) : place;
+      return made.ok ? ok(made.value.hands) : made;
+    },
+  };
 }
 
 /** Resolves after the time or at a stop, whichever is first. */

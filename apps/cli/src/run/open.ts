@@ -87,7 +87,8 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
   const tally = new Tally(priceOf(plan.model?.choice ?? null, plan.prices));
   company.counted(tally);
   const observe = (stored: Stored): void => {
-    tally.take(readEvent(stored));
+    // What a child run costs is counted when it ends.
+    if (stored.entry.trajectory === run) tally.take(readEvent(stored));
     company.observe(stored);
   };
   // From here on an interruption is answered by a run that rests.
@@ -100,6 +101,7 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
     base: repository.commit,
     sandbox: sandbox.value,
     redactor,
+    runtime,
     model: plan.model?.adapter ?? null,
     approver: company.approver({ ledger, key: operator, approvals: plan.config.approvals }),
     observe,
@@ -144,6 +146,7 @@ function refuseRecorded(opening: Opening, redactor: Redactor): Result<void, Refu
       'the list of files of the base commit': opening.base.listing,
       'the configured commands': opening.catalogue,
       'the blueprint': opening.blueprint,
+      'the blueprints of child runs': opening.delegates,
       'the policy': opening.policySet,
       'the writ': opening.writs,
       'the choice of the model': opening.model,
@@ -197,5 +200,6 @@ function openingOf(fresh: NewRun, parts: OpeningParts): Result<Opening, Refusal>
     approvals: plan.config.approvals,
     selfTest: null,
     skills: plan.skills,
+    delegates: plan.delegates.blueprints,
   });
 }

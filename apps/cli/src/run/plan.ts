@@ -10,12 +10,14 @@ import { type Instant, instantFromMs, instantToMs, type KeyId, ok, type Result }
 import { argumentProblem, builtinActions, builtinToolsets } from '@openexec/catalogue';
 import {
   type Config,
+  type Delegates,
   environmentConfig,
   type FileKey,
   type Grant,
   grantOf,
   loadBlueprint,
   loadConfig,
+  loadDelegates,
   loadPolicies,
   loadProjectPolicies,
   type Overrides,
@@ -64,6 +66,7 @@ export interface RunPlan {
   readonly prices: Prices;
   readonly skills: readonly PlannedSkill[];
   readonly routing: RoutingPlan | null;
+  readonly delegates: Delegates;
 }
 
 /** The policies that ship, by the names that the configuration knows. */
@@ -117,11 +120,30 @@ export function groundPlan(context: Surroundings, project: Project, flags: RunFl
   if (!blueprint.ok) return configRefusal(blueprint.error, project.root);
   const policySet = policySetOf(context, project, { base: config.value.policy, files: flags.policies });
   if (!policySet.ok) return policySet;
-  const grant = grantOf({ blueprint: blueprint.value, toolsets: builtinToolsets, actions: builtinActions });
+  const delegates = loadDelegates(blueprint.value, {
+    folder: project.folder,
+    shipped: resolve(context.assets, 'blueprints'),
+    context: blueprintContext(commands),
+  });
+  if (!delegates.ok) return configRefusal(delegates.error, project.root);
+  const grant = grantOf({
+    blueprint: blueprint.value,
+    delegates: delegates.value.blueprints.map((each) => each.blueprint),
+    toolsets: builtinToolsets,
+    actions: builtinActions,
+  });
   const skills = planSkills(context, project, { wanted: flags.skills ?? [], params: flags.skillParams ?? {} });
   if (!skills.ok) return skills;
   const catalogue: Catalogue = { version: 1, actions: [...builtinActions], commands: { ...commands } };
-  return ok({ config: config.value, blueprint: blueprint.value, policySet: policySet.value, catalogue, grant, skills: skills.value });
+  return ok({
+    config: config.value,
+    blueprint: blueprint.value,
+    policySet: policySet.value,
+    catalogue,
+    grant,
+    skills: skills.value,
+    delegates: delegates.value,
+  });
 }
 
 /** Reads and checks everything; opens the model's adapter but asks nothing. */
@@ -215,7 +237,7 @@ export function writFor(options: {
     wallMs: config.wallMs,
     notBefore: instantFromMs(instantToMs(now) - CLOCK_SLACK_MS),
     notAfter: instantFromMs(instantToMs(now) + WRIT_DAYS * DAY_MS),
-    delegation: { depth: 0, maySubdivide: false },
+    delegation: { depth: plan.delegates.depth, maySubdivide: plan.delegates.depth > 0 },
   };
   return issueWrit({ writ, seed: operator.seed });
 }

@@ -6,7 +6,7 @@ import { resolve } from 'node:path';
 import { containsWrit, issueWrit, writId } from '@openexec/authority';
 import { instantFromMs, instantToMs, type Json, type KeyId, ok, type Result } from '@openexec/canon';
 import { builtinActions, builtinToolsets } from '@openexec/catalogue';
-import { grantOf, loadBlueprint } from '@openexec/config';
+import { grantOf, loadBlueprint, loadDelegates } from '@openexec/config';
 import type { SignedWrit, Writ } from '@openexec/protocol';
 import type { CommandContext, CommandResult, OpenLedger } from '../context.ts';
 import { EXIT, type Refusal, refuse } from '../exit.ts';
@@ -104,7 +104,15 @@ async function defaultMembers(options: IssueOptions, context: CommandContext, le
     context: blueprintContext(config.value.commands),
   });
   if (!blueprint.ok) return configRefusal(blueprint.error, project.value.root);
-  const grant = grantOf({ blueprint: blueprint.value, toolsets: builtinToolsets, actions: builtinActions });
+  const delegates = loadDelegates(blueprint.value, {
+    folder: project.value.folder,
+    shipped: resolve(context.assets, 'blueprints'),
+    context: blueprintContext(config.value.commands),
+  });
+  if (!delegates.ok) return configRefusal(delegates.error, project.value.root);
+  const { blueprints, depth } = delegates.value;
+  const below = blueprints.map((each) => each.blueprint);
+  const grant = grantOf({ blueprint: blueprint.value, delegates: below, toolsets: builtinToolsets, actions: builtinActions });
   const { readPaths, writePaths, budget, wallMs } = config.value;
   const now = context.clock.now();
   return ok({
@@ -119,8 +127,8 @@ async function defaultMembers(options: IssueOptions, context: CommandContext, le
     wallMs,
     notBefore: now,
     notAfter: instantFromMs(instantToMs(now) + WRIT_DAYS * DAY_MS),
-    // A standing writ is spent only by narrowing.
-    delegation: options.standing === true ? { depth: 1, maySubdivide: true } : { depth: 0, maySubdivide: false },
+    // A standing writ is spent only by narrowing, and a run that delegates by its children.
+    delegation: options.standing === true ? { depth: 1 + depth, maySubdivide: true } : { depth, maySubdivide: depth > 0 },
   });
 }
 

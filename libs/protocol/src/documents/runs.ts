@@ -75,6 +75,7 @@ export const runs = z.strictObject({
       task: textOrNull,
       result: result.nullable(),
       spend: amount.nullable(),
+      parent: run.nullable(),
       index: decimal,
     }),
   ),
@@ -127,9 +128,24 @@ export const show = z.strictObject({
       verdict: verdict.nullable(),
       by: textOrNull,
       because: reason.nullable(),
-      end: z.enum(['committed', 'rejected', 'failed', 'lost']).nullable(),
+      end: z.enum(['committed', 'delegated', 'rejected', 'failed', 'lost']).nullable(),
       endBecause: reason.nullable(),
       summary: textOrNull,
+    }),
+  ),
+  /** The run that delegated this one. */
+  parent: run.nullable(),
+  /** Child runs, as this run's own entries tell of them. */
+  children: z.array(
+    z.strictObject({
+      seq: count,
+      key: text,
+      blueprint: text,
+      run,
+      budget: amount,
+      outcome: textOrNull,
+      because: reason.nullable(),
+      spend: amount.nullable(),
     }),
   ),
   commits: count,
