@@ -137,10 +137,11 @@ export class Harness {
 
 /** Runs a body; gives why it failed, or null. A body that waits for ever fails by its limit; one that never yields is the parent's to end. */
 async function attempt(body: Body, limitMs: number): Promise<string | null> {
-  let timer: NodeJS.Timeout | undefined;
+  let tooLate: (why: string) => void = () => {};
   const late = new Promise<string>((done) => {
-    timer = setTimeout(() => done(`took more than ${Math.round(limitMs)} ms`), limitMs);
+    tooLate = done;
   });
+  const timer = setTimeout(() => tooLate(`took more than ${Math.round(limitMs)} ms`), limitMs);
   const stray = new Promise<string>((done) => {
     strays = (reason) => done(`unhandled: ${String(reason)}`);
   });

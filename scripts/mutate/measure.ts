@@ -55,7 +55,8 @@ const FEWEST_HITS = 10_000;
 /** A worker process that is started when it is needed and ended when it does not answer. */
 export class Workers {
   readonly #entry: string;
-  #child: ChildProcess | null = null;
+  /** At most one. */
+  readonly #running: ChildProcess[] = [];
 
   constructor(entry: string) {
     this.#entry = entry;
@@ -63,11 +64,14 @@ export class Workers {
 
   /** The result, or null when the process did not answer in time or died. */
   async run(job: Job, limitMs: number): Promise<JobResult | null> {
-    this.#child ??= fork(this.#entry, {
-      execArgv: ['--disable-warning=ExperimentalWarning'],
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    });
-    const child = this.#child;
+    const [known] = this.#running;
+    const child =
+      known ??
+      fork(this.#entry, {
+        execArgv: ['--disable-warning=ExperimentalWarning'],
+        stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      });
+    if (known === undefined) this.#running.push(child);
     return new Promise((done) => {
       const end = (result: JobResult | null): void => {
         clearTimeout(timer);
@@ -83,9 +87,10 @@ export class Workers {
   }
 
   close(): void {
-    this.#child?.removeAllListeners();
-    this.#child?.kill('SIGKILL');
-    this.#child = null;
+    for (const child of this.#running.splice(0)) {
+      child.removeAllListeners();
+      child.kill('SIGKILL');
+    }
   }
 }
 
@@ -167,7 +172,7 @@ export async function judge(
     return { mutant, verdict: 'timeout', by: null };
   }
   const last = result.parts.at(-1);
-  if (last?.broken != null) return { mutant, verdict: 'killed', by: 'the modules do not load' };
+  if (last !== undefined && last.broken !== null) return { mutant, verdict: 'killed', by: 'the modules do not load' };
   const failed = last?.outcomes.find(({ failure }) => failure !== null);
   if (failed === undefined) return { mutant, verdict: 'survived', by: null };
   if (failed.failure?.startsWith('took more than') === true) workers.close();

@@ -110,11 +110,15 @@ async function run(job: Job): Promise<JobResult> {
   return { parts, looped };
 }
 
+async function answer(job: Job): Promise<void> {
+  const result = await run(job);
+  // Only a run without a mutant is asked for its coverage.
+  if (job.mutant === null) process.send?.(result);
+  else process.send?.({ ...result, parts: result.parts.map((part) => ({ ...part, coverage: emptyCoverage() })) });
+}
+
 process.on('uncaughtException', strayFailure);
 process.on('unhandledRejection', strayFailure);
 process.on('message', (job: Job) => {
-  void run(job).then((result) => {
-    if (job.mutant === null) process.send?.(result);
-    else process.send?.({ ...result, parts: result.parts.map((part) => ({ ...part, coverage: emptyCoverage() })) });
-  });
+  answer(job).catch(strayFailure);
 });

@@ -12,13 +12,23 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { createActionHost } from '@openexec/actions';
 import { bundleSource, replayRun, replayStage } from '@openexec/audit';
-import { type Bytes, type Clock, instantFromMs, type Json, ok, parseCanonical, parseJson, type TrajectoryId } from '@openexec/canon';
+import {
+  type Bytes,
+  type Clock,
+  type Digest,
+  instantFromMs,
+  type Json,
+  ok,
+  parseCanonical,
+  parseJson,
+  type TrajectoryId,
+} from '@openexec/canon';
 import { readAnswer } from '@openexec/catalogue';
 import type { Stored } from '@openexec/ledger';
 import { goldenRun } from '@openexec/protocol';
 import { NEVER, replayEffects, replayModel } from '@openexec/runtime';
 import { openBundle } from '@openexec/verify/files';
-import { createRedactor, createSandbox, inspectRepository, openWorkspace, sandboxIdentity } from '@openexec/workspace';
+import { createRedactor, createSandbox, inspectRepository, loadSecondOpinion, openWorkspace, sandboxIdentity } from '@openexec/workspace';
 
 const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5);
 const GOLDEN = resolve(dirname(fileURLToPath(import.meta.url)), '../../../test-fixtures/golden');
@@ -59,13 +69,15 @@ async function recorded() {
   const source = bundleSource(opened.value.parts);
   const all: Stored[] = [];
   for await (const stored of source.all()) all.push(stored);
-  const run = golden.run as TrajectoryId; // By its schema.
+  const { run } = golden;
   const entries = all.filter(({ entry }) => entry.trajectory === run);
   const blobs = new Map<string, Bytes>();
   for (const path of opened.value.parts.keys()) {
     const hex = /^blobs\/([0-9a-f]{64})$/.exec(path)?.[1];
-    const bytes = hex === undefined ? null : await source.blob(`sha256:${hex}`);
-    if (bytes?.ok === true) blobs.set(`sha256:${hex}`, bytes.value);
+    if (hex === undefined) continue;
+    const digest = `sha256:${hex}` as Digest; // 64 hex digits, just matched.
+    const bytes = await source.blob(digest);
+    if (bytes.ok) blobs.set(digest, bytes.value);
   }
   await opened.value.close();
   const blob: (typeof source)['blob'] = async (digest) => ok(blobs.get(digest) ?? new Uint8Array());
@@ -83,7 +95,7 @@ async function recorded() {
 }
 
 function parsed(stored: Stored | undefined): { readonly [name: string]: Json } {
-  const body = stored?.payload == null ? null : parseCanonical(stored.payload);
+  const body = stored === undefined || stored.payload === null ? null : parseCanonical(stored.payload);
   if (body?.ok !== true) throw new Error('a payload of a golden run is not canonical');
   return body.value as { readonly [name: string]: Json };
 }
@@ -120,8 +132,8 @@ await compare(
 const answers: Bytes[] = [];
 for (const stored of entries) {
   if (stored.entry.kind !== 'model.answered') continue;
-  const { digest } = parsed(stored)['answer'] as { readonly digest: `sha256:${string}` };
-  const bytes = await ledger.blob(digest as Parameters<typeof ledger.blob>[0]);
+  const { digest } = parsed(stored)['answer'] as { readonly digest: Digest };
+  const bytes = await ledger.blob(digest);
   if (bytes.ok) answers.push(bytes.value);
 }
 type Ledger = Parameters<typeof replayModel>[0]['hands']['ledger'];
@@ -152,7 +164,7 @@ await compare(
   },
 );
 
-/** The base of that golden run as a repository: its commit is made of fixed words, so any with the same tree serves the sandbox, but not the recorded id. */
+/** The base of that golden run, as a repository with the same tree: nothing but its files is asked for. */
 async function effects(): Promise<void> {
   const folder = mkdtempSync(join(process.env['BENCH_DIR'] ?? tmpdir(), 'openexec-bench-'));
   try {
@@ -166,7 +178,7 @@ async function effects(): Promise<void> {
     git('-c', 'user.name=Bench', '-c', 'user.email=bench@example.org', 'commit', '-q', '-m', 'base');
     const repository = await inspectRepository(place);
     if (!repository.ok) throw new Error(repository.error.message);
-    const redactor = createRedactor({ secrets: [], tagKey: new Uint8Array(32), second: null });
+    const redactor = createRedactor({ secrets: [], tagKey: new Uint8Array(32), second: await loadSecondOpinion() });
     const sandbox = createSandbox({ redactor, host: { provide: new Map() }, scratch: join(folder, 'check') });
     const report = await sandbox.check();
     if (!report.sound) return console.log(`effects  not measured: ${report.problem ?? 'no sandbox'}`);

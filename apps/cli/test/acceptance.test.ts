@@ -123,11 +123,34 @@ describe('with the bundle', () => {
   );
 
   describe('a ledger whose disk refuses one entry', () => {
-    /** From now on an entry of this kind whose payload holds the words is refused, as a failing disk would. */
-    const refuse = (kind: string, words: string): void => {
+    /** Positions of entries in a run of these turns that nothing refuses: that of every run of them. */
+    const places = new Map<string, number>();
+    const placeOf = (kind: string, words: string): number => places.get(`${kind} ${words}`) ?? -1;
+    const WANTED = [
+      ['execution.started', '"action":"apply_patch"'],
+      ['execution.started', '"action":"commit_changes"'],
+      ['execution.observed', '"ref":"refs/heads/openexec/'],
+    ] as const;
+    beforeAll(async () => {
+      place = makePlace();
+      await init();
+      expect((await run(turns)).exit).toBe(0);
+      const lines = (await openexec('ledger', 'read', '--jsonl')).stdout.trimEnd().split('\n');
+      for (const line of lines) {
+        const { entry, payload } = JSON.parse(line) as { readonly entry: string; readonly payload: string | null };
+        const { kind, seq, trajectory } = JSON.parse(entry) as { readonly kind: string; readonly seq: number; readonly trajectory: string };
+        if (!trajectory.startsWith('run/')) continue;
+        for (const [wanted, words] of WANTED) if (kind === wanted && payload?.includes(words)) places.set(`${kind} ${words}`, seq);
+      }
+      expect(places.size).toBe(WANTED.length);
+      place.remove();
+    }, TIME_MS);
+    /** From now on the run's entry of this kind whose payload holds the words is refused, as a failing disk would. */
+    const refuse = (...[kind, words]: (typeof WANTED)[number]): void => {
       const db = new Database(database());
+      // Columns are packed, so that the entry is told by its place.
       db.exec(`CREATE TRIGGER refusing BEFORE INSERT ON entries
-        WHEN instr(CAST(NEW.entry AS TEXT), '"kind":"${kind}"') > 0 AND instr(CAST(NEW.payload AS TEXT), '${words}') > 0
+        WHEN NEW.seq = ${placeOf(kind, words)} AND EXISTS (SELECT 1 FROM trajectories WHERE id = NEW.trajectory AND name LIKE 'run/%')
         BEGIN SELECT RAISE(ABORT, 'the disk says no'); END`);
       db.close();
     };

@@ -244,7 +244,7 @@ export const GROUPS: readonly GroupRow[] = [
   row(
     'A20',
     'compensation: the newest first, once, nothing across what cannot be undone',
-    'compensating actions outside the workspace, and across child runs, are not built; a rewind puts the workspace back',
+    'a plan of compensations, and one across child runs, is not built; a rewind puts the workspace back',
     lib(
       'kernel',
       'rewind.test.ts',
@@ -256,7 +256,24 @@ export const GROUPS: readonly GroupRow[] = [
   row(
     'A21',
     'a child has less than its parent in every dimension, and what it spends is the parent’s',
-    'runs that a run opens itself (delegation.opened) are not built; writs narrowed for others to run under are',
+    null,
+    lib(
+      'runtime',
+      'delegate.test.ts',
+      'gives the child a narrower writ and what the parent had committed, and the parent its answer, not its files',
+      'costs its parent the call and what the child spent, no more; what was handed out and not spent comes back',
+      'of a child that delegates in its turn is settled through every generation',
+      'that wishes %s opens nothing',
+      'in window %s, at any of its passages, leaves a parent whose resume ends both the same',
+      'a revoked writ of the parent stops the child at its next use, and then the parent',
+      'cannot give the child more than was handed out, nor another task',
+      'cannot record another %s of a child than its own',
+    ),
+    cli(
+      'delegate',
+      'opens a child that works in a tree of its own; its change enters the parent by a patch of the parent and in no other way',
+      'the revocation of the parent’s writ stops the child at its next use',
+    ),
     lib('authority', 'writs.test.ts', 'is refused when wider in %s: %j', 'property: what a contained child covers, its parent covers too'),
     lib(
       'runtime',

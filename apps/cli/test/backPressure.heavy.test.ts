@@ -2,7 +2,7 @@
  * GOALS E17, back-pressure and not a leak: a run whose model is faster than its store waits for the store, one append at a time, in a heap that what the model
  * says would not fit into. A process of its own under that bound dies where it keeps it; the control does. Run by `npm test -- --heavy`.
  */
-import { spawnSync } from 'node:child_process';
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { dirname, join, resolve } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -17,7 +17,7 @@ const PRODUCED_MB = 60;
 const PEAK_MB = 320;
 jest.setTimeout(600_000);
 
-function driven(manner: string): ReturnType<typeof spawnSync<string>> {
+function driven(manner: string): SpawnSyncReturns<string> {
   return spawnSync(process.execPath, [join(HOUSE, 'scripts/run-ts.mjs'), join(TEST, 'slowStoreChild.ts'), manner], {
     encoding: 'utf8',
     env: { ...process.env, NODE_OPTIONS: `--max-old-space-size=${HEAP_MB}` },

@@ -15,7 +15,7 @@ import { toSignedEntity, toTrustMaterial, Verifier } from '@sigstore/verify';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { type CloudEvent, HTTP } from 'cloudevents';
 import { patchSum } from './place.ts';
-import { bundle, done, inOnePlace, place, provider } from './scene.ts';
+import { done, inOnePlace, place, provider } from './scene.ts';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 const GO_PATH = '/usr/share/gocode';
@@ -314,12 +314,12 @@ describe('the times of an authority', () => {
         };
         const json = envelopeOf(timed);
         expect(() => verify(json, tsa)).not.toThrow();
-        expect(() => verify(json, other)).toThrow();
+        expect(() => verify(json, other)).toThrow(/timestamp|certificate/i);
         const signedTimestamp = readFileSync(join(timed, 'checkpoint.tsr')).toString('base64');
         const material = { ...json.verificationMaterial, timestampVerificationData: { rfc3161Timestamps: [{ signedTimestamp }] } };
-        expect(() => verify({ ...json, verificationMaterial: material }, tsa)).toThrow();
+        expect(() => verify({ ...json, verificationMaterial: material }, tsa)).toThrow(/timestamp/i);
         // Without its time the same statement is signed, and no more.
-        expect(() => verify(envelopeOf(run), tsa)).toThrow();
+        expect(() => verify(envelopeOf(run), tsa)).toThrow(/timestamp/i);
       } finally {
         await tsa.close();
         await other.close();

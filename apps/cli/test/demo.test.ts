@@ -41,6 +41,7 @@ describe('the demo', () => {
     ['integrity', /✓ sound: \d+ entries/],
     ['judgement', /✓ every judgement agrees/],
     ['the replayed tree, equal to that of git', /git has {4}[0-9a-f]{40} as the tree of [0-9a-f]{40}: the same/],
+    ['the release gate', /✓ gate satisfied: 1 of 1 commit/],
     ['the forged entry', /✗ not sound: first bad index \d+/],
   ])('prints %s on stdout', (_name, pattern) => {
     expect(scene.demo.stdout).toMatch(pattern);

@@ -91,6 +91,19 @@ async function gateDocuments(commit: string): Promise<void> {
   await document('verify-change-rules', 0, ...gate, '--explain');
 }
 
+/** Places of a world, proved there and absent; `done` is a run that is done. */
+async function worldDocuments(done: string): Promise<void> {
+  await document('world-get', 0, 'world', 'get', 'file', 'sum.js', '--run', done);
+  writeFileSync(
+    join(place.folder, 'sum.json'),
+    JSON.stringify(await document('world-proof', 0, 'world', 'prove', 'file', 'sum.js', '--run', done)),
+  );
+  await document('world-proof', 0, 'world', 'prove', 'file', 'never.js', '--run', done);
+  const logKey = /log key\s+(\S+)/.exec((await openexec('ledger', 'info')).stdout)?.[1] ?? '';
+  await document('world-verify', 0, 'world', 'verify', join(place.folder, 'sum.json'), '--log-key', logKey);
+  await document('error', 20, 'world', 'verify', join(place.folder, 'sum.json'), '--log-key', 'nobody');
+}
+
 verifies(
   'E11',
   'every document and every line conforms to its published schema, refusals and damage included',
@@ -136,14 +149,6 @@ verifies(
     const done = runs?.find(({ status }) => status === 'done')?.run ?? '';
     await document('show', 0, 'show', done);
     await document('replay', 0, 'replay', done);
-    await document('replay-step', 0, 'replay', done, '--mode', 'step', '--stage', 'implement');
-    await document('replay-effects', 0, 'replay', done, '--mode', 'effects');
-    provider.say({ calls: [patchSum('-', '+')] }, { text: 'finished' });
-    await document('replay-model', 0, 'replay', done, '--mode', 'model');
-    const golden = ['--dir', join(place.folder, 'golden')];
-    await document('golden-add', 0, 'golden', 'add', done, '--name', 'sum', ...golden);
-    await document('golden-list', 0, 'golden', 'list', ...golden);
-    await document('golden-run', 0, 'golden', 'run', ...golden);
     await document('diff-run', 0, 'diff', done);
     await document('diff-runs', 0, 'diff', done, done);
     await document('diff-runs', 1, 'diff', done, 'latest');
@@ -156,15 +161,7 @@ verifies(
     await document('verify-bundle', 0, 'verify-bundle', join(place.folder, 'bundle'), '--deep');
     await gateDocuments(place.git('rev-parse', `openexec/${done.slice(4, 16)}`).trim());
     expect(await document('self-test', 0, 'self-test')).toMatchObject({ passed: true });
-    await document('world-get', 0, 'world', 'get', 'file', 'sum.js', '--run', done);
-    writeFileSync(
-      join(place.folder, 'sum.json'),
-      JSON.stringify(await document('world-proof', 0, 'world', 'prove', 'file', 'sum.js', '--run', done)),
-    );
-    await document('world-proof', 0, 'world', 'prove', 'file', 'never.js', '--run', done);
-    const logKey = /log key\s+(\S+)/.exec((await openexec('ledger', 'info')).stdout)?.[1] ?? '';
-    await document('world-verify', 0, 'world', 'verify', join(place.folder, 'sum.json'), '--log-key', logKey);
-    await document('error', 20, 'world', 'verify', join(place.folder, 'sum.json'), '--log-key', 'nobody');
+    await worldDocuments(done);
     await document('ledger-info', 0, 'ledger', 'info');
     await lines('ledger-entry', 0, 'ledger', 'read', '--limit', '5');
     const { targets } = (await document('rewind-list', 0, 'rewind', done)) as { readonly targets?: readonly object[] };
@@ -174,6 +171,26 @@ verifies(
     place.write('../config/openexec/config.yaml', `version: 1\nanchors:\n  to:\n    - {name: share, type: file, folder: ${share}}\n`);
     await document('ledger-anchor', 0, 'ledger', 'anchor');
     await document('verify', 0, 'verify');
+  },
+  TIME_MS,
+);
+
+verifies(
+  'E11',
+  'every mode of replay and every document about golden runs conforms',
+  async () => {
+    const { runs } = JSON.parse((await openexec('runs', '--json')).stdout) as {
+      readonly runs: readonly { readonly run: string; readonly status: string }[];
+    };
+    const done = runs.find(({ status }) => status === 'done')?.run ?? '';
+    await document('replay-step', 0, 'replay', done, '--mode', 'step', '--stage', 'implement');
+    await document('replay-effects', 0, 'replay', done, '--mode', 'effects');
+    provider.say({ calls: [patchSum('-', '+')] }, { text: 'finished' });
+    await document('replay-model', 0, 'replay', done, '--mode', 'model');
+    const golden = ['--dir', join(place.folder, 'golden')];
+    await document('golden-add', 0, 'golden', 'add', done, '--name', 'sum', ...golden);
+    await document('golden-list', 0, 'golden', 'list', ...golden);
+    await document('golden-run', 0, 'golden', 'run', ...golden);
   },
   TIME_MS,
 );

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from '@jest/globals';
 import { patchSum, type Reply } from './place.ts';
-import { bundle, fine, inEachPlace, openexec, place, provider } from './scene.ts';
+import { fine, inEachPlace, openexec, place, provider } from './scene.ts';
 import { verifies } from './verifies.ts';
 
 const TIME_MS = 240_000;

@@ -248,9 +248,9 @@ describe('refusals', () => {
         expect([ended.stderr.includes(`${code} (`), ended.exit, ledger]).toEqual([true, exit, ledger]);
         expect(ended.stdout + ended.stderr).not.toContain('tell-nobody');
       }
-      await server.admin('UPDATE openexec.migrations SET version = 99', databaseOf(address));
+      await server.admin('UPDATE openexec.migrations SET version = 99 WHERE version > 1', databaseOf(address));
       expect(await verify(address)).toMatchObject({ exit: 2, stderr: expect.stringContaining('ledger.newer') });
-      await server.admin('UPDATE openexec.migrations SET version = 1', databaseOf(address));
+      await server.admin('UPDATE openexec.migrations SET version = 2 WHERE version > 1', databaseOf(address));
       await server.admin(`UPDATE openexec.entries SET payload = '{}'::bytea WHERE idx = 0`, databaseOf(address));
       expect(await verify(address)).toMatchObject({ exit: 20 });
       expect(at.password).toBe('');
@@ -284,7 +284,12 @@ describe('refusals', () => {
       expect(before).toBeGreaterThan(0);
       await told('ledger.readOnly', `the role ${role} may not write blob_parts, blobs, checkpoints, entries, head`, 'run', 'Make sum add');
       await grant('UPDATE ON openexec.head');
-      await told('ledger.readOnly', `may not write blob_parts, blobs, checkpoints, entries, subtrees, trajectories`, 'run', 'Make sum add');
+      await told(
+        'ledger.readOnly',
+        `may not write blob_parts, blobs, checkpoints, entries, snapshots, subtrees, trajectories`,
+        'run',
+        'Make sum add',
+      );
       expect(await entries()).toBe(before);
       await grant('INSERT ON ALL TABLES IN SCHEMA openexec');
       await grant('UPDATE ON openexec.trajectories, openexec.blobs');

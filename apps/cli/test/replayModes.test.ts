@@ -269,4 +269,23 @@ describe('runs in which a mode has nothing to compare, and two runs as a page', 
     },
     TIME_MS,
   );
+
+  test(
+    'a run that was erased is not derivable: every mode says from where and ends with 0, and performs and asks nothing',
+    async () => {
+      const asked = provider.requests.length;
+      expect((await openexec('ledger', 'erase', run, '--because', 'asked by the customer')).exit).toBe(0);
+      expect(await replay(0)).toMatchObject({ verdict: 'notDerivable', tree: null, recordedTree: null });
+      expect(await replay(0, '--mode', 'effects')).toMatchObject({
+        verdict: 'notDerivable',
+        actions: [],
+        expectedTree: null,
+        actualTree: null,
+      });
+      expect(await replay(0, '--mode', 'model')).toMatchObject({ verdict: 'notDerivable', asked: null, asks: [] });
+      expect(provider.requests).toHaveLength(asked);
+      expect(await code('golden', 'add', run)).toEqual([2, 'golden.invalid']);
+    },
+    TIME_MS,
+  );
 });

@@ -110,7 +110,10 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
   E14: partial(
     'old histories keep replaying',
     'golden runs of the present format are kept and replayed; there is no release yet, so none of an older one',
-    cli('golden', 'writes a closed run under its name, small and whole; never over another, never an open one, and it is replayed without its ledger'),
+    cli(
+      'golden',
+      'writes a closed run under its name, small and whole; never over another, never an open one, and it is replayed without its ledger',
+    ),
     lib('audit', 'replay', '%s names the first judgement that a candidate makes otherwise, with both values'),
   ),
   E15: later('parallel work recovers deterministically', 'child runs are an issue of their own'),

@@ -117,8 +117,8 @@ tell({ ended: await Promise.all(runs.map((run) => run.result)), events, late, he
     );
     const told = program<{ readonly ended: Result; readonly unknown: Result }>(`
 const own = fixing();
-const model = own.adapter.provider + ':' + own.name;
-const routing = { v: 1, router: 'wise', decision: 'sha256:' + '0'.repeat(64), selected: model, candidates: [{ model, reasons: [], confidenceBps: null, latencyEstimateMs: null, costEstimateUsdMicros: null }], reasons: [], fallback: null };
+const chosen = own.adapter.provider + ':' + own.name;
+const routing = { v: 1, router: 'wise', decision: 'sha256:' + '0'.repeat(64), selected: chosen, candidates: [{ model: chosen, reasons: [], confidenceBps: null, latencyEstimateMs: null, costEstimateUsdMicros: null }], reasons: [], fallback: null };
 tell({
   ended: await startRun({ ...there, task, model: own, skills: ['docs'], skillParams: { who: 'experts' }, routing }).result,
   unknown: await startRun({ ...there, task, model: fixing(), skills: ['dosc'] }).result,

@@ -40,14 +40,14 @@ async function deep(): Promise<{ readonly totals: Readonly<Record<string, number
 }
 
 /** A copy of the bundle in which one text of our own code stands for another: a runtime that was broken, or broken into. */
-function broken(from: string, to: string): { run(...args: readonly string[]): Promise<Ended>; remove(): void } {
+function broken(from: RegExp, to: string): { run(...args: readonly string[]): Promise<Ended>; remove(): void } {
   const folder = mkdtempSync(join(dirname(dirname(bundle.entry)), 'broken-'));
   cpSync(dirname(bundle.entry), folder, { recursive: true });
   const files = ['openexec.mjs', ...readdirSync(join(folder, 'chunks')).map((name) => join('chunks', name))].map((name) =>
     join(folder, name),
   );
-  const hit = files.filter((file) => readFileSync(file, 'utf8').includes(from));
-  if (hit.length === 0) throw new Error(`the bundle does not hold: ${from}`);
+  const hit = files.filter((file) => readFileSync(file, 'utf8').search(from) >= 0);
+  if (hit.length === 0) throw new Error(`the bundle does not hold: ${from.source}`);
   for (const file of hit) writeFileSync(file, readFileSync(file, 'utf8').replaceAll(from, to));
   const own = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', CI: 'true', NO_COLOR: '1', ...env() };
   return {
@@ -146,7 +146,7 @@ describe('a runtime', () => {
     'whose kernel lets canaries through opens no run, names each one, ends with 15, and is found out by an intact verifier',
     async () => {
       // The ceiling of the writ is not looked at any more.
-      const bad = broken('if (request.effect !== "pure" && !writ.ceiling.includes(request.effect))', 'if (false)');
+      const bad = broken(/if \(request\.effect !== "pure" && !writ\d*\.ceiling\.includes\(request\.effect\)\)/g, 'if (false)');
       try {
         // A self-test of the sound runtime stands, of the very same version: it does not stand for another program.
         provider.say({ status: 401 });
@@ -179,7 +179,7 @@ describe('a runtime', () => {
   test(
     'whose sandbox lets a probe through opens no run, names it, and ends with 14',
     async () => {
-      const bad = broken('--unshare-net ', '');
+      const bad = broken(/--unshare-net /g, '');
       try {
         const ended = await bad.run('run', 'Make sum add');
         expect(ended).toMatchObject({ exit: 14 });
@@ -198,7 +198,7 @@ describe('a runtime', () => {
   test(
     'whose probes prove nothing, because they fail unconfined too, opens no run',
     async () => {
-      const bad = broken('worked[n]=f()!==false', 'worked[n]=false');
+      const bad = broken(/worked\[n\]=f\(\)!==false/g, 'worked[n]=false');
       try {
         const ended = await bad.run('run', 'Make sum add');
         expect(ended).toMatchObject({ exit: 14 });

@@ -140,7 +140,7 @@ describe('a run with snapshots', () => {
       await openexec('run', 'Leave another note');
       expect(rows().some(({ bytes }) => bytes.includes(`${CANARY} again`))).toBe(true);
       const runs = [...new Set(rows().map(({ run }) => run))];
-      for await (const run of (JSON.parse(await done('runs', '--json')) as { runs: readonly { run: string }[] }).runs)
+      for (const run of (JSON.parse(await done('runs', '--json')) as { runs: readonly { run: string }[] }).runs)
         await done('ledger', 'erase', run.run, '--because', 'asked by the customer');
       expect(held(CANARY)).toBe(false);
       expect(rows()).toEqual([]);

@@ -150,7 +150,17 @@ export const WEAKNESSES: readonly GroupRow[] = [
   row(
     'W14',
     'a delegation whose child nobody runs, with half of the budget each time',
-    'delegation.opened is not built: no run opens another; what is promised to several children is spent once',
+    null,
+    lib(
+      'runtime',
+      'delegate.test.ts',
+      'costs its parent the call and what the child spent, no more; what was handed out and not spent comes back',
+      'that wishes %s opens nothing',
+    ),
+    cli(
+      'delegate',
+      'opens a child that works in a tree of its own; its change enters the parent by a patch of the parent and in no other way',
+    ),
     lib('runtime', 'carve.test.ts', 'carves from every writ above the run, and each may be the one that has too little left'),
   ),
   row(

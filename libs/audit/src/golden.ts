@@ -2,7 +2,6 @@
  * Golden runs: a recorded run in a bundle of its own, and what every kernel must make of it. Replays one with the kernel at hand, or with a candidate
  * for the next. Must never judge what does not hold as a record (ARCHITECTURE §2 "golden runs", GOALS E14).
  */
-import type { TrajectoryId } from '@openexec/canon';
 import type { GoldenRun } from '@openexec/protocol';
 import { type BundleParts, verifyBundle } from '@openexec/verify';
 import { bundleSource } from './bundle/source.ts';
@@ -44,15 +43,17 @@ export async function replayGolden(parts: BundleParts, golden: GoldenRun, kernel
   if (!report.sound)
     return brokenGolden(name, run, {
       code: finding?.code ?? 'checkpoint.missing',
-      message: `${finding?.part ?? 'checkpoint'}${finding?.index == null ? '' : ` at index ${finding.index}`}: ${finding?.message ?? 'no signed checkpoint'}`,
+      message:
+        finding === undefined
+          ? 'it has no signed checkpoint'
+          : `${finding.part}${finding.index === null ? '' : ` at index ${finding.index}`}: ${finding.message}`,
     });
   if (`${report.size}` !== `${bundle.size}` || report.root !== bundle.root)
     return brokenGolden(name, run, {
       code: 'golden.otherHead',
       message: `the bundle is signed at size ${report.size}, root ${report.root}; golden.json names size ${bundle.size}, root ${bundle.root}`,
     });
-  // A name of its grammar, by the schema of golden.json.
-  const replayed = await replayRun(bundleSource(parts), run as TrajectoryId, kernel);
+  const replayed = await replayRun(bundleSource(parts), run, kernel);
   if (replayed === null) return brokenGolden(name, run, { code: 'golden.noRun', message: `the bundle does not hold ${run}` });
   const differs = differencesOf(golden.expected, expectedOf(replayed));
   return {

@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { writeTar } from '@openexec/audit';
-import { type Bytes, concatBytes, digestFromBytes, digestOf, type Digest, type Json, type TrajectoryId, utf8Encode } from '@openexec/canon';
+import { type Bytes, concatBytes, digestOf, type Json, type TrajectoryId, utf8Encode } from '@openexec/canon';
 import { House, ONE_AGENT, ONE_CHECK, PEOPLE, RunDriver } from '@openexec/kernel/fixture';
 import { decodeEntry, type KeptLedger } from '@openexec/ledger';
-import { formatCosignerVkey, leafHash, seedSigner, TileBuilder } from '@openexec/proof';
+import { formatCosignerVkey, seedSigner } from '@openexec/proof';
 import {
   blobPath,
   bundleLines,
@@ -29,7 +29,6 @@ import {
   verifyBundle,
 } from '@openexec/verify';
 import { openBundle } from '@openexec/verify/files';
-import { HashTiles } from '../../verify/src/bundle/hashTiles.ts';
 import { byLog, described, descriptionOf, found, listed, textOf, withLines, withParts } from './bundleForger.ts';
 import { bundleOf, check, type Files, foundIn, headOf, RUNS } from './bundles.ts';
 
@@ -197,28 +196,6 @@ describe('events', () => {
   });
 });
 
-describe('tiles of a part of a ledger', () => {
-  test('do not lead to the root without the full tile between', async () => {
-    const size = 65_537;
-    const builder = new TileBuilder();
-    const parts: BundlePart[] = [];
-    const keep = (files: readonly { readonly path: string; readonly bytes: Bytes }[]): void => {
-      for (const { path, bytes } of files)
-        if (!path.startsWith('tile/entries/') && (!path.startsWith('tile/0/') || path === 'tile/0/000' || path.includes('.p/')))
-          parts.push({ path, bytes: bytes.length, read: () => once(bytes) });
-    };
-    for (let at = 0; at < size; at++) keep(builder.append(utf8Encode(`${at}`)));
-    keep(builder.finish());
-    const root: Digest = digestFromBytes(builder.root());
-    const of = (left: readonly BundlePart[]) => new Map(left.map((part) => [part.path, part]));
-    const read = await HashTiles.read(of(parts), BigInt(size), root);
-    if (!read.ok) throw new Error(read.error.message);
-    expect(read.value.leaf(7n)).toEqual(leafHash(utf8Encode('7')));
-    const without = await HashTiles.read(of(parts.filter(({ path }) => path !== 'tile/1/000')), BigInt(size), root);
-    expect(without).toMatchObject({ ok: false, error: { code: 'bundle.missing', part: 'tile/1/000' } });
-  });
-});
-
 describe('an archive', () => {
   const archive = (...blocks: readonly Bytes[]) => {
     const bytes = concatBytes(...blocks);
@@ -298,7 +275,7 @@ describe('the list of a pruning', () => {
       rule: 'r',
       because: 'x',
     };
-    const done = await (place.store as KeptLedger).keeper.forget({ kind: 'prune', ...wish, by: wish.by as never, places });
+    const done = await (place.store as KeptLedger).keeper.forget({ kind: 'prune', ...wish, by: wish.by, places });
     if (!done.ok) throw new Error(done.error.message);
     const { files } = await bundleOf(place, RUNS(driver.run), { withhold: { payload: () => false, blob: () => true } });
     const [list = ''] = [...files.keys()].filter((path) => path.startsWith('blobs/'));

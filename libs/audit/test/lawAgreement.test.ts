@@ -68,12 +68,7 @@ function signedAgain(at: number, body: Json): Json {
   const outer = kind === 'writ.issued' ? membersOf(payload['writ']) : payload;
   const [signature] = outer['signatures'] as readonly Json[];
   const seed = seedOf(membersOf(signature)['key'] as KeyId);
-  const type =
-    kind === 'writ.issued'
-      ? WRIT_TYPE
-      : kind === 'ledger.founded'
-        ? 'application/vnd.openexec.founding.v1+json'
-        : bodyType(kind as 'key.trusted');
+  const type = kind === 'writ.issued' ? WRIT_TYPE : bodyType(kind);
   const signed = asJson(signBody({ type, body: asJson(body) as Members, seeds: [seed] }));
   return kind === 'writ.issued' ? { writ: signed } : signed;
 }
@@ -156,7 +151,7 @@ describe('law that is no law', () => {
     const more = (kind: string, body: Members, by: Person): Stored[] => {
       nonce += 1;
       const full = kind === 'ledger.founded' ? body : { ledger, nonce: nonce.toString(16).padStart(32, 'f'), ...body };
-      const type = kind === 'ledger.founded' ? 'application/vnd.openexec.founding.v1+json' : bodyType(kind as 'key.trusted');
+      const type = bodyType(kind);
       const payload = asJson(signBody({ type, body: full, seeds: [PEOPLE[by].seed] }));
       const last = honest.at(-1);
       if (last === undefined) throw new Error('empty');

@@ -187,7 +187,7 @@ describe('the golden runs of this repository', () => {
     });
     const moved = await replayed(names[0] ?? '', undefined, (golden) => ({ ...golden, bundle: { ...golden.bundle, size: '1' } }));
     expect(moved).toMatchObject({ verdict: 'broken', problem: { code: 'golden.otherHead' } });
-    const elsewhere = await replayed(names[0] ?? '', undefined, (golden) => ({ ...golden, run: `run/${'0'.repeat(32)}` }));
+    const elsewhere = await replayed(names[0] ?? '', undefined, (golden) => ({ ...golden, run: `run/${'0'.repeat(32)}` as TrajectoryId }));
     expect(elsewhere).toMatchObject({ verdict: 'broken', problem: { code: 'golden.noRun' } });
   });
 });

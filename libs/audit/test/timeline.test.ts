@@ -183,9 +183,7 @@ describe('the safety report', () => {
     expect(safety.refusals).toMatchObject([{ author: 'model', action: 'apply_patch', verdict: 'deny', stage: 'fix' }]);
     expect(safety.providers).toEqual([{ provider: 'test', asked: 5 }]);
     expect(safety.external).toMatchObject([{ action: 'commit_changes', effect: 'external', end: 'committed' }]);
-    expect(safety.landed).toEqual(
-      driver.state.closed === null ? null : expect.objectContaining({ ref: expect.stringContaining('openexec/') }),
-    );
+    expect(safety.landed?.ref ?? 'nowhere').toMatch(driver.state.closed === null ? /^nowhere$/ : /openexec\//);
     expect([safety.undeclared, safety.violations, safety.approvals, safety.unreadable]).toEqual([[], [], [], []]);
   });
 

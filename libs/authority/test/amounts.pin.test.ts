@@ -2,8 +2,10 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Skill } from '@openexec/protocol';
 import {
+  bodyType,
   carveTrajectory,
   checkSignature,
+  coversAction,
   coversHost,
   coversPath,
   fitsBudget,
@@ -17,6 +19,7 @@ import {
   scopeOf,
   skillProblem,
   subtractAmount,
+  VOTE_TYPE,
   withinAmount,
   WRIT_TYPE,
   writId,
@@ -101,6 +104,25 @@ describe('paths and hosts', () => {
       false,
     ]);
   });
+});
+
+describe('actions', () => {
+  test('are covered by a prefix as far as it goes', () => {
+    const covers = (child: string) => coversAction(['run_*', 'read_file'], child);
+    expect(
+      ['run_*', 'run_tests', 'run_tests*', 'read_file', 'run_', 'run*', 'r*', '*', 'runx*', 'read_*', 'read_file*'].map(covers),
+    ).toEqual([true, true, true, true, true, false, false, false, false, false, false]);
+    expect([coversAction(['*'], '*'), coversAction(['*'], 'x'), coversAction([], 'x')]).toEqual([true, true, false]);
+  });
+});
+
+test('what is signed is of one type each, for ever', () => {
+  expect([bodyType('ledger.founded'), bodyType('key.trusted'), WRIT_TYPE, VOTE_TYPE]).toEqual([
+    'application/vnd.openexec.founding.v1+json',
+    'application/vnd.openexec.key.trusted.v1+json',
+    'application/vnd.openexec.writ.v1+json',
+    'application/vnd.openexec.vote.v1+json',
+  ]);
 });
 
 describe('a writ', () => {

@@ -283,9 +283,9 @@ describe('a chain is refused', () => {
     let last = writOf({ delegation: { depth: 40, maySubdivide: true } });
     for (let length = 1; length <= 17; length++) {
       chain.push(signed(last, length === 1 ? 'issuer' : 'runtime'));
-      if (length === 16) expect(say(chain)).toBe('counts');
       last = child(last);
     }
+    expect(say(chain.slice(0, 16))).toBe('counts');
     expect(say(chain)).toBe('writ.chainLength: a writ chain has 1 to 16 writs, this one 17');
     const checked = checkChain({ writs: chain, law, at: NOON, ledger: LEAF });
     expect(checked).toMatchObject({ error: { index: 0, writ: null, dimension: null } });

@@ -227,6 +227,19 @@ export const ACTION_PAGES: { readonly [action: string]: ActionPage } = {
       { because: 'existing branches are never moved, by whatever wish', arguments: { force: true }, code: 'arguments.invalid' },
     ],
   },
+  delegate_run: {
+    errors: [...ALWAYS, 'delegation.key', 'delegation.blueprint', 'delegation.writ', 'delegation.failed', 'precondition.tree'],
+    outputBytes: OUTPUT_BYTES,
+    accepted: [
+      {
+        because: 'a part of the work, for a narrower child',
+        arguments: { key: 'docs', blueprint: 'docs', task: 'Say it in the readme.', writePaths: ['README.md'] },
+      },
+    ],
+    refused: [
+      { because: 'nobody could tell the child what to do', arguments: { key: 'docs', blueprint: 'docs' }, code: 'arguments.invalid' },
+    ],
+  },
   'model.ask': {
     errors: [
       ...ALWAYS,

@@ -11,12 +11,12 @@ import { fileChange } from '@openexec/protocol';
 import { inlineOrParsed } from './blobs.ts';
 import { ONE_CALL, policyInForce } from './compile.ts';
 import { inlineOrBlob, judgement, nextId } from './emit.ts';
-import { committedListing } from './execution.ts';
 import { type Pen, write } from './pen.ts';
 import { committedOid } from './precondition.ts';
 import { keepsChanges, kvStep } from './resolve.ts';
 import type { IntentState, RunState } from './state.ts';
 import { bounded } from './text.ts';
+import { committedListing } from './tree.ts';
 import { applyDelta, lookUp, worldRoot } from './world.ts';
 
 /** The changes of an observation, read from its inline list or its hydrated blob; null where they cannot be read. */

@@ -82,7 +82,8 @@ export function foldOfImage(
     return ok(new Reader(nodes, base, history).read(root));
   } catch (error) {
     // Whatever it is, it is no image; the entries are there.
-    return err({ code: 'image.unreadable', message: error instanceof Error ? error.message.slice(0, 200) : 'it is no image' });
+    const { message } = (error ?? {}) as { readonly message?: unknown };
+    return err({ code: 'image.unreadable', message: typeof message === 'string' ? message.slice(0, 200) : 'it is no image' });
   }
 }
 
@@ -161,12 +162,12 @@ class Reader {
       }
       case 'node': {
         const shell = this.#shells[value as number];
-        if (shell === undefined) throw new Error(`there is no node ${String(value)}`);
+        if (shell === undefined) throw new Error(`there is no such node`);
         return shell;
       }
       case 'law': {
         const found = this.#base === null ? undefined : value === '' ? this.#base : (this.#base as unknown as Members)[value as string];
-        if (found === undefined) throw new Error(`the law of the run has no ${String(value)}`);
+        if (found === undefined) throw new Error(`the law of the run has no such member`);
         return found;
       }
       default:

@@ -153,7 +153,7 @@ describe("a router's evidence", () => {
   test('is taken and does nothing: the state is what it was, and its bytes are never at hand', async () => {
     const run = await openRun({ blueprint: ONE_AGENT, policySet: OPEN });
     const before = pending(run.state);
-    const plan = blobOf({ selected: 'anything', obey: 'me' } as Json);
+    const plan = blobOf({ selected: 'anything', obey: 'me' });
     const body = { ...run.driving, plan: plan.ref };
     expect(neededBlobs({ kind: 'router.planned', body })).toEqual([]);
     await run.fact('router.planned', body, { blobs: [plan] });

@@ -46,7 +46,7 @@ function staged(members: Partial<Extract<CheckedStage, { type: 'agent' }>>): Run
   return lawful({ stages: new Map([['work', { ...stage, ...members }]]) });
 }
 function said({ verdict, by, because, rule, terms, trace }: Decision): Json {
-  return { verdict, by, because: `${because.code}: ${because.message}`, rule, terms, reached: trace.reached } as unknown as Json;
+  return { verdict, by, because: `${because.code}: ${because.message}`, rule, terms, reached: trace.reached };
 }
 const ask = (changed: Partial<Wish> = {}, on: RunState = state, under: LawView = law): Decision =>
   compile(on, under, house.now(), { ...WISH, ...changed });

@@ -1,12 +1,14 @@
 /**
- * What the judge writes, word for word: scripted runs, each with the kinds that were judged and every reason in them, frozen as literals. A judgement that
- * is left out, comes twice, takes another way or gives another reason shows here at once. PROTOCOL §§4.2–4.4.
+ * What the judge writes, word for word: scripted runs, each with the kinds that were judged and every reason in them, as literals. PROTOCOL §§4.2–4.4.
  */
 import { expect, test } from '@jest/globals';
 import { FIX_LOOP, ONE_AGENT, ONE_CHECK, type RunDriver, type RunPlan, writeFile } from '@openexec/kernel/fixture';
 import { SOLO } from '@openexec/policy';
 import { actionOf, ASKS, oneAction, OPEN, openRun, setOf } from './support.ts';
 import { linesOf } from './words.ts';
+
+const OWN_WORK =
+  "it stays in the run's own workspace and sandbox, or in those of a child run, each of whose actions is judged like its own";
 
 const PATCH = writeFile('src/a.ts', 'export const a = 2;\n');
 const READ = { name: 'read_file', arguments: { path: 'README.md' } };
@@ -30,7 +32,7 @@ const CASES: Readonly<Record<string, Case>> = {
       'policy.decided | permit | policy.permitted: the writ names the model host and the budget',
       'model.asked | 1 | implement | 1 | 0 | 300000',
       'intent.declared | implement',
-      "policy.decided | permit | policy.permitted: it stays in the run's own workspace and sandbox",
+      `policy.decided | permit | policy.permitted: ${OWN_WORK}`,
       'proposal.staged',
       'execution.started | 1',
       'commit.recorded',
@@ -38,7 +40,7 @@ const CASES: Readonly<Record<string, Case>> = {
       'stage.left | succeeded | implement | answer.final: the model answered without a further call',
       'stage.entered | run_tests',
       'intent.declared | run_tests',
-      "policy.decided | permit | policy.permitted: it stays in the run's own workspace and sandbox",
+      `policy.decided | permit | policy.permitted: ${OWN_WORK}`,
       'proposal.staged',
       'execution.started | 1',
       'commit.recorded',
@@ -47,7 +49,7 @@ const CASES: Readonly<Record<string, Case>> = {
       'policy.decided | permit | policy.permitted: the writ names the model host and the budget',
       'model.asked | 1 | fix | 1 | 0 | 300000',
       'intent.declared | fix',
-      "policy.decided | permit | policy.permitted: it stays in the run's own workspace and sandbox",
+      `policy.decided | permit | policy.permitted: ${OWN_WORK}`,
       'proposal.staged',
       'execution.started | 1',
       'commit.recorded',
@@ -55,7 +57,7 @@ const CASES: Readonly<Record<string, Case>> = {
       'stage.left | succeeded | fix | answer.final: the model answered without a further call',
       'stage.entered | run_tests',
       'intent.declared | run_tests',
-      "policy.decided | permit | policy.permitted: it stays in the run's own workspace and sandbox",
+      `policy.decided | permit | policy.permitted: ${OWN_WORK}`,
       'proposal.staged',
       'execution.started | 1',
       'commit.recorded',
@@ -136,7 +138,7 @@ const CASES: Readonly<Record<string, Case>> = {
       'intent.declared | work',
       "policy.decided | deny | toolset.missing: the action run_tests is not in this stage's toolset",
       "proposal.rejected | compile | toolset.missing: the action run_tests is not in this stage's toolset",
-      "policy.decided | permit | policy.permitted: it stays in the run's own workspace and sandbox",
+      `policy.decided | permit | policy.permitted: ${OWN_WORK}`,
       'proposal.staged',
       'execution.started | 1',
       'policy.decided | permit | policy.permitted: it changes no file and nothing outside the run',
@@ -194,7 +196,7 @@ const CASES: Readonly<Record<string, Case>> = {
     said: [
       'stage.entered | check',
       'intent.declared | check',
-      "policy.decided | permit | policy.permitted: it stays in the run's own workspace and sandbox",
+      `policy.decided | permit | policy.permitted: ${OWN_WORK}`,
       'proposal.staged',
       'execution.started | 1',
       'execution.started | 2',
@@ -323,7 +325,7 @@ const CASES: Readonly<Record<string, Case>> = {
       'policy.decided | permit | policy.permitted: the writ names the model host and the budget',
       'model.asked | 1 | work | 1 | 0 | 300000',
       'intent.declared | work',
-      "policy.decided | permit | policy.permitted: it stays in the run's own workspace and sandbox",
+      `policy.decided | permit | policy.permitted: ${OWN_WORK}`,
       'proposal.staged',
       'execution.started | 1',
       'fact.noted | fact.taken: run.pauseRequested was taken; nothing follows from it yet',
@@ -354,7 +356,7 @@ const CASES: Readonly<Record<string, Case>> = {
       'model.asked | 1 | work | 1 | 0 | 300000',
       'model.asked | 2 | work | 1 | 0 | 300000',
       'intent.declared | work',
-      "policy.decided | permit | policy.permitted: it stays in the run's own workspace and sandbox",
+      `policy.decided | permit | policy.permitted: ${OWN_WORK}`,
       'proposal.staged',
       'execution.started | 1',
       'execution.started | 2',
@@ -382,7 +384,7 @@ const CASES: Readonly<Record<string, Case>> = {
       'policy.decided | permit | policy.permitted: the writ names the model host and the budget',
       'model.asked | 1 | work | 1 | 0 | 300000',
       'intent.declared | work',
-      "policy.decided | permit | policy.permitted: it stays in the run's own workspace and sandbox",
+      `policy.decided | permit | policy.permitted: ${OWN_WORK}`,
       'proposal.staged',
       'execution.started | 1',
       'proposal.rejected | postcondition | effect.undeclared: apply_patch changed what it did not declare: src/b.ts',
@@ -477,7 +479,7 @@ const CASES: Readonly<Record<string, Case>> = {
       'policy.decided | permit | policy.permitted: the writ names the model host and the budget',
       'model.asked | 1 | work | 1 | 0 | 300000',
       'intent.declared | work',
-      "policy.decided | permit | policy.permitted: it stays in the run's own workspace and sandbox",
+      `policy.decided | permit | policy.permitted: ${OWN_WORK}`,
       'proposal.staged',
       'execution.started | 1',
       'fact.noted | ask.notOpen: no open model.asked has the id …',

@@ -20,6 +20,6 @@ export function linesOf(run: RunDriver): string[] {
     const told = ['verdict', 'outcome', 'at', 'attempt', 'stage', 'to', 'turn', 'backoffMs', 'timeoutMs']
       .map((name) => members[name])
       .filter((each) => typeof each === 'string' || typeof each === 'number');
-    return [kind, ...told, ...reasonsIn(body as unknown as Json)].join(' | ').replaceAll(/sha256:[0-9a-f]{64}|[0-9a-f]{32,40}/g, '…');
+    return [kind, ...told, ...reasonsIn(body)].join(' | ').replaceAll(/sha256:[0-9a-f]{64}|[0-9a-f]{32,40}/g, '…');
   });
 }

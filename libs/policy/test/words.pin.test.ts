@@ -72,6 +72,12 @@ describe('operators', () => {
   });
   test('of membership and equality compare whole values of one type', () => {
     expect([is('in', 1, ['x', 1]), is('in', true, [false, true]), is('in', [1], [[1]])]).toEqual(Array(3).fill('true'));
+    // A field that is not there answers no question, also not the question whether it is null.
+    const absent = (op: string, value: Json) => truthOf({ field: 'gone', op, value } as PolicyCondition, { f: 1 });
+    expect([absent('eq', null), absent('ne', null), absent('in', [null]), absent('notIn', [null, 1]), absent('contains', null)]).toEqual(
+      Array(5).fill('unknown'),
+    );
+    expect([is('eq', null, 1), is('ne', null, 1), is('eq', 1, null)]).toEqual(['unknown', 'unknown', 'false']);
     expect([is('in', 2, [1]), is('in', null, [null, 1]), is('notIn', 1, [1]), is('notIn', 'x', [1])]).toEqual([
       'false',
       'true',
@@ -210,6 +216,11 @@ describe('terms that are joined', () => {
       { a: 1 },
     );
     expect(asked).toMatchObject({ verdict: 'deny', terms: null, asked: [hard] });
+    const shut = setOf([
+      'operator',
+      [rule('a', always, { approve: TERMS }), rule('b', always, { approve: hard }), rule('d', always, 'deny')],
+    ]);
+    expect(evaluateSet(shut, { a: 1 })).toMatchObject({ verdict: 'deny', rule: { rule: 'd' }, terms: null, asked: [] });
     const two = evaluateSet(setOf(['operator', [rule('a', always, { approve: TERMS }), rule('b', always, { approve: hard })]]), { a: 1 });
     expect(two).toMatchObject({
       verdict: 'approve',
@@ -389,6 +400,17 @@ describe('a draft', () => {
       },
     });
     expect(checkBundle(drafted as unknown as Json)).toMatchObject({ ok: true });
+  });
+
+  test('of fields beside the stage still tells the examples apart, by a stage that there is not', () => {
+    const [first] = draftBundle(base, [{ id: 'p', permit: { 'action.name': 'apply_patch' }, except: ['ask-patch'], because: '' }]).rules;
+    expect(first?.examples.match[1]).toEqual({ action: { name: 'apply_patch' }, stage: { id: 'null.other' } });
+    const deep = draftBundle(base, [
+      { id: 'p', permit: { 'arguments.a': { b: 1 }, 'arguments.a.c': 2, 'arguments.d': 3 }, except: [], because: '' },
+    ]).rules.at(-1);
+    expect(deep?.examples.match).toEqual([{ arguments: { a: { b: 1, c: 2 }, d: 3 } }]);
+    const over = draftBundle(base, [{ id: 'p', permit: { 'arguments.a.c': 2, 'arguments.a': 'x' }, except: [], because: '' }]).rules.at(-1);
+    expect(over?.examples.match).toEqual([{ arguments: { a: 'x' } }]);
   });
 
   test('takes a long name with it as far as names go, and two exceptions of one rule together', () => {

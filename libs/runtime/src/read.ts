@@ -99,7 +99,11 @@ async function hydrate(
 }
 
 /** An entry as the kernel sees it. */
-export async function hydrated(ledger: LedgerStore, stored: Stored, known: Blobs = NO_BLOBS): Promise<Result<RunEvent, RuntimeFailure>> {
+export async function hydrated(
+  ledger: Pick<LedgerStore, 'blob'>,
+  stored: Stored,
+  known: Blobs = NO_BLOBS,
+): Promise<Result<RunEvent, RuntimeFailure>> {
   const body = bodyOf(stored);
   if (!body.ok) return body;
   const blobs = await hydrate(ledger, stored, body.value, known);

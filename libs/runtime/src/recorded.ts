@@ -56,7 +56,8 @@ export function recordedRun(ledger: Pick<LedgerStore, 'read' | 'blob'>, run: Tra
       if (open !== undefined) answer(open, stored, next.value.body, now.state);
       if (STARTS.has(stored.entry.kind)) due = stored.entry.seq;
       const todo: PendingEffect | undefined = due === null ? undefined : pending(now.state)[0];
-      if (todo === undefined || todo.do === 'awaitApproval' || todo.startedSeq !== due) continue;
+      // What a child run did is in the child's own entries.
+      if (todo === undefined || todo.do === 'awaitApproval' || todo.do === 'delegate' || todo.startedSeq !== due) continue;
       effects.push({ effect: todo, before: now.state, answer: null, after: now.state, committed: false });
       due = null;
     }

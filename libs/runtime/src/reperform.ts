@@ -214,7 +214,7 @@ class Replay {
     switch (said.kind) {
       case 'execution.observed': {
         const { status, exitCode, output, artifacts } = said.body;
-        const changes = await this.#changes(said.body.changes as InlineOrBlob, brought);
+        const changes = await this.#changes(said.body.changes, brought);
         if (!changes.ok) return changes;
         const made = Object.fromEntries(artifacts.map(({ name, blob }) => [name, blob.digest]));
         return ok({ facts: { end: said.kind, status, exitCode, files: changes.value }, words: { output: output.digest, artifacts: made } });

@@ -45,6 +45,7 @@ function treeOf(log: string[]): Workspace {
   return {
     root: '/fresh',
     gitView: null,
+    maskedGitView: unused,
     rebuild: async (files) => {
       log.push('rebuild');
       rebuilt = true;

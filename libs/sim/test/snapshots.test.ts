@@ -71,7 +71,7 @@ function wrongPositions(played: Played, events: readonly RunEvent[]): readonly s
     const state = read.value as RunState; // What was imaged.
     let fold: Fold = { state, base: state.law === null ? null : again };
     if (toHex(imaged(fold)) !== toHex(image)) wrong.push(`${seq}: written again otherwise`);
-    for (let later = seq + 1; later < events.length; later++) fold = on(fold, later, events[later] as RunEvent);
+    for (const [later, event] of events.entries()) if (later > seq) fold = on(fold, later, event);
     if (toHex(imaged(fold)) !== last) wrong.push(`${seq}: another end`);
   }
   return wrong;

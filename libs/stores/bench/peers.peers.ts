@@ -4,6 +4,7 @@
  * Prints what each side does for its rate; must never judge. GOALS §3; TOOLCHAIN §6 "fairness".
  */
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
@@ -48,16 +49,17 @@ interface Peers {
 
 /** The peers where the bench command has put them: none of them is a dependency of the house. */
 async function installed(place: string): Promise<Peers> {
-  const require = createRequire(join(place, 'package.json'));
+  const manifest = join(place, 'package.json');
+  const from = createRequire(manifest);
   const load = async (name: string): Promise<unknown> => {
     try {
-      return await import(pathToFileURL(require.resolve(name)).href);
+      return await import(pathToFileURL(from.resolve(name)).href);
     } catch (error) {
       console.log(`not measured: ${name} does not load here: ${String(error).split('\n')[0]}`);
       return null;
     }
   };
-  const { dependencies } = require('./package.json') as { readonly dependencies: { readonly [name: string]: string } };
+  const { dependencies } = JSON.parse(readFileSync(manifest, 'utf8')) as { readonly dependencies: { readonly [name: string]: string } };
   // Their shapes are those of the versions that the lockfile names.
   const hypercore = (await load('hypercore')) as { readonly default: NonNullable<Peers['Hypercore']> } | null;
   return {

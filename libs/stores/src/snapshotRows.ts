@@ -1,5 +1,5 @@
 /** Rows of snapshots, in whatever database. A row of no bytes at {@link FORGOTTEN} says that payloads of its run are gone. PROTOCOL §3 "Snapshots". */
-import { type Digest, isDigest, type LeafHash, type TrajectoryId } from '@openexec/canon';
+import { type Digest, isDigest, type TrajectoryId } from '@openexec/canon';
 import { type KeptSnapshot, LedgerFault, type SnapshotPlace } from '@openexec/ledger';
 import { bytesIn, digestIn, integerIn, textIn } from './columns.ts';
 
@@ -26,7 +26,7 @@ export function snapshotIn(row: SnapshotRow): KeptSnapshot {
   return {
     run,
     seq,
-    leaf: leaf as unknown as LeafHash,
+    leaf,
     digest,
     tag: bytesIn(row.tag, what).slice(),
     bytes: bytesIn(row.bytes, what).slice(),

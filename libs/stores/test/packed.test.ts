@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { deflateRawSync, gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { type Bytes, canonicalBytes, type Json, type TrajectoryId } from '@openexec/canon';
+import { type Bytes, canonicalBytes, type Json } from '@openexec/canon';
 import { fixtures, keeping } from '@openexec/ledger/contract';
 import { FORMAT_VERSION, inflated, packed, unpacked } from '@openexec/stores';
 import Database from 'better-sqlite3';
@@ -96,7 +96,7 @@ describe('packing', () => {
       [1, 6],
       [1, 0],
       [1, 1],
-      [1, 4, ...new Array<number>(19).fill(7)],
+      [1, 4, ...Array.from({ length: 19 }, () => 7)],
     ].map((each) => Uint8Array.from(each)))
       expect(unpacked(column)).toBe(column);
     fc.assert(
@@ -187,7 +187,7 @@ describe('rows of a ledger', () => {
     expect(await store.keeper.examine({ repair: false })).toMatchObject({ ok: true, value: { findings: [] } });
     await check(store);
     let erased = 0;
-    for await (const { payload } of store.read(stays as TrajectoryId)) erased += payload === null ? 1 : 0;
+    for await (const { payload } of store.read(stays)) erased += payload === null ? 1 : 0;
     expect(erased).toBe(3);
     await store.close();
     const later = new Database(path);

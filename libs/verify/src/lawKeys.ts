@@ -2,9 +2,9 @@
  * The law as far as signatures need it: which key held which role when. Reads law bodies by hand, without a validation library, and never judges
  * what a signed thing means (containment, quorum, policy): that is deep verification. PROTOCOL §§5, 10.
  */
-import { type Bytes, canonicalText, type Digest, digestJson, fromHex, type Instant, type Json } from '@openexec/canon';
+import { type Bytes, type Digest, digestJson, fromHex, type Instant, type Json } from '@openexec/canon';
 import { admitKey, keyIdOf, verifyTyped } from '@openexec/proof';
-import { lawShapeProblem } from './lawShape.ts';
+import { type LawBody, type LawKind, type Members, readLaw } from './lawShape.ts';
 
 interface KeyRecord {
   readonly publicKey: Bytes;
@@ -18,17 +18,13 @@ export type LawFault = {
   readonly code: 'law.body' | 'law.nonce' | 'law.ledger' | 'law.signature' | 'law.registry';
   readonly message: string;
 };
-interface Signed {
-  readonly body: Members;
-  readonly signatures: readonly { readonly key: string; readonly value: string }[];
-}
-type Members = { readonly [key: string]: Json };
 
 /** What signed-note allows as a key name, which an origin is. */
 const KEY_NAME = /^[^\s\u0085+\p{Cc}]{1,255}$/u;
 const WRIT_TYPE = 'application/vnd.openexec.writ.v1+json';
 /** Which roles may sign a kind (PROTOCOL §5). */
-const SIGNERS: Readonly<Record<string, readonly string[]>> = {
+const SIGNERS: Readonly<Record<LawKind, readonly string[]>> = {
+  'ledger.founded': ['root'],
   'key.trusted': ['root'],
   'key.retired': ['root'],
   'policy.adopted': ['root', 'policy'],
@@ -38,31 +34,12 @@ const SIGNERS: Readonly<Record<string, readonly string[]>> = {
   'ledger.upgraded': ['root'],
 };
 
-function isMembers(value: Json | undefined): value is Members {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+/** Members that `readLaw` has found to be text, a list of texts. */
+function text(members: Members, name: string): string {
+  return members[name] as string;
 }
-function text(members: Members, name: string): string | null {
-  const value = members[name];
-  return typeof value === 'string' ? value : null;
-}
-/** A member as a message shows it. */
-function written(value: Json | undefined): string {
-  return value === undefined ? 'undefined' : canonicalText(value);
-}
-function texts(value: Json | undefined): readonly string[] | null {
-  return Array.isArray(value) && value.every((each) => typeof each === 'string') ? value : null;
-}
-
-function readSigned(value: Json | undefined): Signed | null {
-  if (!isMembers(value) || !isMembers(value['body']) || !Array.isArray(value['signatures'])) return null;
-  const signatures: { key: string; value: string }[] = [];
-  for (const each of value['signatures'] as readonly Json[]) {
-    const key = isMembers(each) ? text(each, 'key') : null;
-    const signature = isMembers(each) ? text(each, 'value') : null;
-    if (key === null || signature === null) return null;
-    signatures.push({ key, value: signature });
-  }
-  return signatures.length === 0 ? null : { body: value['body'], signatures };
+function texts(members: Members, name: string): readonly string[] {
+  return members[name] as readonly string[];
 }
 
 /** Keys by id with their roles, as the law has them so far. Owned by one verification; entries must be given in ledger order. */
@@ -102,76 +79,60 @@ export class LawKeys {
     this.position = entry.seq;
     this.lastAt = entry.at;
     if (entry.kind === 'ledger.founded' && this.ledger !== null) return fault('law.body', 'a ledger is founded once');
-    const unfit = this.#shape(entry);
-    return unfit ?? (entry.kind === 'ledger.founded' ? this.#found(entry) : this.#later(entry));
+    const law = readLaw(entry.kind, entry.body);
+    // A founding out of form gives no keys, yet it is the founding: what follows is for its ledger.
+    if (entry.kind === 'ledger.founded') this.ledger = entry.leaf;
+    if (typeof law === 'string') return fault('law.body', law);
+    return law.kind === 'ledger.founded' ? this.#found(law, entry.at) : this.#later(law, entry.at);
   }
 
-  /** The form of the body. A founding whose members can be read at all still gives its keys and its name, so that the rest can be told. */
-  #shape({ kind, body, leaf }: { readonly kind: string; readonly body: Json; readonly leaf: Digest }): LawFault | null {
-    const problem = lawShapeProblem(kind, body);
-    if (problem === null) return null;
-    if (kind === 'ledger.founded') this.ledger = leaf;
-    return fault('law.body', problem);
-  }
-
-  #found(entry: { readonly at: Instant; readonly leaf: Digest; readonly body: Json }): LawFault | null {
-    const signed = readSigned(entry.body);
-    const roots = signed === null ? null : texts(signed.body['rootKeys']);
-    const log = signed === null ? null : text(signed.body, 'logKey');
-    if (signed === null || roots === null || roots.length === 0 || log === null)
-      return fault('law.body', 'the founding names no root keys or no log key');
-    this.ledger = entry.leaf;
-    const origin = text(signed.body, 'origin');
-    if (origin === null || !KEY_NAME.test(origin)) return fault('law.body', 'the founding names no origin that can sign checkpoints');
+  #found(law: LawBody, at: Instant): LawFault | null {
+    const roots = texts(law.body, 'rootKeys');
+    const log = text(law.body, 'logKey');
+    const origin = text(law.body, 'origin');
+    if (!KEY_NAME.test(origin)) return fault('law.body', 'the founding names no origin that can sign checkpoints');
     this.origin = origin;
     if (new Set([...roots, log]).size <= roots.length) return fault('law.body', 'a founding key stands twice');
-    if (signed.body['registry'] !== 1)
-      return fault('law.registry', `the ledger is of registry ${written(signed.body['registry'])}; this reader knows 1`);
-    const nonce = this.#nonce(signed.body);
-    if (nonce !== null) return nonce;
+    if (law.body['registry'] !== 1)
+      return fault('law.registry', `the ledger is of registry ${Number(law.body['registry'])}; this reader knows 1`);
+    // Nothing was law before: no nonce was used yet.
+    this.#nonces.add(text(law.body, 'nonce'));
     for (const root of roots)
-      if (!this.#admit(root, ['root'], entry.at, null)) return fault('law.body', `the root key ${root} is not admissible`);
-    if (!this.#admit(log, ['log'], entry.at, null)) return fault('law.body', `the log key ${log} is not admissible`);
-    const type = 'application/vnd.openexec.founding.v1+json';
-    const signers = new Set(signed.signatures.map((each) => each.key));
-    if (signers.size !== roots.length || signed.signatures.length !== roots.length)
+      if (!this.#admit(root, ['root'], at, null)) return fault('law.body', `the root key ${root} is not admissible`);
+    if (!this.#admit(log, ['log'], at, null)) return fault('law.body', `the log key ${log} is not admissible`);
+    const signers = new Set(law.signatures.map((each) => each.key));
+    if (signers.size !== roots.length || law.signatures.length !== roots.length)
       return fault('law.signature', 'the founding does not carry one signature of each root key');
-    return this.#signedBy(signed, type, ['root'], entry.at);
+    return this.#signedBy(law, 'application/vnd.openexec.founding.v1+json', at);
   }
 
-  #later(entry: { readonly kind: string; readonly at: Instant; readonly body: Json }): LawFault | null {
-    const roles = SIGNERS[entry.kind];
-    const outer = entry.kind === 'writ.issued' && isMembers(entry.body) ? entry.body['writ'] : entry.body;
-    const signed = readSigned(outer);
-    if (roles === undefined || signed === null) return fault('law.body', `${entry.kind} is not a signed law body`);
-    if (text(signed.body, 'ledger') !== this.ledger)
-      return fault('law.ledger', `the body is for ledger ${String(text(signed.body, 'ledger'))}`);
-    const nonce = this.#nonce(signed.body);
+  #later(law: LawBody, at: Instant): LawFault | null {
+    const { kind, body, signatures } = law;
+    if (body['ledger'] !== this.ledger) return fault('law.ledger', `the body is for ledger ${text(body, 'ledger')}`);
+    const nonce = this.#nonce(body);
     if (nonce !== null) return nonce;
-    const issuer = entry.kind === 'writ.issued' ? text(signed.body, 'issuer') : null;
-    if (issuer !== null && signed.signatures.some((each) => each.key !== issuer))
+    if (kind === 'writ.issued' && signatures.some(({ key }) => key !== body['issuer']))
       return fault('law.signature', 'a writ is signed by its issuer and nobody else');
-    const type = entry.kind === 'writ.issued' ? WRIT_TYPE : `application/vnd.openexec.${entry.kind}.v1+json`;
-    const signatures = this.#signedBy(signed, type, roles, entry.at);
-    return signatures ?? this.#apply(entry.kind, signed, entry.at);
+    const type = kind === 'writ.issued' ? WRIT_TYPE : `application/vnd.openexec.${kind}.v1+json`;
+    return this.#signedBy(law, type, at) ?? this.#apply(law, at);
   }
 
   /** Who speaks in a revocation or a restoration: a root key as the root, an issuer as itself. */
-  #speakers(signed: Signed, at: string): readonly string[] {
-    return signed.signatures.map(({ key }) => (this.holder(key, 'root', at) === null ? key : 'root'));
+  #speakers(signatures: LawBody['signatures'], at: string): readonly string[] {
+    return signatures.map(({ key }) => (this.holder(key, 'root', at) === null ? key : 'root'));
   }
 
   #issue(body: Members): LawFault | null {
     if (body['use'] !== 'standing' || body['parent'] !== null)
       return fault('law.body', "the law holds standing root writs only; a run's writ travels in run.opened");
-    if ((text(body, 'notAfter') ?? '') < (text(body, 'notBefore') ?? '')) return fault('law.body', 'the writ ends before it begins');
-    this.#standing.set(digestJson(body), text(body, 'issuer') ?? '');
+    if (text(body, 'notAfter') < text(body, 'notBefore')) return fault('law.body', 'the writ ends before it begins');
+    this.#standing.set(digestJson(body), text(body, 'issuer'));
     return null;
   }
 
-  #revoke(signed: Signed, at: string): LawFault | null {
-    const writ = text(signed.body, 'writ') ?? '';
-    const by = this.#speakers(signed, at);
+  #revoke({ body, signatures }: LawBody, at: string): LawFault | null {
+    const writ = text(body, 'writ');
+    const by = this.#speakers(signatures, at);
     const issuer = this.#standing.get(writ);
     if (issuer !== undefined && !by.includes('root') && !by.includes(issuer))
       return fault('law.signature', `writ ${writ} was issued by ${issuer}; only that key or a root key revokes it`);
@@ -179,9 +140,9 @@ export class LawKeys {
     return null;
   }
 
-  #restore(signed: Signed, at: string): LawFault | null {
-    const writ = text(signed.body, 'writ') ?? '';
-    const by = this.#speakers(signed, at);
+  #restore({ body, signatures }: LawBody, at: string): LawFault | null {
+    const writ = text(body, 'writ');
+    const by = this.#speakers(signatures, at);
     const before = this.#revoked.get(writ) ?? new Set<string>();
     const after = new Set(by.includes('root') ? [] : [...before].filter((speaker) => !by.includes(speaker)));
     if (after.size === before.size) return fault('law.body', `no revocation of ${writ} stands that this key may lift`);
@@ -195,56 +156,49 @@ export class LawKeys {
     return rooted ? null : fault('law.body', 'no root key would be left');
   }
 
-  #apply(kind: string, signed: Signed, at: string): LawFault | null {
-    const { body } = signed;
+  #trust(body: Members): LawFault | null {
+    const publicKey = text(body, 'publicKey');
+    const roles = texts(body, 'roles');
+    const { notBefore, notAfter } = body['window'] as { readonly notBefore: string; readonly notAfter: string | null };
+    if (roles.includes('runtime') && roles.length > 1) return fault('law.body', 'a runtime key holds no other role');
+    if (new Set(roles).size !== roles.length) return fault('law.body', 'a role is named twice');
+    if (notAfter !== null && notAfter < notBefore) return fault('law.body', 'the window ends before it begins');
+    const before = new Map(this.#keys);
+    const admitted = this.#admit(publicKey, roles, notBefore, notAfter);
+    const rootless = this.#withoutRoot(this.#keys);
+    if (rootless !== null) {
+      this.#keys.clear();
+      for (const [key, record] of before) this.#keys.set(key, record);
+      return rootless;
+    }
+    return admitted ? null : fault('law.body', `the key ${publicKey} is not admissible`);
+  }
+
+  #retire(body: Members): LawFault | null {
+    const key = text(body, 'key');
+    const record = this.#keys.get(key);
+    if (record === undefined) return fault('law.body', `key ${key} was never trusted`);
+    if (record.retired) return fault('law.body', `key ${key} is retired already`);
+    const rootless = this.#withoutRoot(new Map(this.#keys).set(key, { ...record, retired: true }));
+    if (rootless !== null) return rootless;
+    this.#keys.set(key, { ...record, retired: true });
+    return null;
+  }
+
+  #apply(law: LawBody, at: string): LawFault | null {
+    const { kind, body } = law;
     if (kind === 'writ.issued') return this.#issue(body);
-    if (kind === 'writ.revoked') return this.#revoke(signed, at);
-    if (kind === 'writ.restored') return this.#restore(signed, at);
-    if (kind === 'key.trusted') {
-      const window = body['window'];
-      const publicKey = text(body, 'publicKey');
-      const roles = texts(body['roles']);
-      const notBefore = isMembers(window) ? text(window, 'notBefore') : null;
-      const isOpenEnded = isMembers(window) && window['notAfter'] === null;
-      if (
-        publicKey === null ||
-        roles === null ||
-        !isMembers(window) ||
-        notBefore === null ||
-        (!isOpenEnded && text(window, 'notAfter') === null)
-      )
-        return fault('law.body', 'key.trusted lacks a key, roles or a window');
-      if (roles.includes('runtime') && roles.length > 1) return fault('law.body', 'a runtime key holds no other role');
-      const notAfter = text(window, 'notAfter');
-      if (new Set(roles).size !== roles.length) return fault('law.body', 'a role is named twice');
-      if (notAfter !== null && notAfter < notBefore) return fault('law.body', 'the window ends before it begins');
-      const before = new Map(this.#keys);
-      const admitted = this.#admit(publicKey, roles, notBefore, notAfter);
-      const rootless = this.#withoutRoot(this.#keys);
-      if (rootless !== null) {
-        this.#keys.clear();
-        for (const [key, record] of before) this.#keys.set(key, record);
-        return rootless;
-      }
-      return admitted ? null : fault('law.body', `the key ${publicKey} is not admissible`);
-    }
-    if (kind === 'key.retired') {
-      const key = text(body, 'key') ?? '';
-      const record = this.#keys.get(key);
-      if (record === undefined) return fault('law.body', `key ${key} was never trusted`);
-      if (record.retired) return fault('law.body', `key ${key} is retired already`);
-      const rootless = this.#withoutRoot(new Map(this.#keys).set(key, { ...record, retired: true }));
-      if (rootless !== null) return rootless;
-      this.#keys.set(key, { ...record, retired: true });
-    }
+    if (kind === 'writ.revoked') return this.#revoke(law, at);
+    if (kind === 'writ.restored') return this.#restore(law, at);
+    if (kind === 'key.trusted') return this.#trust(body);
+    if (kind === 'key.retired') return this.#retire(body);
     if (kind === 'ledger.upgraded')
-      return fault('law.registry', `the ledger was raised to registry ${written(body['registry'])}; this reader knows 1`);
+      return fault('law.registry', `the ledger was raised to registry ${Number(body['registry'])}; this reader knows 1`);
     return null;
   }
 
   #nonce(body: Members): LawFault | null {
     const nonce = text(body, 'nonce');
-    if (nonce === null) return fault('law.body', 'the body has no nonce');
     if (this.#nonces.has(nonce)) return fault('law.nonce', `the nonce ${nonce} was used before; a body is law once`);
     this.#nonces.add(nonce);
     return null;
@@ -258,14 +212,14 @@ export class LawKeys {
     return true;
   }
 
-  #signedBy(signed: Signed, type: string, roles: readonly string[], at: string): LawFault | null {
-    if (new Set(signed.signatures.map((each) => each.key)).size < signed.signatures.length)
-      return fault('law.signature', 'a key signs once');
-    for (const signature of signed.signatures) {
+  #signedBy({ kind, body, signatures }: LawBody, type: string, at: string): LawFault | null {
+    const roles = SIGNERS[kind];
+    if (new Set(signatures.map((each) => each.key)).size < signatures.length) return fault('law.signature', 'a key signs once');
+    for (const signature of signatures) {
       const publicKey = roles.map((role) => this.holder(signature.key, role, at)).find((each) => each !== null) ?? null;
       if (publicKey === null) return fault('law.signature', `key ${signature.key} did not hold the role ${roles.join(' or ')} here`);
       this.signatures += 1;
-      if (!verifyTyped({ type, body: signed.body, publicKey, value: signature.value }))
+      if (!verifyTyped({ type, body, publicKey, value: signature.value }))
         return fault('law.signature', `the signature of ${signature.key} is not over this body`);
     }
     return null;

@@ -4,7 +4,24 @@
  */
 import type { Json } from '@openexec/canon';
 
-type Members = { readonly [name: string]: Json };
+/** The members of a JSON object. */
+export type Members = { readonly [name: string]: Json };
+/** A payload of trajectory `law` whose form was judged good: its members can be read as `SHAPES` says. For `writ.issued` the writ. */
+export interface LawBody {
+  readonly kind: LawKind;
+  readonly body: Members;
+  readonly signatures: readonly { readonly key: string; readonly value: string }[];
+}
+/** A kind of the trajectory `law` (PROTOCOL §5). */
+export type LawKind =
+  | 'ledger.founded'
+  | 'key.trusted'
+  | 'key.retired'
+  | 'policy.adopted'
+  | 'writ.issued'
+  | 'writ.revoked'
+  | 'writ.restored'
+  | 'ledger.upgraded';
 type Rule = (value: Json) => boolean;
 type Shape = Readonly<Record<string, Rule>>;
 
@@ -47,7 +64,7 @@ const BLOB = members({ digest: DIGEST, bytes: count, mediaType: text(127) });
 const LAW = { ledger: DIGEST, nonce: HEX_16 };
 
 /** The body under the signatures, by kind; for `writ.issued` the writ. */
-const SHAPES: Readonly<Record<string, Shape>> = {
+const SHAPES: Readonly<Record<LawKind, Shape>> = {
   'ledger.founded': {
     origin: text(255, 1),
     registry: count,
@@ -106,15 +123,28 @@ function wrongMember(value: Members, shape: Shape): string | null {
   return bad?.[0] ?? Object.keys(value).find((name) => !Object.hasOwn(shape, name)) ?? null;
 }
 
-/** What is wrong with the form of a law payload, or null: the member at fault, in words. */
-export function lawShapeProblem(kind: string, payload: Json): string | null {
-  const shape = Object.hasOwn(SHAPES, kind) ? SHAPES[kind] : undefined;
-  if (shape === undefined) return `${kind} is no kind of trajectory law`;
-  const issued = kind === 'writ.issued';
-  if (issued && (!isMembers(payload) || !isMembers(payload['writ']) || Object.keys(payload).length !== 1)) return `${kind} holds no writ`;
-  const signed = issued && isMembers(payload) ? payload['writ'] : payload;
+function isLawKind(kind: string): kind is LawKind {
+  return Object.hasOwn(SHAPES, kind);
+}
+
+/** The signed writ of an issue that holds it and nothing else. */
+function writOf(payload: Json): Json | undefined {
+  return isMembers(payload) && Object.keys(payload).length === 1 ? payload['writ'] : undefined;
+}
+
+/** A law payload that is right in form, or in words what is wrong with it: the member at fault. */
+export function readLaw(kind: string, payload: Json): LawBody | string {
+  if (!isLawKind(kind)) return `${kind} is no kind of trajectory law`;
+  const signed = kind === 'writ.issued' ? writOf(payload) : payload;
+  if (kind === 'writ.issued' && !isMembers(signed)) return `${kind} holds no writ`;
   const outer = isMembers(signed) ? wrongMember(signed, SIGNED) : 'body';
-  if (outer !== null || !isMembers(signed) || !isMembers(signed['body'])) return `${kind} is not a signed law body: ${outer ?? 'body'}`;
-  const inner = wrongMember(signed['body'], shape);
-  return inner === null ? null : `the member "${inner.slice(0, 64)}" of ${kind} is missing, not of its kind, or too much`;
+  if (outer !== null) return `${kind} is not a signed law body: ${shown(outer)}`;
+  const { body, signatures } = signed as unknown as Pick<LawBody, 'body' | 'signatures'>;
+  const inner = wrongMember(body, SHAPES[kind]);
+  return inner === null ? { kind, body, signatures } : `the member "${shown(inner)}" of ${kind} is missing, not of its kind, or too much`;
+}
+
+/** A member's name as a message shows it: a hostile one may be as long as a payload. */
+function shown(name: string): string {
+  return name.slice(0, 64);
 }

@@ -107,6 +107,7 @@ const REPORT: BundleReport = {
   scope: { is: 'runs', runs: [RUN] },
   runs: [{ run: RUN, outcome: 'done', commit: 'c', tree: 't', ref: 'r', governed: true }],
   cosigners: ['w1', 'w2'],
+  times: [],
   counts: { parts: 1, entries: 2, signatures: 3, proofs: 4, tiles: 5, blobs: 6, erased: 0, withheld: 0 },
   firstBad: null,
   findings: [],

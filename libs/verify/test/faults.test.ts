@@ -51,7 +51,7 @@ function rowsOf(steps: readonly Step[]): Row[] {
       v: 1,
       trajectory: to,
       seq,
-      prev: (head?.leaf ?? null) as Entry['prev'],
+      prev: head?.leaf ?? null,
       kind,
       at,
       actor: 'runtime',
@@ -81,6 +81,10 @@ const trusted = (seed: Bytes, roles: readonly string[], window: Json = { notBefo
 const OPENED: Step = { to: RUN, kind: 'run.opened', body: openedBody(FINGERPRINT, 'a') };
 const CANCELLED: Step = { to: RUN, kind: 'run.cancelRequested', body: CANCEL };
 
+/** Public keys of as many people. */
+const manyKeys = (count: number): readonly string[] =>
+  Array.from({ length: count }, (_, at) => hex(Uint8Array.from({ length: 32 }, (__, byte) => (byte === 0 ? at & 255 : (at >> 8) + 7))));
+
 describe('the founding', () => {
   const signedTwice = (): Step => {
     const body = signedBody('ledger.founded', FOUNDED, SEEDS.root) as { readonly signatures: readonly Json[] } & Members;
@@ -91,8 +95,10 @@ describe('the founding', () => {
     ['with a key twice', () => founding({ rootKeys: [hex(SEEDS.root), hex(SEEDS.root)] }), '0 law.body'],
     ['whose log key is a root key', () => founding({ logKey: hex(SEEDS.root) }), '0 law.body'],
     ['with more signatures than root keys', signedTwice, '0 law.signature'],
-    ['without a registry', () => enacted('ledger.founded', { ...FOUNDED, registry: null }), '0 law.registry'],
-    ['of a registry that is not said', () => law('ledger.founded', without('registry')), '0 law.registry'],
+    ['without a registry', () => enacted('ledger.founded', { ...FOUNDED, registry: null }), '0 law.body'],
+    ['of a registry that is not said', () => law('ledger.founded', without('registry')), '0 law.body'],
+    ['of a registry that is not known', () => founding({ registry: 2 }), '0 law.registry'],
+    ['of a registry below the first', () => founding({ registry: 0 }), '0 law.registry'],
     ['with a signature that is none', () => law('ledger.founded', { body: FOUNDED, signatures: [1] }), '0 law.body'],
     ['with a signature without its value', () => law('ledger.founded', { body: FOUNDED, signatures: [{ key: ROOT }] }), '0 law.body'],
     ['with a signature without its key', () => law('ledger.founded', { body: FOUNDED, signatures: [{ value: 'AA==' }] }), '0 law.body'],
@@ -102,12 +108,11 @@ describe('the founding', () => {
     expect((await codes([step()])).join()).toBe(expected);
   });
 
-  test('of more keys than verdicts are kept is judged key by key all the same', async () => {
-    const rootKeys = Array.from({ length: 300 }, (_, at) =>
-      hex(Uint8Array.from({ length: 32 }, (__, byte) => (byte === 0 ? at & 255 : (at >> 8) + 7))),
-    );
+  test('of more keys than a founding may name, or of one that is not admissible among all that it may, is no law', async () => {
+    const rootKeys = manyKeys(16);
     expect(await codes([founding({ rootKeys })])).toEqual(['0 law.signature']);
-    expect(await codes([founding({ rootKeys: [...rootKeys, '00'.repeat(32)] })])).toEqual(['0 law.body']);
+    expect(await codes([founding({ rootKeys: [...rootKeys.slice(1), '00'.repeat(32)] })])).toEqual(['0 law.body']);
+    expect(await codes([founding({ rootKeys: manyKeys(17) })])).toEqual(['0 law.body']);
   });
 
   function without(name: string): Json {
@@ -117,7 +122,24 @@ describe('the founding', () => {
 });
 
 describe('a body of law', () => {
-  const WRIT: Members = of({ issuer: ROOT });
+  const WRIT: Members = of({
+    v: 1,
+    use: 'standing',
+    issuer: ROOT,
+    subject: ROOT,
+    parent: null,
+    tenant: 'house',
+    actions: ['*'],
+    ceiling: ['pure'],
+    readPaths: [],
+    writePaths: [],
+    hosts: [],
+    budget: { tokens: 1, usdMicros: 1, calls: 1 },
+    wallMs: 1000,
+    notBefore: START,
+    notAfter: after(1000),
+    delegation: { depth: 0, maySubdivide: false },
+  });
   const writ = (issuer: string, seed: Bytes): Step => {
     const body: Members = { ...WRIT, issuer };
     const signature = signTyped({ type: 'application/vnd.openexec.writ.v1+json', body, seed });
@@ -135,26 +157,41 @@ describe('a body of law', () => {
     ['a writ signed as something else', () => law('writ.issued', { writ: signedBody('writ.issued', WRIT, SEEDS.root) }), '1 law.signature'],
     ['a writ that is no object', () => law('writ.issued', []), '1 law.body'],
     ['a key signs twice', twice, '1 law.signature'],
-    ['trust without a window', () => enacted('key.trusted', of({ publicKey: hex(SEEDS.stranger), roles: ['approver'] })), '1 law.body'],
+    [
+      'trust without a window',
+      () => enacted('key.trusted', of({ publicKey: hex(SEEDS.stranger), roles: ['approver'], label: '' })),
+      '1 law.body',
+    ],
     ['trust in a window without an end', () => trusted(SEEDS.stranger, ['approver'], { notBefore: START }), '1 law.body'],
     [
       'trust without a key',
-      () => enacted('key.trusted', of({ roles: ['approver'], window: { notBefore: START, notAfter: null } })),
+      () => enacted('key.trusted', of({ roles: ['approver'], window: { notBefore: START, notAfter: null }, label: '' })),
       '1 law.body',
     ],
     [
       'trust without roles',
-      () => enacted('key.trusted', of({ publicKey: hex(SEEDS.stranger), roles: [1], window: { notBefore: START, notAfter: null } })),
+      () =>
+        enacted('key.trusted', of({ publicKey: hex(SEEDS.stranger), roles: [1], window: { notBefore: START, notAfter: null }, label: '' })),
       '1 law.body',
     ],
+    ['trust that is all there', () => trusted(SEEDS.stranger, ['approver']), ''],
     ['trust from no time on', () => trusted(SEEDS.stranger, ['approver'], { notAfter: null }), '1 law.body'],
-    ['a key retired that nobody trusted', () => enacted('key.retired', of({ key: 'x', because: 'x' })), '1 law.body'],
+    ['a key retired that nobody trusted', () => enacted('key.retired', of({ key: 'ab'.repeat(16), because: 'x' })), '1 law.body'],
+    ['a key retired that is no key', () => enacted('key.retired', of({ key: 'x', because: 'x' })), '1 law.body'],
     ['no key retired', () => enacted('key.retired', of({ because: 'x' })), '1 law.body'],
     ['a higher registry', () => enacted('ledger.upgraded', of({ registry: 2 })), '1 law.registry'],
-    ['no registry', () => enacted('ledger.upgraded', of({})), '1 law.registry'],
-    ['without a nonce', () => enacted('key.retired', { ledger: FINGERPRINT, key: ROOT }), '1 law.body'],
+    ['no registry', () => enacted('ledger.upgraded', of({})), '1 law.body'],
+    ['the same registry', () => enacted('ledger.upgraded', of({ registry: 1 })), '1 law.registry'],
+    ['without a nonce', () => enacted('key.retired', { ledger: FINGERPRINT, key: ROOT, because: 'x' }), '1 law.body'],
   ])('%s', async (_, step, expected) => {
     expect((await codes([founding(), step()])).join()).toBe(expected);
+  });
+
+  test('that trusts more keys than verdicts are kept for is judged key by key all the same', async () => {
+    const trust = (publicKey: string): Step =>
+      enacted('key.trusted', of({ publicKey, roles: ['approver'], window: { notBefore: START, notAfter: null }, label: '' }));
+    const keys = [...manyKeys(300), '00'.repeat(32), hex(SEEDS.stranger)];
+    expect(await codes([founding(), ...keys.map(trust)])).toEqual(['301 law.body']);
   });
 
   test('by a key whose window is over does not count, and counts on its last day', async () => {
@@ -224,7 +261,7 @@ describe('an erasure', () => {
   const closed: readonly Step[] = [founding(), OPENED, CANCELLED, { to: RUN, kind: 'run.closed', body: CLOSED, cause: 1, law: 0 }];
   const erased = (change: Members = {}, by: Bytes = SEEDS.root): Step => {
     const part = { ledger: FINGERPRINT, entries: [{ trajectory: RUN, seq: 1 }], by: ROOT, because: 'asked', rule: 'request' };
-    const signature = signTyped({ type: ERASURE_TYPE, body: erasureBody(part as never), seed: by });
+    const signature = signTyped({ type: ERASURE_TYPE, body: erasureBody(part), seed: by });
     return {
       to: LEDGER,
       kind: 'payload.erased',

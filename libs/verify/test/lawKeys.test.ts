@@ -3,7 +3,7 @@
  * no less than the fold that issues and votes are judged by. PROTOCOL §§5, 10.
  */
 import { describe, expect, test } from '@jest/globals';
-import { type Digest, digestOf, type Instant, type Json, toHex } from '@openexec/canon';
+import { digestOf, type Instant, type Json, toHex } from '@openexec/canon';
 import { fixtures } from '@openexec/ledger/contract';
 import { keyIdOf, publicKeyOf, signTyped } from '@openexec/proof';
 import { LawKeys } from '../src/lawKeys.ts';
@@ -11,10 +11,27 @@ import { LawKeys } from '../src/lawKeys.ts';
 const { after, nonceOf, ORIGIN, SEEDS, START } = fixtures;
 type Person = 'root' | 'log' | 'runtime' | 'stranger' | 'second';
 type Members = { readonly [name: string]: Json };
-const LEAF = digestOf('the founding') as Digest;
+const LEAF = digestOf('the founding');
 const seedOf = (person: Person) => (person === 'second' ? new Uint8Array(32).fill(9) : SEEDS[person]);
 const hex = (person: Person): string => toHex(publicKeyOf(seedOf(person)));
 const id = (person: Person): string => keyIdOf(publicKeyOf(seedOf(person)));
+/** The members of a writ that are the same in each. */
+const STANDING: Members = {
+  v: 1,
+  use: 'standing',
+  parent: null,
+  tenant: 'house',
+  actions: ['*'],
+  ceiling: ['pure', 'read'],
+  readPaths: ['src/**'],
+  writePaths: [],
+  hosts: [],
+  budget: { tokens: 1, usdMicros: 1, calls: 1 },
+  wallMs: 1000,
+  notBefore: START,
+  notAfter: after(1000),
+  delegation: { depth: 0, maySubdivide: false },
+};
 let nonces = 0;
 const fresh = (): string => nonceOf(`law keys ${(nonces += 1)}`);
 
@@ -43,6 +60,13 @@ function said(law: LawKeys, kind: string, body: Json, at: Instant = START): stri
 }
 const bodyOf = (members: Members): Members => ({ ledger: LEAF, nonce: fresh(), ...members });
 const by = (kind: string, members: Members, ...people: Person[]): Json => signedAs(typeOf(kind), bodyOf(members), ...people);
+const because = '';
+/** A missing or bad member of a body of this kind, as it is told. */
+const unfit = (kind: string, member: string): string =>
+  `law.body: the member "${member}" of ${kind} is missing, not of its kind, or too much`;
+/** A standing writ that is right in form, of this issuer. */
+const writOf = (issuer: Person, changed: Members = {}): Members =>
+  bodyOf({ ...STANDING, issuer: id(issuer), subject: id('runtime'), ...changed });
 const trusting = (person: Person, changed: Members = {}, ...people: Person[]): Json => {
   const members = { publicKey: hex(person), roles: ['runtime'], window: { notBefore: START, notAfter: null }, label: '' };
   return by('key.trusted', { ...members, ...changed }, ...(people.length === 0 ? (['root'] as const) : people));
@@ -66,28 +90,29 @@ describe('a founding', () => {
     expect([law.position, law.lastAt, law.ledger, law.origin, law.signatures]).toEqual([-1, null, null, null, 0]);
   });
   test('is refused in these words', () => {
-    const none = 'law.body: the founding names no root keys or no log key';
-    for (const body of [null, {}, 'x', { body: {}, signatures: [] }, { body: 1, signatures: [{ key: 'a', value: 'b' }] }] as Json[])
-      expect(first(body)).toBe(none);
-    expect(first(founding({ rootKeys: [] }))).toBe(none);
-    expect(first(founding({ rootKeys: [1] }))).toBe(none);
-    expect(first(founding({ rootKeys: hex('root') }))).toBe(none);
-    expect(first(founding({ logKey: 1 }))).toBe(none);
+    const unsigned = (member: string) => `law.body: ledger.founded is not a signed law body: ${member}`;
+    for (const body of [null, {}, 'x', { body: 1, signatures: [{ key: 'a', value: 'b' }] }] as Json[])
+      expect(first(body)).toBe(unsigned('body'));
+    expect(first({ body: {}, signatures: [] })).toBe(unsigned('signatures'));
+    const member = (name: string) => unfit('ledger.founded', name);
+    for (const rootKeys of [[], [1], hex('root'), Array.from({ length: 17 }, () => hex('root'))] as Json[])
+      expect(first(founding({ rootKeys }))).toBe(member('rootKeys'));
+    expect(first(founding({ logKey: 1 }))).toBe(member('logKey'));
+    for (const bad of ['', 'x'.repeat(256), 1] as Json[]) expect(first(founding({ origin: bad }))).toBe(member('origin'));
     const origin = 'law.body: the founding names no origin that can sign checkpoints';
-    for (const bad of ['', 'a b', 'a+b', 'a\nb', 'a\u0085b', 'a\u0000b', 'x'.repeat(256), 1] as Json[])
-      expect(first(founding({ origin: bad }))).toBe(origin);
+    for (const bad of ['a b', 'a+b', 'a\nb', 'a\u0085b', 'a\u0000b'] as Json[]) expect(first(founding({ origin: bad }))).toBe(origin);
     expect(first(founding({ origin: 'x'.repeat(255) }))).toBe('law');
     expect(first(founding({ logKey: hex('root') }))).toBe('law.body: a founding key stands twice');
     expect(first(founding({ rootKeys: [hex('root'), hex('root')] }, 'root', 'second'))).toBe('law.body: a founding key stands twice');
     expect(first(founding({ registry: 2 }))).toBe('law.registry: the ledger is of registry 2; this reader knows 1');
     expect(first(signedAs(FOUNDING, { origin: ORIGIN, logKey: hex('log'), rootKeys: [hex('root')], nonce: fresh() }, 'root'))).toBe(
-      'law.registry: the ledger is of registry undefined; this reader knows 1',
+      member('registry'),
     );
-    expect(first(founding({ nonce: 1 }))).toBe('law.body: the body has no nonce');
+    expect(first(founding({ nonce: 1 }))).toBe(member('nonce'));
     const bad = 'ee'.repeat(32);
     expect(first(founding({ rootKeys: [bad] }))).toBe(`law.body: the root key ${bad} is not admissible`);
     expect(first(founding({ logKey: bad }))).toBe(`law.body: the log key ${bad} is not admissible`);
-    expect(first(founding({ logKey: 'no hex' }))).toBe('law.body: the log key no hex is not admissible');
+    expect(first(founding({ logKey: 'no hex' }))).toBe(member('logKey'));
     const each = 'law.signature: the founding does not carry one signature of each root key';
     expect(first(founding({}, 'root', 'root'))).toBe(each);
     expect(first(founding({}, 'root', 'second'))).toBe(each);
@@ -97,7 +122,10 @@ describe('a founding', () => {
     expect(first(founding({}, 'stranger'))).toBe(`law.signature: key ${id('stranger')} did not hold the role root here`);
     expect(first(founding({}, 'log'))).toBe(`law.signature: key ${id('log')} did not hold the role root here`);
     const torn = founding() as { readonly body: Members; readonly signatures: Json };
-    expect(first({ ...torn, body: { ...torn.body, more: 1 } })).toBe(`law.signature: the signature of ${id('root')} is not over this body`);
+    expect(first({ ...torn, body: { ...torn.body, more: 1 } })).toBe(member('more'));
+    expect(first({ ...torn, body: { ...torn.body, origin: `${ORIGIN}/other` } })).toBe(
+      `law.signature: the signature of ${id('root')} is not over this body`,
+    );
     expect(first(signedAs(typeOf('key.trusted'), founded(), 'root'))).toBe(
       `law.signature: the signature of ${id('root')} is not over this body`,
     );
@@ -121,18 +149,22 @@ describe('a key', () => {
     expect(said(law, 'key.trusted', trusting('second'))).toBe(`law.body: the key ${hex('second')} is not admissible`);
   });
   test('is not trusted without roles, a key or a window, nor a runtime key with another role', () => {
-    const lacks = 'law.body: key.trusted lacks a key, roles or a window';
     for (const changed of [
       { publicKey: 1 },
       { roles: 'runtime' },
       { roles: [1] },
+      { roles: [] },
+      { roles: ['king'] },
       { window: null },
       { window: START },
       { window: { notBefore: 1, notAfter: null } },
       { window: { notBefore: START } },
       { window: { notBefore: START, notAfter: 1 } },
     ] as Members[])
-      expect([changed, said(lawOf(), 'key.trusted', trusting('second', changed))]).toEqual([changed, lacks]);
+      expect([changed, said(lawOf(), 'key.trusted', trusting('second', changed))]).toEqual([
+        changed,
+        unfit('key.trusted', Object.keys(changed).join()),
+      ]);
     expect(said(lawOf(), 'key.trusted', trusting('second', { roles: ['runtime', 'approver'] }))).toBe(
       'law.body: a runtime key holds no other role',
     );
@@ -141,10 +173,10 @@ describe('a key', () => {
     expect(said(lawOf(), 'key.trusted', trusting('second', { publicKey: bad }))).toBe(`law.body: the key ${bad} is not admissible`);
   });
   test('that was never trusted is not retired', () => {
-    expect(said(lawOf(), 'key.retired', by('key.retired', { key: id('second') }, 'root'))).toBe(
+    expect(said(lawOf(), 'key.retired', by('key.retired', { key: id('second'), because }, 'root'))).toBe(
       `law.body: key ${id('second')} was never trusted`,
     );
-    expect(said(lawOf(), 'key.retired', by('key.retired', { key: 1 }, 'root'))).toBe('law.body: key  was never trusted');
+    expect(said(lawOf(), 'key.retired', by('key.retired', { key: 1, because }, 'root'))).toBe(unfit('key.retired', 'key'));
   });
 });
 
@@ -164,14 +196,24 @@ describe('a later body', () => {
   ])('of kind %s is the word of %j and of nobody else', (kind, roles) => {
     for (const role of ['root', 'policy', 'issuer', 'approver', 'runtime', 'log']) {
       const window = { notBefore: START, notAfter: null };
-      const members = { key: id('root'), publicKey: hex('stranger'), roles: ['approver'], window, writ: LEAF, layer: 'operator' };
+      const members = {
+        'key.trusted': { publicKey: hex('stranger'), roles: ['approver'], window, label: '' },
+        'key.retired': { key: id('log'), because },
+        'policy.adopted': { layer: 'operator', bundle: { digest: LEAF, bytes: 1, mediaType: 'application/json' } },
+        'writ.revoked': { writ: LEAF, because },
+        'writ.restored': { writ: LEAF, because },
+      }[kind];
+      const law = withRole(role);
+      // Of revocations only the own may be lifted, and each key made one.
+      if (kind === 'writ.restored') said(law, 'writ.revoked', by('writ.revoked', { writ: LEAF, because }, 'second'));
+      if (members === undefined) throw new Error('no such kind');
       const expected = roles.includes(role) ? 'law' : `law.signature: key ${id('second')} did not hold the role ${roles.join(' or ')} here`;
-      expect([role, said(withRole(role), kind, by(kind, members, 'second'))]).toEqual([role, expected]);
+      expect([role, said(law, kind, by(kind, members, 'second'))]).toEqual([role, expected]);
     }
   });
   test('of a writ is signed by its issuer alone, over the type of a writ', () => {
     const issued = (law: LawKeys, issuer: Person, ...people: Person[]) =>
-      said(law, 'writ.issued', { writ: signedAs(typeOf('writ'), bodyOf({ issuer: id(issuer) }), ...people) });
+      said(law, 'writ.issued', { writ: signedAs(typeOf('writ'), writOf(issuer), ...people) });
     expect(issued(withRole('issuer'), 'second', 'second')).toBe('law');
     expect(issued(lawOf(), 'root', 'root')).toBe('law');
     const only = 'law.signature: a writ is signed by its issuer and nobody else';
@@ -180,17 +222,22 @@ describe('a later body', () => {
     expect(issued(withRole('approver'), 'second', 'second')).toBe(
       `law.signature: key ${id('second')} did not hold the role root or issuer here`,
     );
-    const mistyped = { writ: signedAs(typeOf('writ.issued'), bodyOf({ issuer: id('root') }), 'root') };
+    const mistyped = { writ: signedAs(typeOf('writ.issued'), writOf('root'), 'root') };
     expect(said(lawOf(), 'writ.issued', mistyped)).toBe(`law.signature: the signature of ${id('root')} is not over this body`);
-    expect(said(lawOf(), 'writ.issued', signedAs(typeOf('writ'), bodyOf({ issuer: id('root') }), 'root'))).toBe(
-      'law.body: writ.issued is not a signed law body',
+    const none = 'law.body: writ.issued holds no writ';
+    const bare = signedAs(typeOf('writ'), writOf('root'), 'root');
+    for (const body of [bare, 'text', { writ: 'text' }, { writ: bare, more: 1 }] as Json[])
+      expect(said(lawOf(), 'writ.issued', body)).toBe(none);
+    expect(said(lawOf(), 'writ.issued', { writ: { ...bare, signatures: [] } })).toBe(
+      'law.body: writ.issued is not a signed law body: signatures',
     );
-    expect(said(lawOf(), 'writ.issued', 'text')).toBe('law.body: writ.issued is not a signed law body');
+    expect(said(lawOf(), 'writ.issued', { writ: bare })).toBe('law');
   });
   test('of an unknown kind or without signatures is no law', () => {
-    const unsigned = (kind: string) => `law.body: ${kind} is not a signed law body`;
-    expect(said(lawOf(), 'run.opened', by('run.opened', {}, 'root'))).toBe(unsigned('run.opened'));
-    const body = bodyOf({ writ: LEAF });
+    const unsigned = (member: string) => `law.body: writ.revoked is not a signed law body: ${member}`;
+    for (const kind of ['run.opened', 'toString'])
+      expect(said(lawOf(), kind, by(kind, {}, 'root'))).toBe(`law.body: ${kind} is no kind of trajectory law`);
+    const body = bodyOf({ writ: LEAF, because });
     const [good] = signedAs(typeOf('writ.revoked'), body, 'root')['signatures'] as Members[];
     if (good === undefined) throw new Error('it was signed');
     for (const signatures of [
@@ -202,33 +249,36 @@ describe('a later body', () => {
       [good, null],
       { 0: good },
     ] as Json[])
-      expect(said(lawOf(), 'writ.revoked', { body, signatures })).toBe(unsigned('writ.revoked'));
-    expect(said(lawOf(), 'writ.revoked', { body: [body], signatures: [good] })).toBe(unsigned('writ.revoked'));
+      expect(said(lawOf(), 'writ.revoked', { body, signatures })).toBe(unsigned('signatures'));
+    expect(said(lawOf(), 'writ.revoked', { body: [body], signatures: [good] })).toBe(unsigned('body'));
     expect(said(lawOf(), 'writ.revoked', { body, signatures: [good] })).toBe('law');
   });
   test('is for this ledger, with a nonce that was never used, also where its signature was bad', () => {
     const law = lawOf();
     const other = digestOf('another');
-    expect(said(law, 'writ.revoked', by('writ.revoked', { ledger: other }, 'root'))).toBe(`law.ledger: the body is for ledger ${other}`);
-    expect(said(law, 'writ.revoked', by('writ.revoked', { ledger: 1 }, 'root'))).toBe('law.ledger: the body is for ledger null');
-    expect(said(law, 'writ.revoked', by('writ.revoked', { nonce: 1 }, 'root'))).toBe('law.body: the body has no nonce');
+    const members = { writ: LEAF, because };
+    expect(said(law, 'writ.revoked', by('writ.revoked', { ...members, ledger: other }, 'root'))).toBe(
+      `law.ledger: the body is for ledger ${other}`,
+    );
+    expect(said(law, 'writ.revoked', by('writ.revoked', { ...members, ledger: 1 }, 'root'))).toBe(unfit('writ.revoked', 'ledger'));
+    expect(said(law, 'writ.revoked', by('writ.revoked', { ...members, nonce: 1 }, 'root'))).toBe(unfit('writ.revoked', 'nonce'));
     const nonce = fresh();
-    expect(said(law, 'writ.revoked', by('writ.revoked', { nonce }, 'stranger'))).toMatch(/^law\.signature/);
-    expect(said(law, 'writ.revoked', by('writ.revoked', { nonce }, 'root'))).toBe(
+    expect(said(law, 'writ.revoked', by('writ.revoked', { ...members, nonce }, 'stranger'))).toMatch(/^law\.signature/);
+    expect(said(law, 'writ.revoked', by('writ.revoked', { ...members, nonce }, 'root'))).toBe(
       `law.nonce: the nonce ${nonce} was used before; a body is law once`,
     );
     expect(law.position).toBe(5);
   });
   test('is signed once by each key, and each of its signatures counts', () => {
-    const twice = by('writ.revoked', { writ: LEAF }, 'root', 'root');
+    const twice = by('writ.revoked', { writ: LEAF, because }, 'root', 'root');
     expect(said(lawOf(), 'writ.revoked', twice)).toBe('law.signature: a key signs once');
-    expect(said(withRole('issuer'), 'writ.revoked', by('writ.revoked', { writ: LEAF }, 'root', 'second'))).toBe('law');
-    expect(said(withRole('approver'), 'writ.revoked', by('writ.revoked', { writ: LEAF }, 'root', 'second'))).toMatch(
+    expect(said(withRole('issuer'), 'writ.revoked', by('writ.revoked', { writ: LEAF, because }, 'root', 'second'))).toBe('law');
+    expect(said(withRole('approver'), 'writ.revoked', by('writ.revoked', { writ: LEAF, because }, 'root', 'second'))).toMatch(
       /^law\.signature: key/,
     );
     const law = withRole('issuer');
     const before = law.signatures;
-    said(law, 'writ.revoked', by('writ.revoked', { writ: LEAF }, 'root', 'second'));
+    said(law, 'writ.revoked', by('writ.revoked', { writ: LEAF, because }, 'root', 'second'));
     expect(law.signatures - before).toBe(2);
   });
   test('that raises the registry ends what this reader can say', () => {

@@ -3,17 +3,7 @@
  * its index and its words. PROTOCOL §§2–5, 10.
  */
 import { describe, expect, test } from '@jest/globals';
-import {
-  type Bytes,
-  canonicalBytes,
-  type Digest,
-  digestBytes,
-  digestOf,
-  type Json,
-  type KeyId,
-  toBase64,
-  type TrajectoryId,
-} from '@openexec/canon';
+import { type Bytes, canonicalBytes, type Digest, digestBytes, digestOf, type Json, toBase64, type TrajectoryId } from '@openexec/canon';
 import { commitmentOf, type Entry, encodeEntry, entrySigningBytes, type Row } from '@openexec/ledger';
 import { fixtures } from '@openexec/ledger/contract';
 import { CompactRange, keyIdOf, leafHash, publicKeyOf, sign, signCheckpoint, signTyped } from '@openexec/proof';
@@ -53,7 +43,7 @@ class Pages {
       v: 1,
       trajectory,
       seq: end === undefined ? 0 : end.seq + 1,
-      prev: (end?.leaf ?? null) as Entry['prev'],
+      prev: end?.leaf ?? null,
       kind: kind as Kind,
       at: START,
       actor: 'runtime',
@@ -63,8 +53,10 @@ class Pages {
       bytes: payload.length,
       ...members,
     };
-    const key = by == null ? null : (keyIdOf(publicKeyOf(by)) as KeyId);
-    const sig = key === null || by == null ? {} : { sig: { key, value: toBase64(sign(by, entrySigningBytes(bare, this.fingerprint))) } };
+    const signing = by ?? null;
+    const key = signing === null ? null : keyIdOf(publicKeyOf(signing));
+    const sig =
+      key === null || signing === null ? {} : { sig: { key, value: toBase64(sign(signing, entrySigningBytes(bare, this.fingerprint))) } };
     const entryBytes = encodeEntry({ ...bare, ...sig });
     const leaf = `sha256:${Buffer.from(leafHash(entryBytes)).toString('hex')}` as Digest;
     if (this.rows.length === 0) this.fingerprint = leaf;
@@ -139,7 +131,7 @@ describe('a trajectory', () => {
     ]);
   });
   test('names for each entry the one before it; which of two was changed, the next one says', async () => {
-    const torn = (pages: Pages) => pages.add(RUN, 'run.cancelRequested', CANCEL, { prev: OTHER as Entry['prev'] });
+    const torn = (pages: Pages) => pages.add(RUN, 'run.cancelRequested', CANCEL, { prev: OTHER });
     const pages = torn(opened());
     const before = `sha256:${Buffer.from(leafHash(pages.rows[2]?.entryBytes ?? new Uint8Array())).toString('hex')}`;
     const message = `${place(1)}prev is ${OTHER}; the entry before it is ${before}`;
@@ -147,7 +139,7 @@ describe('a trajectory', () => {
     // The next one continues it: so the one before the break was changed. It does not: then the entry itself was.
     expect(await torn(opened()).add(RUN, 'run.cancelRequested', CANCEL).said()).toEqual([`2 entry.prev: ${message}`]);
     expect(await torn(torn(opened())).said()).toEqual([`3 entry.prev: ${message}`]);
-    expect(await new Pages().add(RUN, 'run.opened', {}, { prev: OTHER as Entry['prev'] }).said()).toContain(
+    expect(await new Pages().add(RUN, 'run.opened', {}, { prev: OTHER }).said()).toContain(
       `0 entry.prev: ${place(0)}prev is ${OTHER}; the entry before it is none`,
     );
     const gap = opened().add(RUN, 'run.cancelRequested', CANCEL, { prev: null, seq: 5 });
@@ -398,6 +390,12 @@ describe('a self-test', () => {
     const signatures = by.map((seed) => signatureOf(TESTED, full, seed));
     return pages.add(SELF, 'selfTest.recorded', { body: full, signatures, ...changed }).said();
   };
+  test('counts as one signature that was checked', () => {
+    const pages = opened().add(SELF, 'selfTest.opened', {});
+    const body = { ledger: pages.fingerprint, trajectory: SELF };
+    pages.add(SELF, 'selfTest.recorded', { body, signatures: [signatureOf(TESTED, body, SEEDS.runtime)] });
+    expect(pages.read().finish({ trust: null })).toMatchObject({ sound: true, signatures: 3 });
+  });
   test('is the word of one runtime key, about this ledger and trajectory', async () => {
     expect(await tested({ passed: true })).toEqual([]);
     const wrong = ['4 selfTest.signature: selfTest.recorded is not signed by a runtime key of this ledger'];

@@ -61,7 +61,7 @@ async function made(changes: Made = {}): Promise<Document> {
     v: 1,
     trajectory: runNamed('a'),
     seq: 9,
-    prev: OTHER as Entry['prev'],
+    prev: OTHER,
     kind: 'commit.recorded',
     at: START,
     actor: 'runtime',
@@ -160,7 +160,7 @@ describe('a proof is refused', () => {
   });
   test('whose payload is not what the entry committed to, or states no root, or another', async () => {
     const payload = 'worldProof.payload: the payload is not the one that the entry committed to';
-    const text = String(good['payload']);
+    const text = canonicalText({ intent: OTHER, worldRoot: ROOT });
     expect(but({ payload: text.replace(ROOT, OTHER) })).toBe(payload);
     expect(but({ payload: `${text} ` })).toBe(payload);
     expect(but({ salt: '08'.repeat(16) })).toBe(payload);
@@ -195,7 +195,7 @@ describe('a proof is refused', () => {
   });
   test('whose value is not that of the record', () => {
     const shape = 'worldProof.value: the value is neither null nor {inline}';
-    for (const value of [VALUE, {}, [], 'x', { inline: VALUE, blob: 1 }] as Json[]) expect(but({ value })).toBe(shape);
+    for (const value of [VALUE, {}, { blob: 1 }, [], 'x', { inline: VALUE, blob: 1 }] as Json[]) expect(but({ value })).toBe(shape);
     const digest = digestJson({ a: 1 });
     expect(but({ value: { inline: { a: 1 } } })).toBe(`worldProof.value: the value has the digest ${digest}, the record ${RECORD.value}`);
     const beside = 'worldProof.value: a value stands beside a record that has none';

@@ -1,9 +1,10 @@
 /**
- * A forgery for the demo: a copy of the ledger in which one byte of one recorded verdict is another. Works on the file as an attacker with
- * a disk editor would; the original is not touched.
+ * A forgery for the demo: a copy of the ledger in which one byte makes one recorded verdict another. Works on the file as an attacker with
+ * a disk editor would who knows how columns are packed; the original is not touched.
  */
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { packed } from '@openexec/stores';
 
 /** One line of `ledger read --jsonl`, as far as the forger reads it. */
 interface ReadEntry {
@@ -19,8 +20,8 @@ interface Forgery {
 }
 
 const VERDICT = '"verdict":"deny"';
-/** What is written instead: one byte differs. */
-const FORGED = '"verdict":"eeny"';
+/** What may be written instead: the first of which the packed column differs in one byte. */
+const FORGED = ['"verdict":"permit"', '"verdict":"approve"', '"verdict":"eeny"'];
 
 /** The lines of `ledger read --jsonl`. */
 export function parseEntries(jsonl: string): ReadEntry[] {
@@ -46,21 +47,43 @@ export function forge(ledger: string, folder: string, entries: readonly ReadEntr
   const blobs = join(dirname(ledger), 'blobs');
   if (existsSync(blobs)) cpSync(blobs, join(folder, 'blobs'), { recursive: true });
   for (const { index, kind, payload } of entries) {
-    if (kind !== 'policy.decided' || !payload.includes(VERDICT)) continue;
-    const changed = parts.map((suffix) => replaceInFile(`${path}${suffix}`, payload));
-    if (changed.some(Boolean)) return { path, index, before: VERDICT, after: FORGED };
+    const forgery = kind === 'policy.decided' ? forgeryOf(payload) : null;
+    if (forgery === null) continue;
+    const changed = parts.map((suffix) => replaceInFile(`${path}${suffix}`, forgery));
+    if (changed.some(Boolean)) return { path, index, before: VERDICT, after: forgery.after };
   }
   return null;
 }
 
-/** Changes the payload wherever the file holds it: pages that SQLite has moved may be there twice. */
-function replaceInFile(file: string, payload: string): boolean {
+interface ColumnForgery {
+  readonly column: Buffer;
+  readonly forged: Buffer;
+  readonly after: string;
+}
+
+/** The column of a refusal and that of the same body with another verdict, one byte apart; null where there is none such. */
+function forgeryOf(payload: string): ColumnForgery | null {
+  const at = payload.lastIndexOf(VERDICT);
+  if (at < 0) return null;
+  const column = columnOf(payload);
+  for (const after of FORGED) {
+    const forged = columnOf(payload.slice(0, at) + after + payload.slice(at + VERDICT.length));
+    const differs = forged.length === column.length ? column.filter((byte, place) => byte !== forged[place]).length : 0;
+    if (differs === 1) return { column, forged, after };
+  }
+  return null;
+}
+
+function columnOf(payload: string): Buffer {
+  return Buffer.from(packed(Buffer.from(payload)));
+}
+
+/** Changes the column wherever the file holds it: pages that SQLite has moved may be there twice. */
+function replaceInFile(file: string, { column, forged }: ColumnForgery): boolean {
   const bytes = readFileSync(file);
-  const wanted = Buffer.from(payload);
-  const offset = wanted.indexOf(VERDICT);
   let found = false;
-  for (let at = bytes.indexOf(wanted); at >= 0; at = bytes.indexOf(wanted, at + wanted.length)) {
-    bytes.write(FORGED, at + offset, 'utf8');
+  for (let at = bytes.indexOf(column); at >= 0; at = bytes.indexOf(column, at + column.length)) {
+    forged.copy(bytes, at);
     found = true;
   }
   if (found) writeFileSync(file, bytes);

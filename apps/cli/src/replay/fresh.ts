@@ -69,7 +69,9 @@ function folderFor(context: CommandContext, ledger: OpenLedger, run: TrajectoryI
   const now = instantToMs(context.clock.now());
   for (const name of readdirSync(all)) {
     const old = join(all, name);
-    if (now - statSync(old).mtimeMs > LEFT_MS) rmSync(old, { recursive: true, force: true });
+    // Another replay may be taking its own away just now.
+    const left = statSync(old, { throwIfNoEntry: false });
+    if (left !== undefined && now - left.mtimeMs > LEFT_MS) rmSync(old, { recursive: true, force: true });
   }
   return join(all, `${shortRun(run)}-${toHex(context.randomness.bytes(6))}`);
 }

@@ -35,9 +35,15 @@ interface Asked {
 }
 interface Told {
   readonly exact: ReplayReport;
-  readonly asked: Asked;
+  /** Null where the run cannot be derived to its end, so that nobody was asked. */
+  readonly asked: Asked | null;
   readonly again: ModelReplay;
 }
+
+const NOBODY: Pick<Told, 'asked' | 'again'> = {
+  asked: null,
+  again: { asks: [], spent: { tokens: 0, usdMicros: 0, calls: 0 }, sameCalls: false },
+};
 
 /** Derives the run first: of what is gone no question can be made. */
 export async function replayWithModel(
@@ -50,6 +56,7 @@ export async function replayWithModel(
   if (!project.ok) return project;
   const exact = await replayRun(ledger.store, run);
   if (exact === null) return refuse('run.unknown', `the ledger has no ${run}`);
+  if (exact.from !== undefined) return tell(context, { exact, ...NOBODY }, options);
   const state = await loadRun(ledger.store, run);
   if (!state.ok) return err(storeRefusal(state.error));
   const { law } = state.value;
@@ -151,11 +158,11 @@ function documentOf(told: Told) {
     verdict: has(told, 'differs') ? ('diverges' as const) : exact.verdict,
     exit: exitCode(told),
     exact: exactPart(exact),
-    asked: { provider: asked.provider, model: asked.model },
+    asked: asked === null ? null : { provider: asked.provider, model: asked.model },
     asks: again.asks,
     spent: again.spent,
-    budget: asked.budget,
-    priced: asked.price !== null,
+    budget: asked?.budget ?? again.spent,
+    priced: asked !== null && asked.price !== null,
     expectedTree: exact.recordedTree,
     actualTree: again.sameCalls ? exact.tree : null,
   };
@@ -172,9 +179,10 @@ const VERDICTS: { readonly [verdict in AskReplay['verdict']]: string } = {
 
 function linesOf(told: Told, style: Style): string[] {
   const { exact, asked, again } = told;
+  const head = [`${style.bold(exact.run)}  ${verdictText(exact, style)}`, ...findingLines(exact, style)];
+  if (asked === null) return [...head, 'nobody was asked: of a run that cannot be derived to its end no question can be made again'];
   return [
-    `${style.bold(exact.run)}  ${verdictText(exact, style)}`,
-    ...findingLines(exact, style),
+    ...head,
     `asked      ${safeLine(`${asked.provider}:${asked.model}`, 200)}, the recorded questions word for word`,
     ...again.asks.flatMap((ask) => askLines(ask, style)),
     ...treeLines({ expected: exact.recordedTree, actual: again.sameCalls ? exact.tree : null }, style),

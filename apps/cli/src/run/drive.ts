@@ -67,7 +67,7 @@ export interface DriveOptions {
   /** The driver that opened the run just now; left out, the run is taken over. */
   readonly driver?: string;
   /** Why its model was chosen, redacted. */
-  readonly routing?: RoutingPlan;
+  readonly routing?: RoutingPlan | null;
 }
 
 /** Drives until the run is closed, parked or stopped, and says how that came out. */
@@ -81,7 +81,7 @@ export async function drive({ run, hands, stop, tally, along, driver, routing }:
       along.committed();
     },
   };
-  const byDriver = { ...(driver === undefined ? {} : { driver }), ...(routing === undefined ? {} : { routing }) };
+  const byDriver = { ...(driver === undefined ? {} : { driver }), ...(routing === undefined || routing === null ? {} : { routing }) };
   const driven = await driveRun({ run, hands: attended, stop, onAwait: 'park', resume: driver === undefined, ...byDriver });
   const told = await along.finish(driven.ok && driven.value.status === 'closed' ? last + 1n : null);
   return driven.ok ? ok(summaryOf(driven.value, tally, told)) : err(storeRefusal(driven.error));

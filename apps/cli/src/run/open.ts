@@ -68,12 +68,7 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
   const known = await redactorOf({ env: context.env, keys: [operator, runtime], runtime, root, commonDir: repository.commonDir });
   if (!known.ok) return known;
   const redactor = known.value;
-  const sandbox = await soundSandbox({
-    redactor,
-    root: project.root,
-    state: context.places.state,
-    provide: plan.config.provide.map(provideOf),
-  });
+  const sandbox = await soundSandbox({ redactor, root, state: context.places.state, provide: plan.config.provide.map(provideOf) });
   if (!sandbox.ok) return sandbox;
   const law = await lawOf(ledger);
   if (!law.ok) return law;
@@ -126,8 +121,7 @@ export async function openAndDrive(fresh: NewRun): Promise<Result<RunSummary, Re
   // Key files hold checked ids.
   company.opened({ run, blueprint: plan.blueprint.name, ledger, operator: operator.keyId as KeyId });
   for await (const stored of ledger.store.read(run, 0, 1)) observe(stored);
-  const evidence = routing.value === null ? {} : { routing: routing.value };
-  return drive({ run, hands, stop, tally, along: along.value, driver: started.value.driver, ...evidence });
+  return drive({ run, hands, stop, tally, along: along.value, driver: started.value.driver, routing: routing.value });
 }
 
 /** The evidence as it may be recorded; what is no evidence any more without its secrets is refused. */

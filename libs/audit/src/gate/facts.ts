@@ -65,7 +65,7 @@ export async function landedRuns(
   for await (const stored of view.all(0n)) {
     const { trajectory } = stored.entry;
     if (!named.has(trajectory)) continue;
-    const reader = readers.get(trajectory) ?? new RunReader(trajectory, view, () => false);
+    const reader = readers.get(trajectory) ?? new RunReader(trajectory, view, { isWithheld: () => false, fold: null });
     readers.set(trajectory, reader);
     await reader.take(stored);
   }

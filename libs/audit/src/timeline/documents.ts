@@ -41,7 +41,11 @@ export function safetyOf(reader: RunReader): RunSafety {
   return {
     v: 1,
     type: 'openexec.safety',
-    ...{ run, outcome, openedAt, lastAt, entries },
+    run,
+    outcome,
+    openedAt,
+    lastAt,
+    entries,
     selfTest: reader.opened?.selfTest ?? null,
     writes: { commits: counts.commits, files, lost: reader.files.lost },
     landed: result,

@@ -1,7 +1,7 @@
 /**
  * Contract of {@link SnapshotShelf}: exactly what was kept is read, few are kept, and nothing that was forgotten comes back through one. PROTOCOL §3.
  */
-import { type Digest, digestOf, type LeafHash, type TrajectoryId, utf8Encode } from '@openexec/canon';
+import { digestOf, type LeafHash, type TrajectoryId, utf8Encode } from '@openexec/canon';
 import type { KeptLedger } from '../keeper.ts';
 import { type KeptSnapshot, MAX_SNAPSHOT_BYTES, snapshotFault } from '../snapshots.ts';
 import { Bench, onLedger, type TestGlobals } from './harness.ts';
@@ -14,7 +14,7 @@ async function snapshotOf(bench: Bench, run: TrajectoryId, seq: number, text: st
   return {
     run,
     seq,
-    leaf: leaf ?? (digestOf('none') as Digest as unknown as LeafHash),
+    leaf: leaf ?? digestOf('none'),
     digest: digestOf(bytes),
     tag: utf8Encode(`by ${text}`),
     bytes,

@@ -2,8 +2,8 @@
  * Documents about the ledger: its facts, its entries, what verifying comes to. Must never hold a member that no command prints.
  */
 import * as z from 'zod';
-import { amount, count, digest, json, oid } from '../words.ts';
-import { decimal, exit, outcome, run, shown, text, textOrNull, v } from './shared.ts';
+import { count, digest, json } from '../words.ts';
+import { decimal, exit, run, shown, text, textOrNull, v } from './shared.ts';
 
 const hex32 = z.string().regex(/^[0-9a-f]{64}$/);
 /** One difference between what is recorded and what follows from it. */

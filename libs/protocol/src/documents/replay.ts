@@ -78,7 +78,8 @@ export const replayModel = z.strictObject({
   verdict,
   exit,
   exact,
-  asked: z.strictObject({ provider: text, model: text }),
+  /** Null where the run cannot be derived to its end, so that nobody was asked. */
+  asked: z.strictObject({ provider: text, model: text }).nullable(),
   asks: z.array(
     z.strictObject({
       seq: count,

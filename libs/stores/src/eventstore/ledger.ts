@@ -4,9 +4,8 @@
  */
 import { err, ok, type Result } from '@openexec/canon';
 import type { KeptLedger } from '@openexec/ledger';
-import type { Kysely, Transaction } from 'kysely';
 import type { OpenFailure } from '../errors.ts';
-import { QuerySnapshots, type WithSnapshots } from '../querySnapshots.ts';
+import { QuerySnapshots } from '../querySnapshots.ts';
 import { inPortions } from '../salts.ts';
 import { KeptStoredLedger, type LedgerParts, type OpenOptions, type StoredLedger } from '../storedLedger.ts';
 import { type EventStoreAddress, parseEventStoreAddress } from './address.ts';
@@ -147,13 +146,13 @@ function handleOf({ stream, companion, address }: Connected, options: EventStore
     onWindow,
   });
   const snapshots = new QuerySnapshots({
-    db: db as unknown as Kysely<WithSnapshots>, // The tables of a companion, seen as the one that snapshots are in.
+    db,
     readOnly: options.access === 'readOnly',
     isClosed: () => ledger.isClosed,
     locked: (work) =>
       inTransaction(db, async (tx) => {
         await lockedHead(tx);
-        await work(tx as unknown as Transaction<WithSnapshots>);
+        await work(tx);
       }),
     isOutcome,
     refusalOf: companionRefusal,

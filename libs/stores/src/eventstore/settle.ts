@@ -4,9 +4,8 @@
  */
 import type { Digest, TrajectoryId } from '@openexec/canon';
 import { decodeEntry, LedgerFault, placeKey, Release, type Released, runLater } from '@openexec/ledger';
-import type { Transaction } from 'kysely';
 import { ERASED } from '../blobParts.ts';
-import { forgetSnapshots, type WithSnapshots } from '../querySnapshots.ts';
+import { forgetSnapshots } from '../querySnapshots.ts';
 import { type CompanionTx, inTransaction, NOTHING, type OpenedCompanion, TO_FORGET, TO_TRUNCATE } from './companion.ts';
 import { indexHead, lockedHead } from './indexHead.ts';
 import { blobOf, payloadsOf } from './payloads.ts';
@@ -54,7 +53,7 @@ async function forget(tx: CompanionTx, stream: EntryStream): Promise<number> {
     .where('entries.erased', '=', 1)
     .execute();
   await forgetSnapshots(
-    tx as unknown as Transaction<WithSnapshots>, // The companion holds both tables.
+    tx,
     runs.map(({ name }) => name),
   );
   await tx

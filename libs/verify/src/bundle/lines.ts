@@ -75,6 +75,6 @@ function findingLines({ findings, omitted }: BundleReport, { safe, bad }: LineDr
 /** Text as one harmless line: control, format and bidirectional characters as their code points, cut at `max` characters. */
 export function safeText(text: string, max = 400): string {
   const cut = [...text].slice(0, max);
-  const shown = cut.map((each) => (/[\p{C}\p{Zl}\p{Zp}]/u.test(each) ? `\\u{${(each.codePointAt(0) ?? 0).toString(16)}}` : each)).join('');
+  const shown = cut.map((each) => (/[\p{C}\p{Zl}\p{Zp}]/u.test(each) ? `\\u{${Number(each.codePointAt(0)).toString(16)}}` : each)).join('');
   return [...text].length > max ? `${shown}…` : shown;
 }

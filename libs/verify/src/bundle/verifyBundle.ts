@@ -33,7 +33,7 @@ import {
 import { HashTiles } from './hashTiles.ts';
 import { checkManifest, digestOfPart, type Manifest, readManifest } from './manifest.ts';
 import type { BundleFinding, BundleOptions, BundleReport, BundleTime } from './report.ts';
-import { type BundlePart, type BundleParts, LIMITS, readSmall, readText } from './source.ts';
+import { type BundlePart, type BundleParts, readSmall, readText } from './source.ts';
 import { type BundleStatement, openStatement, type StatedRun } from './statement.ts';
 
 /** A checkpoint, a proof, a consistency proof: a few lines of base64. */
