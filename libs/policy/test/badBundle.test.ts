@@ -90,5 +90,5 @@ describe('a bundle', () => {
 });
 
 test('the shipped policy is the one whose digest runs have recorded', () => {
-  expect(digestJson(SOLO)).toBe('sha256:2ff6ca247b198a131058d13a0493d280d63c8173aeef572c9fca5a9d046b3a33');
+  expect(digestJson(SOLO)).toBe('sha256:4583052759180744c2671f1f6e3fed611da66f02d5870c13eeb6bfb149468f92');
 });
