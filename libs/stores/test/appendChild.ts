@@ -1,17 +1,13 @@
 /** A child process of the tests: appends at random until it is killed, races for positions, fills a disk, or holds a lease. */
-import { writeSync } from 'node:fs';
 import { fixtures } from '@openexec/ledger/contract';
 import type { Draft } from '@openexec/ledger';
 import { acquireLease } from '@openexec/stores';
 import { acquirePostgresLease } from '@openexec/stores/postgres';
+import { say } from './say.ts';
 import { check, opened, refusalOf } from './support.ts';
 
 const { batchTo, fact, judgement, runNamed, textBlob, CANCEL, NOTED } = fixtures;
 const [mode = '', path = '', name = '', count = '0'] = process.argv.slice(2);
-
-function say(line: string): void {
-  writeSync(1, `${line}\n`);
-}
 
 /** Batches of 1 to 8 entries, sometimes with a large blob; each acknowledged range is written at once. */
 async function appendUntilKilled(seed: number): Promise<void> {
