@@ -9,7 +9,7 @@ import { describe, expect, test } from '@jest/globals';
 import { startTsa } from '@openexec/anchors/testServer';
 import { type AuditReport, auditReport } from '@openexec/protocol';
 import { patchSum } from './place.ts';
-import { bundle, done, inOnePlace, openexec, place, provider } from './scene.ts';
+import { done, inOnePlace, openexec, place, provider } from './scene.ts';
 
 const TIME_MS = 120_000;
 const CANARY = 'canary-of-the-other-run-41';

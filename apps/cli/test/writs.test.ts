@@ -5,7 +5,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import type { Ended } from './cli.ts';
 import { patchScripts, patchSum } from './place.ts';
 import { fine, inEachPlace, openexec, place, provider, refused } from './scene.ts';
 
